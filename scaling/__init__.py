@@ -1,0 +1,17 @@
+"""A scaling-law study: plan a grid of decoders, train it, fit the laws, say what may be concluded.
+
+The map, in the order in which a study flows (a room imports only from the lines below its own layer):
+
+entry    `prepare` `plan` `sweep` `train` `fit` `status`: one short module for each command
+edge     `config`: YAML to frozen dataclasses, validated before anything runs
+verbs    `planning`: rules for learning rate, batch and shapes; grids; what a plan costs
+         `training`: one trajectory from its spec to its records; the pool that runs several
+         `checks`: pitfalls, each a function from plan or records to a finding
+         `report`: figures, tables, pages, TensorBoard's analysis run
+nouns    `specs`: what shall be trained; `records`: what happened; `store`: the study's database
+leaves   `model`: the decoder, its parameter and FLOP counts
+         `data`: corpora, tokenizers, token files
+         `laws`: functional forms, fits, intervals (numpy and scipy alone)
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,196 @@
+"""What a corpus is: where its text comes from, how it is cut into tokens, how it is split.
+
+Planning imports this module, so it imports nothing but the standard library.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+SourceKind = Literal["botocore", "hub", "local"]
+DocumentUnit = Literal["row", "wikitext_article"]
+TokenizerKind = Literal["bytes", "bpe", "file"]
+
+BYTE_VALUES = 256
+DOCUMENT_SEPARATOR = "<|endoftext|>"
+
+
+class DataError(ValueError):
+    """Something the user can put right: the message gives the value, the constraint and the remedy."""
+
+
+def _require_choice(field: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise DataError(f"{field}={value!r} is not one of {', '.join(choices)}: choose one of these.")
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """Where the text comes from.
+
+    botocore  the API documentation inside the installed `botocore` package; `version` pins the release.
+    hub       a dataset of the Hugging Face hub: `path` its repository, `name` its configuration, `revision`
+              pinned; or a local folder laid out like such a repository, `path` that folder.
+    local     `path` is a .txt, .jsonl, .json or .parquet file (also .gz), or a folder of them.
+    """
+
+    kind: SourceKind
+    path: str | None = None
+    name: str | None = None
+    revision: str | None = None
+    version: str | None = None
+    text_column: str = "text"
+    document_unit: DocumentUnit = "row"
+    train_split: str = "train"
+    validation_split: str | None = None
+    validation_path: str | None = None
+    streaming: bool = False
+
+    def __post_init__(self) -> None:
+        _require_choice("data.source.kind", self.kind, get_args(SourceKind))
+        _require_choice("data.source.document_unit", self.document_unit, get_args(DocumentUnit))
+        if self.kind == "botocore" and self.version is None:
+            raise DataError(
+                "data.source.version is missing: botocore is released almost daily and each release is "
+                "another corpus, so name the release, for example data.source.version=1.44.5."
+            )
+        if self.kind != "botocore" and not self.path:
+            raise DataError(
+                f"data.source.path is missing: a source of kind {self.kind} needs "
+                f"{'a repository or a folder' if self.kind == 'hub' else 'a file or a folder'}; "
+                "set data.source.path=..., or choose data=aws_docs, which needs neither."
+            )
+        if self.kind == "hub" and not self.revision:
+            raise DataError(
+                "data.source.revision is missing: a hub dataset may change under the same name, so pin the "
+                "commit (40 hexadecimal digits on the dataset's page), data.source.revision=...; a local "
+                "folder takes any word."
+            )
+        if self.kind != "hub" and self.validation_split is not None:
+            raise DataError(
+                f"data.source.validation_split={self.validation_split!r} belongs to kind hub, not "
+                f"{self.kind}: use data.source.validation_path (local files) or data.validation_fraction."
+            )
+        if self.kind != "local" and self.validation_path is not None:
+            raise DataError(
+                f"data.source.validation_path={self.validation_path!r} belongs to kind local, not "
+                f"{self.kind}: use data.source.validation_split (hub) or data.validation_fraction."
+            )
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether the source brings its own validation text."""
+        return self.validation_split is not None or self.validation_path is not None
+
+
+@dataclass(frozen=True)
+class TokenizerConfig:
+    """How text becomes tokens.
+
+    bytes  one token a byte, vocabulary 256; byte 0, which is kept out of the text, separates documents.
+    bpe    byte-level BPE of `vocab_size` entries, trained on the training split alone.
+    file   any tokenizer.json at `path`; it must know the `separator` token.
+    """
+
+    kind: TokenizerKind = "bytes"
+    vocab_size: int | None = None
+    path: str | None = None
+    separator: str = DOCUMENT_SEPARATOR
+
+    def __post_init__(self) -> None:
+        _require_choice("data.tokenizer.kind", self.kind, get_args(TokenizerKind))
+        if self.kind == "bytes" and self.vocab_size not in (None, BYTE_VALUES):
+            raise DataError(
+                f"data.tokenizer.vocab_size={self.vocab_size} does not go with kind bytes, whose vocabulary "
+                f"is {BYTE_VALUES}: leave it null, or choose data.tokenizer.kind=bpe."
+            )
+        if self.kind == "bpe" and (self.vocab_size is None or self.vocab_size <= BYTE_VALUES):
+            raise DataError(
+                f"data.tokenizer.vocab_size={self.vocab_size} is too small for byte-level BPE, which holds "
+                f"{BYTE_VALUES} bytes and the document separator: at least {BYTE_VALUES + 1}, for example "
+                "512 or 1024."
+            )
+        if self.kind == "file" and self.path is None:
+            raise DataError("data.tokenizer.path is missing: kind file needs the path of a tokenizer.json.")
+        if self.kind == "file" and self.vocab_size is not None:
+            raise DataError(
+                f"data.tokenizer.vocab_size={self.vocab_size} does not go with kind file, whose "
+                "tokenizer.json says it: leave it null."
+            )
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """A corpus.
+
+    Either the source brings its own validation text, or `validation_fraction` of the documents, chosen by a
+    hash of `split_salt` and the document's key, are held out: adding documents moves none from one side to
+    the other.
+
+    unique_tokens: train on this many tokens only, a prefix of a fixed document order (null: all). Prefixes
+    are nested and share one preparation, so the number is no part of the fingerprint: it belongs to the run
+    that uses it.
+    """
+
+    name: str
+    source: SourceConfig
+    tokenizer: TokenizerConfig
+    licence: str
+    description: str
+    validation_fraction: float | None = None
+    split_salt: str = ""
+    unique_tokens: int | None = None
+    normalise: bool = True
+    drop_duplicates: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.name or not all(letter.isalnum() or letter in "_.-" for letter in self.name):
+            raise DataError(
+                f"data.name={self.name!r} becomes a folder name: use letters, digits, '_', '-' and '.' only."
+            )
+        if self.source.has_validation == (self.validation_fraction is not None):
+            raise DataError(
+                f"data.validation_fraction={self.validation_fraction} and the source's own validation text "
+                f"({self.source.validation_split or self.source.validation_path}) exclude each other and one "
+                "is needed: set the fraction to null for a source that brings its own, or to a number such "
+                "as 0.01 for one that does not."
+            )
+        if self.validation_fraction is not None and not 0.0 < self.validation_fraction < 1.0:
+            raise DataError(
+                f"data.validation_fraction={self.validation_fraction} must lie between 0 and 1, both "
+                "excluded: it is the share of documents held out, for example 0.01."
+            )
+        if self.unique_tokens is not None and self.unique_tokens < 2:
+            raise DataError(
+                f"data.unique_tokens={self.unique_tokens} is too small to predict a token from another: "
+                "at least 2, or null for the whole corpus."
+            )
+
+
+def vocab_size(tokenizer: TokenizerConfig) -> int:
+    """Number of token ids a model of this tokenizer needs, known before anything is prepared.
+
+    Raises DataError if `tokenizer.path` cannot be read as a tokenizer.json.
+    """
+    if tokenizer.kind == "bytes":
+        return BYTE_VALUES
+    if tokenizer.kind == "bpe":
+        assert tokenizer.vocab_size is not None
+        return tokenizer.vocab_size
+    assert tokenizer.path is not None
+    try:
+        content = json.loads(Path(tokenizer.path).read_text(encoding="utf-8"))
+        vocabulary = content["model"]["vocab"]
+        added_ids = [int(token["id"]) for token in content.get("added_tokens", [])]
+        ids = (
+            [int(token) for token in vocabulary.values()]
+            if isinstance(vocabulary, dict)
+            else [len(vocabulary) - 1]
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"data.tokenizer.path={tokenizer.path!r} cannot be read as a tokenizer.json "
+            f"({type(error).__name__}: {error}): give a file written by the `tokenizers` library."
+        ) from error
+    return max(ids + added_ids) + 1

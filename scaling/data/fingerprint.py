@@ -1,0 +1,83 @@
+"""The identity of a prepared corpus: a hash of all that determines its token files, and of nothing else."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from scaling.data.config import DataConfig, DataError, SourceConfig, TokenizerConfig
+from scaling.data.local import readable_files
+
+# Raise it whenever the same configuration would give other token files than before.
+FORMAT_VERSION = 1
+
+
+def fingerprint(config: DataConfig) -> str:
+    """Hexadecimal SHA-256 of what determines the token files: source, options, tokenizer, format version.
+
+    Name, licence, description and `unique_tokens` are left out: none of them changes a token. Local files and
+    a tokenizer.json enter by their content, so a corpus that is moved keeps its fingerprint and one that is
+    edited does not. Raises DataError if such a file cannot be read.
+    """
+    identity = {
+        "format_version": FORMAT_VERSION,
+        "source": _source_identity(config.source),
+        "tokenizer": _tokenizer_identity(config.tokenizer),
+        "validation_fraction": config.validation_fraction,
+        "split_salt": config.split_salt,
+        "normalise": config.normalise,
+        "drop_duplicates": config.drop_duplicates,
+    }
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def _source_identity(source: SourceConfig) -> dict[str, str | None]:
+    identity: dict[str, str | None] = {"kind": source.kind}
+    if source.kind == "botocore":
+        return identity | {"version": source.version}
+    assert source.path is not None
+    path = Path(source.path)
+    identity |= {"text_column": source.text_column, "document_unit": source.document_unit}
+    if source.kind == "local":
+        identity["files"] = _content_hash(path)
+        identity["validation_files"] = source.validation_path and _content_hash(Path(source.validation_path))
+        return identity
+    identity |= {
+        "name": source.name,
+        "train_split": source.train_split,
+        "validation_split": source.validation_split,
+    }
+    if path.is_dir():
+        return identity | {"files": _content_hash(path)}
+    return identity | {"repository": source.path, "revision": source.revision}
+
+
+def _tokenizer_identity(tokenizer: TokenizerConfig) -> dict[str, str | int | None]:
+    if tokenizer.kind == "bytes":
+        return {"kind": tokenizer.kind}
+    if tokenizer.kind == "bpe":
+        return {"kind": tokenizer.kind, "vocab_size": tokenizer.vocab_size, "separator": tokenizer.separator}
+    assert tokenizer.path is not None
+    return {
+        "kind": tokenizer.kind,
+        "content": _file_hash(Path(tokenizer.path)),
+        "separator": tokenizer.separator,
+    }
+
+
+def _content_hash(path: Path) -> str:
+    """SHA-256 over the relative name and content of every readable file at or below `path`."""
+    digest = hashlib.sha256()
+    for file in readable_files(path):
+        name = file.relative_to(path).as_posix() if path.is_dir() else ""
+        digest.update(f"{name}\0{_file_hash(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def _file_hash(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(
+            f"{str(path)!r} cannot be read ({error.strerror}): check the path and its permissions."
+        ) from error

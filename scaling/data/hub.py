@@ -1,0 +1,143 @@
+"""Datasets of the Hugging Face hub, a copy of one in the cache, or a folder laid out like one.
+
+The hub's own client takes half a minute and a page of retries to say that there is no network. So this module
+asks first, itself, with a deadline; where nobody answers it looks into the caches, and if they have nothing
+it says so.
+"""
+
+import os
+import ssl
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scaling.data.config import DataError, SourceConfig
+from scaling.data.rows import readable, silent_datasets, text_rows
+
+_ANSWER_SECONDS = 4.0
+_DEFAULT_ENDPOINT = "https://huggingface.co"
+
+
+@dataclass(frozen=True)
+class HubRows:
+    """Readers of a dataset's text column; version: where the text comes from, with the revision."""
+
+    version: str
+    train: Callable[[], Iterator[str]]
+    validation: Callable[[], Iterator[str]] | None
+
+
+def open_dataset(config: SourceConfig) -> HubRows:
+    """Open the splits of a hub dataset, from a local folder, the hub, or a cached copy, in this order.
+
+    Raises DataError: within 10 seconds if the hub cannot be reached and no cached copy serves; if the
+    repository, configuration, revision, split or column does not exist; if a file is damaged.
+    """
+    assert config.path is not None
+    if Path(config.path).is_dir():
+        return _open(
+            config, "local folder", lambda split: _load(config.path, config.name, None, split, streaming=True)
+        )
+    obstacle = _obstacle(config)
+    if obstacle is None:
+        return _open(
+            config,
+            f"{config.path}@{config.revision}",
+            lambda split: _load(config.path, config.name, config.revision, split, streaming=config.streaming),
+        )
+    load_cached = _cached(config)
+    if load_cached is None:
+        raise DataError(
+            f"The dataset {config.path} is not to be had: {obstacle}, and there is no cached copy of "
+            f"revision {config.revision}. Take data=aws_docs, the offline default; or set HF_HOME to a cache "
+            "that holds a copy; or data.source.path=FOLDER, a local copy of the repository (README.md and "
+            "parquet files); or data=local."
+        )
+    return _open(config, f"{config.path}@{config.revision}", load_cached)
+
+
+def _open(config: SourceConfig, version: str, load: Callable[[str], Any]) -> HubRows:
+    def rows(split: str) -> Callable[[], Iterator[str]]:
+        origin = f"{config.path} {config.name or ''} [{split}]"
+        with readable(origin, "check data.source.path, name, revision and the names of the splits."):
+            dataset = load(split)
+        return lambda: text_rows(dataset, config.text_column, origin)
+
+    return HubRows(
+        version, rows(config.train_split), rows(config.validation_split) if config.validation_split else None
+    )
+
+
+def _load(path: str | None, name: str | None, revision: str | None, split: str, *, streaming: bool) -> Any:
+    return silent_datasets().load_dataset(path, name, revision=revision, split=split, streaming=streaming)
+
+
+def _obstacle(config: SourceConfig) -> str | None:
+    """Why the hub cannot be asked, in words; None if it answers, whatever it answers.
+
+    The question runs in a thread of its own since looking up a host's name knows no deadline.
+    """
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
+        return "HF_HUB_OFFLINE is set"
+    endpoint = os.environ.get("HF_ENDPOINT", _DEFAULT_ENDPOINT).rstrip("/")
+    answers: list[str | None] = []
+
+    def ask() -> None:
+        try:
+            with urllib.request.urlopen(f"{endpoint}/api/datasets/{config.path}", timeout=_ANSWER_SECONDS):
+                answers.append(None)
+        except urllib.error.HTTPError:
+            answers.append(None)  # it is there: let the hub's client say what is wrong
+        except urllib.error.URLError as error:
+            # A certificate known to the client's own bundle alone is an answer as well.
+            answered = isinstance(error.reason, ssl.SSLCertVerificationError)
+            answers.append(None if answered else f"{endpoint} cannot be reached ({error.reason})")
+        except (OSError, ValueError) as error:
+            answers.append(f"{endpoint} cannot be reached ({error})")
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(_ANSWER_SECONDS + 1.0)
+    return answers[0] if answers else f"{endpoint} does not answer within {_ANSWER_SECONDS:.0f} seconds"
+
+
+def _cached(config: SourceConfig) -> Callable[[str], Any] | None:
+    """A loader of the pinned revision's splits from the caches alone, not the network; None if they lack it.
+
+    Two caches may hold it: that of `datasets` (Arrow files, made by load_dataset) and that of
+    `huggingface_hub` (the repository's own files, made by `hf download`).
+    """
+    datasets = silent_datasets()
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    assert config.path is not None
+    folder_name = config.path.replace("/", "___")
+    prepared = [
+        info.parent
+        for info in Path(datasets.config.HF_DATASETS_CACHE).glob(f"{folder_name}/*/*/*/dataset_info.json")
+        if info.parent.name == config.revision and config.name in (None, info.parents[2].name)
+    ]
+    if prepared:
+        newest = max(prepared, key=lambda folder: folder.stat().st_mtime)
+        return lambda split: _arrow_split(newest, split)
+    try:
+        snapshot = huggingface_hub.snapshot_download(
+            config.path, repo_type="dataset", revision=config.revision, local_files_only=True
+        )
+    except (LocalEntryNotFoundError, ValueError, OSError):
+        return None
+    return lambda split: _load(snapshot, config.name, None, split, streaming=True)
+
+
+def _arrow_split(folder: Path, split: str) -> Any:
+    """The memory-mapped Arrow files `NAME-SPLIT.arrow` or `NAME-SPLIT-00000-of-00002.arrow` of a split."""
+    datasets = silent_datasets()
+    files = sorted([*folder.glob(f"*-{split}.arrow"), *folder.glob(f"*-{split}-?????-of-?????.arrow")])
+    if not files:
+        raise DataError(f"data.source: the cached copy {folder} has no split {split!r}: name another split.")
+    return datasets.concatenate_datasets([datasets.Dataset.from_file(str(file)) for file in files])

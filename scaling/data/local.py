@@ -1,0 +1,97 @@
+"""Text files, compressed or not, and folders of them, through the builders of `datasets`, streamed."""
+
+from collections.abc import Callable, Iterator
+from glob import escape
+from pathlib import Path
+
+from scaling.data.config import DataError, SourceConfig
+from scaling.data.rows import REPLACE_IT, readable, silent_datasets, text_rows
+
+_BUILDERS = {".txt": "text", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
+_COMPRESSIONS = (".gz",)
+
+
+def readable_files(path: Path, setting: str = "data.source.path") -> list[Path]:
+    """The files at or below `path` that can be read, sorted; hidden ones are passed over.
+
+    setting: what the user calls the path. Raises DataError if there is none.
+    """
+    if path.is_file():
+        if _builder(path) is None:
+            raise DataError(
+                f"{setting}={str(path)!r} is not a file of {_kinds()}: convert it to one of these."
+            )
+        return [path]
+    if not path.is_dir():
+        raise DataError(
+            f"{setting}={str(path)!r} does not exist: give a file of {_kinds()}, or a folder of such files."
+        )
+    files = sorted(
+        file
+        for file in path.rglob("*")
+        if file.is_file()
+        and _builder(file)
+        and not any(part.startswith(".") for part in file.relative_to(path).parts)
+    )
+    if not files:
+        raise DataError(
+            f"{setting}={str(path)!r} holds no file of {_kinds()}: put some there, or give another."
+        )
+    return files
+
+
+def open_files(
+    config: SourceConfig,
+) -> tuple[Callable[[], Iterator[str]], Callable[[], Iterator[str]] | None]:
+    """Readers of the rows for training and, if `validation_path` names some, for validation.
+
+    A row is the whole of a .txt file (a line of it where lines are to be grouped into articles), a line of a
+    .jsonl, a row of a .parquet. Files that are also validation files are left out of training. Raises
+    DataError if either has no readable file.
+    """
+    assert config.path is not None
+    train_files = readable_files(Path(config.path))
+    if config.validation_path is None:
+        return lambda: _rows(train_files, config), None
+    validation_files = readable_files(Path(config.validation_path), "data.source.validation_path")
+    held_out = {file.resolve() for file in validation_files}
+    train_files = [file for file in train_files if file.resolve() not in held_out]
+    if not train_files:
+        raise DataError(
+            f"data.source.path={config.path!r} and data.source.validation_path={config.validation_path!r} "
+            "name the same files: give other files for validation, or set it to null and "
+            "data.validation_fraction=0.01."
+        )
+    return lambda: _rows(train_files, config), lambda: _rows(validation_files, config)
+
+
+def _rows(files: list[Path], config: SourceConfig) -> Iterator[str]:
+    for file in files:
+        if file.stat().st_size == 0:
+            yield ""  # to be counted as an empty document
+            continue
+        builder = _builder(file)
+        assert builder is not None
+        options: dict[str, str] = {}
+        if builder == "text":
+            unit = "document" if config.document_unit == "row" else "line"
+            options = {"sample_by": unit, "encoding_errors": "replace"}
+        elif builder == "json":
+            options = {"encoding_errors": "replace"}
+        with readable(str(file), REPLACE_IT):
+            dataset = silent_datasets().load_dataset(
+                builder, data_files=escape(str(file.resolve())), split="train", streaming=True, **options
+            )
+        column = "text" if builder == "text" else config.text_column
+        yield from text_rows(dataset, column, str(file))
+
+
+def _builder(path: Path) -> str | None:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] in _COMPRESSIONS:
+        suffixes.pop()
+    return _BUILDERS.get(suffixes[-1]) if suffixes else None
+
+
+def _kinds() -> str:
+    return f"{', '.join(_BUILDERS)} (or one of them with {' or '.join(_COMPRESSIONS)})"

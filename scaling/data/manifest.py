@@ -1,0 +1,129 @@
+"""What a prepared corpus says of itself: one JSON file beside its token files, written last."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from scaling.data.config import DataError
+
+MANIFEST_FILE = "manifest.json"
+
+
+@dataclass(frozen=True)
+class SplitCounts:
+    """What one side of the split holds, after cleaning.
+
+    words are separated by white space; with one token for each line end, words + lines is the count that
+    WikiText's authors publish, and the base of word perplexity.
+    """
+
+    documents: int
+    bytes: int
+    characters: int
+    words: int
+    lines: int
+    tokens: int
+
+    @property
+    def bytes_per_token(self) -> float:
+        """Bytes of text per predicted token: every token but the first, a separator, which nothing precedes.
+
+        bits per byte = (nats per token) / ln 2 / bytes_per_token, exactly, over a whole split.
+        """
+        return self.bytes / max(self.tokens - 1, 1)
+
+
+@dataclass(frozen=True)
+class DroppedCounts:
+    """What cleaning took away or repaired, in both splits together."""
+
+    empty_documents: int
+    duplicate_documents: int
+    control_characters: int
+    replacement_characters: int
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How much of the validation text is known from training: n-grams of 13 words, case ignored.
+
+    words rather than the corpus's tokens, so that the share does not depend on the tokenizer. None: no 13
+    words.
+    """
+
+    ngram_words: int
+    validation_ngrams: int
+    seen_in_training: int
+
+    @property
+    def share(self) -> float | None:
+        return self.seen_in_training / self.validation_ngrams if self.validation_ngrams else None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Identity, origin and contents of a prepared corpus.
+
+    source_sha256: of every document's key and text as the source gave them, before cleaning.
+    validation_keys: the held-out documents by name, where the source names its documents.
+    """
+
+    format_version: int
+    fingerprint: str
+    name: str
+    description: str
+    licence: str
+    source_kind: str
+    source_version: str
+    source_sha256: str
+    tokenizer_kind: str
+    tokenizer_sha256: str
+    vocab_size: int
+    separator_token: int
+    token_dtype: str
+    train: SplitCounts
+    validation: SplitCounts
+    dropped: DroppedCounts
+    overlap: Overlap
+    validation_keys: tuple[str, ...]
+
+    def write(self, folder: Path) -> None:
+        (folder / MANIFEST_FILE).write_text(json.dumps(_with_rates(self), indent=2) + "\n", encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Raise DataError if the folder has no manifest of this program."""
+    path = folder / MANIFEST_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Manifest(
+            **{
+                **content,
+                "train": _split(content["train"]),
+                "validation": _split(content["validation"]),
+                "dropped": DroppedCounts(**content["dropped"]),
+                "overlap": Overlap(
+                    **{key: value for key, value in content["overlap"].items() if key != "share"}
+                ),
+                "validation_keys": tuple(content["validation_keys"]),
+            }
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{str(folder)!r} is no prepared corpus ({type(error).__name__}: {error}): prepare it, "
+            "python -m scaling.prepare data=..."
+        ) from error
+
+
+def _split(content: dict[str, Any]) -> SplitCounts:
+    return SplitCounts(**{key: value for key, value in content.items() if key != "bytes_per_token"})
+
+
+def _with_rates(manifest: Manifest) -> dict[str, Any]:
+    """The JSON shows the derived rates as well, for readers; reading them back passes them over."""
+    content = asdict(manifest)
+    content["train"]["bytes_per_token"] = manifest.train.bytes_per_token
+    content["validation"]["bytes_per_token"] = manifest.validation.bytes_per_token
+    content["overlap"]["share"] = manifest.overlap.share
+    return content

@@ -1,0 +1,170 @@
+"""From a source to token files: read, clean, split, tokenise, count; whole or not at all."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from scaling.data import tokenizers
+from scaling.data.config import DataConfig, DataError
+from scaling.data.fingerprint import FORMAT_VERSION, fingerprint
+from scaling.data.manifest import Manifest, SplitCounts, read_manifest
+from scaling.data.overlap import measure_overlap
+from scaling.data.sources import open_source
+from scaling.data.spool import Side, gather
+
+TRAIN_FILE = "train.bin"
+VALIDATION_FILE = "validation.bin"
+
+_BATCH_BYTES = 1 << 22
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+Progress = Callable[[str], None]
+
+
+def prepare(config: DataConfig, root: Path, progress: Progress | None = None) -> Path:
+    """Return the folder of the prepared corpus below `root`, made now unless it is there already.
+
+    The folder appears under its name only when it is whole: everything is written beside it first. Of two
+    processes that want the same corpus one works and the other waits. `progress` is told each stage in a few
+    words. Raises DataError for whatever the user can put right: source, options, a full disk.
+    """
+    report = progress or (lambda message: None)
+    identity = fingerprint(config)
+    folder = root / f"{config.name}-{identity[:12]}"
+    if is_whole(folder, identity):
+        return folder
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with _lock(root / f".{folder.name}.lock", report):
+            if not is_whole(folder, identity):
+                partial = root / f".{folder.name}.partial"
+                shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+                try:
+                    partial.mkdir()
+                    _write_corpus(config, identity, partial, report)
+                    shutil.rmtree(folder, ignore_errors=True)  # there, but not whole
+                    partial.rename(folder)
+                finally:
+                    shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        if error.errno in _DISK_ERRORS:
+            raise DataError(
+                f"The disk of {str(root)!r} is full ({error.strerror}): preparing needs about four times the "
+                "size of the text; free some space or choose another folder. Nothing was left behind."
+            ) from error
+        if isinstance(error, PermissionError):
+            raise DataError(
+                f"{str(root)!r} cannot be written ({error.strerror}): choose a folder you may write."
+            ) from error
+        raise
+    return folder
+
+
+def is_whole(folder: Path, identity: str) -> bool:
+    """Whether the folder holds this corpus, with token files of the size its manifest says."""
+    try:
+        manifest = read_manifest(folder)
+        if (manifest.format_version, manifest.fingerprint) != (FORMAT_VERSION, identity):
+            return False
+        token_bytes = np.dtype(manifest.token_dtype).itemsize
+        return all(
+            (folder / file).stat().st_size == split.tokens * token_bytes
+            for file, split in ((TRAIN_FILE, manifest.train), (VALIDATION_FILE, manifest.validation))
+        )
+    except (DataError, OSError):
+        return False
+
+
+@contextmanager
+def _lock(path: Path, report: Progress) -> Iterator[None]:
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        report("waiting for another process that prepares this corpus")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _write_corpus(config: DataConfig, identity: str, folder: Path, report: Progress) -> None:
+    report(f"reading {config.name}")
+    source = open_source(config.source)
+    spool_file = folder / "text.spool"
+    spool = gather(config, source, spool_file)
+    if config.tokenizer.kind == "bpe":
+        report(f"training a BPE of {config.tokenizer.vocab_size} entries")
+    tokenizer = tokenizers.build(config.tokenizer, spool.train.texts())
+    if isinstance(tokenizer, tokenizers.SubwordTokenizer):
+        tokenizer.save(folder)
+    dtype = np.dtype("<u2" if tokenizer.vocab_size <= 1 << 16 else "<u4")
+    report("tokenising")
+    validation = _write_tokens(spool.validation, tokenizer, folder / VALIDATION_FILE, dtype)
+    train = _write_tokens(spool.train, tokenizer, folder / TRAIN_FILE, dtype)
+    report("measuring the overlap of validation with training")
+    manifest = Manifest(
+        format_version=FORMAT_VERSION,
+        fingerprint=identity,
+        name=config.name,
+        description=config.description,
+        licence=config.licence,
+        source_kind=config.source.kind,
+        source_version=source.version,
+        source_sha256=spool.source_sha256,
+        tokenizer_kind=config.tokenizer.kind,
+        tokenizer_sha256=tokenizer.sha256,
+        vocab_size=tokenizer.vocab_size,
+        separator_token=tokenizer.separator,
+        token_dtype=dtype.str,
+        train=train,
+        validation=validation,
+        dropped=spool.dropped,
+        overlap=measure_overlap(spool.train.texts(), spool.validation.texts()),
+        validation_keys=spool.validation_keys,
+    )
+    spool_file.unlink()
+    manifest.write(folder)
+
+
+def _write_tokens(
+    side: Side, tokenizer: tokenizers.Tokenizer, path: Path, dtype: np.dtype[np.unsignedinteger]
+) -> SplitCounts:
+    """Write the side's documents as tokens, a separator before each, and count what they hold."""
+    documents = num_bytes = characters = words = lines = tokens = 0
+    separator = np.array([tokenizer.separator], dtype=dtype).tobytes()
+    with path.open("wb") as file:
+        for batch in _batches(side.texts()):
+            for text, ids in zip(batch, tokenizer.encode(batch), strict=True):
+                file.write(separator)
+                file.write(ids.astype(dtype).tobytes())
+                decoded = text.decode()
+                documents += 1
+                num_bytes += len(text)
+                characters += len(decoded)
+                words += len(decoded.split())
+                lines += decoded.count("\n")
+                tokens += 1 + len(ids)
+        file.flush()
+        os.fsync(file.fileno())
+    return SplitCounts(documents, num_bytes, characters, words, lines, tokens)
+
+
+def _batches(texts: Iterator[bytes]) -> Iterator[list[bytes]]:
+    batch: list[bytes] = []
+    size = 0
+    for text in texts:
+        batch.append(text)
+        size += len(text)
+        if size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

@@ -1,0 +1,63 @@
+"""Rows of text through the `datasets` library: quiet, in bounded memory, its errors made one clear line."""
+
+import logging
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from scaling.data.config import DataError
+
+REPLACE_IT = "it is truncated, damaged, or not what its name says; replace it, or take it out."
+
+_ROWS_AT_A_TIME = 256
+_NOISY_LOGGERS = ("datasets", "huggingface_hub", "httpx", "httpcore", "urllib3", "fsspec", "filelock")
+
+
+def silent_datasets() -> Any:
+    """The `datasets` library, imported late, no progress bars, no log lines: exceptions say what matters."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    for name in _NOISY_LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    return datasets
+
+
+def text_rows(dataset: Any, column: str, origin: str) -> Iterator[str]:
+    """The strings of `column`; null counts as an empty text.
+
+    dataset: a `datasets` Dataset or IterableDataset. origin: what to call it in a message.
+    Raises DataError for a missing column, a column that is no text, and data that cannot be read.
+    """
+    with readable(origin, REPLACE_IT):
+        for batch in dataset.iter(batch_size=_ROWS_AT_A_TIME):
+            if column not in batch:
+                raise DataError(
+                    f"data.source.text_column={column!r} is no column of {origin}, which has "
+                    f"{', '.join(map(repr, batch))}: choose one of these."
+                )
+            for value in batch[column]:
+                if value is not None and not isinstance(value, str):
+                    raise DataError(
+                        f"data.source.text_column={column!r} of {origin} holds {type(value).__name__}, not "
+                        f"text: choose a column of strings among {', '.join(map(repr, batch))}."
+                    )
+                yield value or ""
+
+
+@contextmanager
+def readable(origin: str, remedy: str) -> Iterator[None]:
+    """Turn whatever the reading libraries raise into a DataError that names `origin` and says the remedy."""
+    from datasets.exceptions import DatasetsError
+
+    try:
+        yield
+    except DataError:
+        raise
+    except (DatasetsError, OSError, ValueError, TypeError, KeyError, EOFError, zlib.error) as error:
+        cause = error.__cause__ or error
+        first_line = next(iter(str(cause).splitlines()), "no message")
+        raise DataError(
+            f"{origin} cannot be read ({type(cause).__name__}: {first_line}): {remedy}"
+        ) from error

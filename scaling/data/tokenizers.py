@@ -1,0 +1,179 @@
+"""Text to token ids and back: bytes, byte-level BPE trained on the spot, any tokenizer.json."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.data.config import BYTE_VALUES, DataError, TokenizerConfig
+
+if TYPE_CHECKING:
+    import tokenizers
+
+TOKENIZER_FILE = "tokenizer.json"
+
+# A long document goes to the encoder in pieces, so that cores share it and memory stays bounded.
+_PIECE_BYTES = 1 << 15
+
+
+class Tokenizer(Protocol):
+    """Text as UTF-8 to token ids; `separator` is the id that stands before each document and nowhere else."""
+
+    @property
+    def vocab_size(self) -> int: ...
+
+    @property
+    def separator(self) -> int: ...
+
+    @property
+    def sha256(self) -> str: ...
+
+    def encode(self, documents: Sequence[bytes]) -> list[NDArray[np.uint32]]: ...
+
+    def decode(self, tokens: NDArray[Any]) -> str: ...
+
+
+@dataclass(frozen=True)
+class ByteTokenizer:
+    """Token = byte. Byte 0 separates documents: normalisation keeps it out of the text."""
+
+    vocab_size: int = BYTE_VALUES
+    separator: int = 0
+    sha256: str = hashlib.sha256(b"bytes").hexdigest()
+
+    def encode(self, documents: Sequence[bytes]) -> list[NDArray[np.uint32]]:
+        return [np.frombuffer(text, dtype=np.uint8).astype(np.uint32) for text in documents]
+
+    def decode(self, tokens: NDArray[Any]) -> str:
+        return tokens.astype(np.uint8).tobytes().decode(errors="replace")
+
+
+@dataclass(frozen=True)
+class SubwordTokenizer:
+    """A tokenizer of the `tokenizers` library; `cuts_at_lines`: whether long texts may be cut (`_pieces`)."""
+
+    inner: "tokenizers.Tokenizer"
+    separator: int
+    cuts_at_lines: bool
+
+    @property
+    def vocab_size(self) -> int:
+        return max(self.inner.get_vocab(with_added_tokens=True).values()) + 1
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.inner.to_str().encode()).hexdigest()
+
+    def encode(self, documents: Sequence[bytes]) -> list[NDArray[np.uint32]]:
+        pieces = [[text] if not self.cuts_at_lines else list(_pieces(text)) for text in documents]
+        texts = [piece.decode() for document in pieces for piece in document]
+        encodings = iter(self.inner.encode_batch_fast(texts, add_special_tokens=False))
+        return [
+            np.concatenate([np.asarray(next(encodings).ids, dtype=np.uint32) for _ in document])
+            for document in pieces
+        ]
+
+    def decode(self, tokens: NDArray[Any]) -> str:
+        return str(self.inner.decode([int(token) for token in tokens], skip_special_tokens=False))
+
+    def save(self, folder: Path) -> None:
+        self.inner.save(str(folder / TOKENIZER_FILE))
+
+
+def build(config: TokenizerConfig, training_texts: Iterable[bytes]) -> ByteTokenizer | SubwordTokenizer:
+    """The tokenizer of a configuration; only kind bpe looks at the training texts.
+
+    Raises DataError if the texts are too few for the vocabulary, or a tokenizer.json cannot be read or lacks
+    the separator.
+    """
+    if config.kind == "bytes":
+        return ByteTokenizer()
+    if config.kind == "bpe":
+        return _train_bpe(config, training_texts)
+    assert config.path is not None
+    return load(Path(config.path), config.separator)
+
+
+def load(path: Path, separator: str, *, cuts_at_lines: bool = False) -> SubwordTokenizer:
+    """Read a tokenizer.json. Raises DataError if it cannot be read or does not know the separator."""
+    import tokenizers
+
+    try:
+        inner = tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    except Exception as error:  # the library raises no narrower type
+        raise DataError(
+            f"data.tokenizer.path={str(path)!r} cannot be read as a tokenizer.json ({error}): "
+            "give a file written by the `tokenizers` library."
+        ) from error
+    inner.no_truncation()
+    inner.no_padding()
+    return _subword(inner, separator, str(path), cuts_at_lines=cuts_at_lines)
+
+
+def _train_bpe(config: TokenizerConfig, training_texts: Iterable[bytes]) -> SubwordTokenizer:
+    import tokenizers
+    from tokenizers import decoders, models, pre_tokenizers, trainers
+
+    assert config.vocab_size is not None
+    inner = tokenizers.Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=config.vocab_size,
+        special_tokens=[config.separator],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    inner.train_from_iterator((piece.decode() for text in training_texts for piece in _pieces(text)), trainer)
+    tokenizer = _subword(inner, config.separator, "the trained tokenizer", cuts_at_lines=True)
+    if tokenizer.vocab_size != config.vocab_size:
+        raise DataError(
+            f"data.tokenizer.vocab_size={config.vocab_size} is more than the training text can fill: it "
+            f"gives {tokenizer.vocab_size} entries; ask for at most that many, or give more text."
+        )
+    return tokenizer
+
+
+def _subword(
+    inner: "tokenizers.Tokenizer", separator: str, origin: str, *, cuts_at_lines: bool
+) -> SubwordTokenizer:
+    # A text that spells out the separator is text: only this program puts the token itself.
+    inner.encode_special_tokens = True
+    separator_id = inner.token_to_id(separator)
+    if separator_id is None:
+        special = sorted(token.content for token in inner.get_added_tokens_decoder().values())
+        raise DataError(
+            f"data.tokenizer.separator={separator!r} is no token of {origin}, whose special tokens are "
+            f"{', '.join(special) or 'none'}: choose the one that stands between documents."
+        )
+    return SubwordTokenizer(inner, separator_id, cuts_at_lines)
+
+
+def _pieces(text: bytes) -> Iterator[bytes]:
+    """Cut a text before a line that begins without white space, after a line that ends without.
+
+    There, and not at any line end, byte-level pre-tokenisation falls into two independent halves: a run of
+    white space is cut before its last character if a word follows, so it must not end a piece unless it is
+    one line feed.
+    """
+    start = 0
+    while len(text) - start > _PIECE_BYTES:
+        cut = _next_cut(text, start + _PIECE_BYTES)
+        if cut < 0:
+            break
+        yield text[start:cut]
+        start = cut
+    yield text[start:]
+
+
+def _next_cut(text: bytes, position: int) -> int:
+    while (line_feed := text.find(b"\n", position)) >= 0 and line_feed + 1 < len(text):
+        before, after = text[line_feed - 1 : line_feed], text[line_feed + 1 : line_feed + 2]
+        if before.isascii() and after.isascii() and not before.isspace() and not after.isspace():
+            return line_feed + 1
+        position = line_feed + 1
+    return -1

@@ -1,0 +1,103 @@
+"""Fit one law to one set of observations, and say whether the result may be used."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from scaling.laws.forms import Law
+from scaling.laws.identify import Verdict, after_fit, before_fit
+from scaling.laws.objective import DELTA, Objective
+from scaling.laws.observations import FloatArray, Observations
+from scaling.laws.search import search
+
+Status = Literal["converged", "unidentified", "at_bound", "refused"]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A law with its parameters and what is to be thought of them.
+
+    Attributes:
+        law: the form.
+        parameters: values in raw units by name, in the law's order; empty when refused.
+        status: only "converged" numbers may be presented as a result.
+        message: why the status is what it is, and what to add.
+        num_points: rows fitted.
+        objective: what was minimised, and the minimum.
+        residuals: log of the measured loss minus log of the fitted, [n], in the order of the rows; empty when
+            refused.
+        convention: how N and C were counted.
+        pool: starts for related fits, [G, P], in the surface's coordinates; not a result.
+    """
+
+    law: Law
+    parameters: dict[str, float]
+    status: Status
+    message: str
+    num_points: int
+    objective: Objective
+    residuals: FloatArray
+    convention: str
+    pool: FloatArray = field(repr=False, compare=False)
+
+    @property
+    def theta(self) -> FloatArray:
+        """The parameters in the law's order, [P].
+
+        Raises:
+            ValueError: the fit was refused and has none.
+        """
+        if not self.parameters:
+            raise ValueError(f"{self.law.name} was refused and has no parameters: {self.message}")
+        return np.array([self.parameters[name] for name in self.law.parameter_names])
+
+    @property
+    def usable(self) -> bool:
+        """Whether the numbers may be presented as a result."""
+        return self.status == "converged"
+
+
+def fit_law(law: Law, observations: Observations, *, delta: float = DELTA, weighting: str = "none") -> Fit:
+    """Minimise sum of weights * Huber_delta(log L - log law) over the law's parameters, globally.
+
+    Args:
+        law: the form to fit.
+        observations: the rows, their weights included.
+        delta: the residual of the log loss at which Huber's loss turns linear.
+        weighting: where the weights come from, in words, for the record.
+
+    Raises:
+        ValueError: delta is not positive.
+    """
+    if not delta > 0:
+        raise ValueError(f"delta is {delta}: it must be positive; Hoffmann et al. use 1e-3")
+    refusal = before_fit(law, observations)
+    if refusal is not None:
+        return Fit(
+            law=law,
+            parameters={},
+            status=refusal.status,
+            message=refusal.message,
+            num_points=len(observations),
+            objective=Objective(delta, weighting, None),
+            residuals=np.empty(0),
+            convention=observations.convention,
+            pool=np.empty((0, len(law.parameter_names))),
+        )
+    surface = law.surface(observations)
+    optimum = search(surface, observations.weights, delta)
+    theta = surface.to_raw(optimum.coords)
+    residuals = surface.residuals(optimum.coords[None])[0]
+    verdict: Verdict = after_fit(law, observations, surface, optimum, delta)
+    return Fit(
+        law=law,
+        parameters=dict(zip(law.parameter_names, theta.tolist(), strict=True)),
+        status=verdict.status,
+        message=verdict.message,
+        num_points=len(observations),
+        objective=Objective(delta, weighting, optimum.value),
+        residuals=residuals,
+        convention=observations.convention,
+        pool=optimum.pool,
+    )

@@ -1,0 +1,210 @@
+"""How far to trust a fit: intervals for its parameters, its optimum, and the loss of a point not yet
+measured.
+
+Two methods side by side: percentiles of the bootstrap, and a delta method with Student's t, which does not
+starve on few points.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from scaling.laws.bootstrap import Bootstrap
+from scaling.laws.fit import Fit
+from scaling.laws.observations import FloatArray, Observations, Points
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A range that should hold the truth with probability `level`."""
+
+    low: float
+    high: float
+    level: float
+    method: str
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predicted losses at m points, nats per token, each with its interval.
+
+    Attributes:
+        loss: the law's answer, [m].
+        low, high: ends of the interval, [m].
+        level: probability that the interval should hold the measured loss.
+        method: what the interval is made of.
+    """
+
+    loss: FloatArray
+    low: FloatArray
+    high: FloatArray
+    level: float
+    method: str
+
+
+def check_level(level: float) -> None:
+    """Raise ValueError unless level lies between 0 and 1."""
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}: it must lie between 0 and 1; use 0.95 for 95%")
+
+
+def percentiles(draws: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
+    """Give the ends of the central interval over the first axis, ignoring draws without a value."""
+    tail = (1 - level) / 2
+    low, high = np.nanquantile(draws, [tail, 1 - tail], axis=0)
+    return np.asarray(low), np.asarray(high)
+
+
+def parameter_intervals(
+    fit: Fit, observations: Observations, boot: Bootstrap | None = None, *, level: float = 0.95
+) -> dict[str, Interval]:
+    """Give an interval for each parameter: bootstrap percentiles where `boot` is given, else the delta
+    method.
+
+    Raises:
+        ValueError: level is no probability, or the fit was refused.
+    """
+    check_level(level)
+    names = fit.law.parameter_names
+    if boot is not None:
+        low, high = percentiles(boot.parameters, level)
+        return {
+            name: Interval(float(low[i]), float(high[i]), level, "bootstrap") for i, name in enumerate(names)
+        }
+    return {
+        name: delta_interval(fit, observations, lambda theta, i=i: theta[..., i], level=level)  # type: ignore[misc]
+        for i, name in enumerate(names)
+    }
+
+
+@dataclass(frozen=True)
+class Linearised:
+    """A fit to first order: covariance of its centred coordinates, [P, P], scale of the noise and degrees of
+    freedom."""
+
+    covariance: FloatArray
+    noise: float
+    freedom: int
+
+
+def huber_inefficiency(noise: float, delta: float) -> float:
+    """Give the variance of a Huber location estimate over that of the mean, for Gaussian noise of this scale.
+
+    E psi^2 / (E psi')^2 / noise^2 (Huber 1964, Annals of Mathematical Statistics 35, Eq. 25): pi/2 for delta
+    far below the noise, 1 far above.
+    """
+    if noise <= 0:
+        return 1.0
+    k = delta / noise
+    inside = 2 * stats.norm.cdf(k) - 1
+    second = inside - 2 * k * stats.norm.pdf(k) + 2 * k * k * stats.norm.sf(k)
+    return float(second / inside**2)
+
+
+def linearise(fit: Fit, observations: Observations) -> Linearised:
+    """Give the covariance of the coordinates from the noise level and the Jacobian of the log loss."""
+    surface = fit.law.surface(observations)
+    coords = surface.from_raw(fit.theta)
+    jacobian = surface.expand(coords[None]).jacobian[0]
+    weights = observations.weights / observations.weights.mean()
+    freedom = max(len(observations) - len(fit.theta), 1)
+    noise = float(np.sqrt(np.sum(weights * fit.residuals**2) / freedom))
+    variance = noise**2 * huber_inefficiency(noise, fit.objective.delta)
+    information = (jacobian * weights) @ jacobian.T
+    spread = (jacobian * weights**2) @ jacobian.T
+    inverse = np.linalg.pinv(information, hermitian=True, rcond=1e-14)
+    return Linearised(variance * inverse @ spread @ inverse, noise, freedom)
+
+
+def delta_variance(
+    fit: Fit, observations: Observations, linear: Linearised, function: Callable[[FloatArray], FloatArray]
+) -> tuple[FloatArray, FloatArray]:
+    """Give value and variance, each [m], of a function of raw parameters, [..., P] to [..., m]."""
+    surface = fit.law.surface(observations)
+    coords = surface.from_raw(fit.theta)
+    step = 1e-5 * np.maximum(np.abs(coords), 1e-3)
+    ahead = function(surface.to_raw(coords + np.diag(step)))
+    behind = function(surface.to_raw(coords - np.diag(step)))
+    value = np.atleast_1d(function(surface.to_raw(coords)))
+    slope = (ahead - behind).reshape(len(coords), -1) / (2 * step[:, None])
+    return value, np.einsum("pm,pq,qm->m", slope, linear.covariance, slope)
+
+
+def delta_interval(
+    fit: Fit,
+    observations: Observations,
+    function: Callable[[FloatArray], FloatArray],
+    *,
+    level: float = 0.95,
+    log: bool = False,
+) -> Interval:
+    """Give a t-based interval for a scalar function of the raw parameters; with `log`, symmetric in its
+    logarithm.
+
+    Raises:
+        ValueError: level is no probability, or the fit was refused.
+    """
+    check_level(level)
+
+    def transformed(theta: FloatArray) -> FloatArray:
+        return np.log(function(theta)) if log else function(theta)
+
+    linear = linearise(fit, observations)
+    value, variance = delta_variance(fit, observations, linear, transformed)
+    half = float(stats.t.ppf((1 + level) / 2, linear.freedom) * np.sqrt(variance[0]))
+    low, high = float(value[0]) - half, float(value[0]) + half
+    if log:
+        low, high = float(np.exp(low)), float(np.exp(high))
+    return Interval(low, high, level, "delta-t")
+
+
+def predict_interval(
+    fit: Fit,
+    observations: Observations,
+    at: Points,
+    boot: Bootstrap | None = None,
+    *,
+    level: float = 0.95,
+    others: Sequence[Fit] = (),
+    widen: float = 1.0,
+) -> Prediction:
+    """Predict the loss at points where none is known, with an interval for what will be measured there.
+
+    Args:
+        fit: the law that predicts.
+        observations: the rows it was fitted to.
+        at: where to predict, m points.
+        boot: its bootstrap, for the noise of the parameters; without it the delta method is used.
+        level: probability that the interval should hold the measured loss.
+        others: fits of other forms to the same rows; their disagreement is added as if one of them could be
+            the truth.
+        widen: factor on the half-width in log loss, from a backtest (`forecast.backtest`).
+
+    Raises:
+        ValueError: level is no probability, or a fit was refused.
+    """
+    check_level(level)
+    loss = np.atleast_1d(fit.law.predict(fit.theta, at))
+    linear = linearise(fit, observations)
+    if boot is not None and len(boot):
+        logs = np.log(fit.law.predict(boot.parameters, at))
+        centre, parameter_variance = np.log(loss), np.nanmean((logs - np.log(loss)) ** 2, axis=0)
+        method = "bootstrap + residuals"
+    else:
+        centre, parameter_variance = delta_variance(
+            fit, observations, linear, lambda theta: np.log(fit.law.predict(theta, at))
+        )
+        method = "delta-t + residuals"
+    # Squared scale of the residuals as their spread is, so that heavy tails count; rows of small weight are
+    # noisier.
+    variance = parameter_variance + linear.noise**2
+    if others:
+        logs = np.array([np.log(other.law.predict(other.theta, at)) for other in others])
+        variance = variance + np.mean((logs - centre) ** 2, axis=0)
+        method += " + forms"
+    half = stats.t.ppf((1 + level) / 2, linear.freedom) * np.sqrt(variance) * widen
+    if widen != 1.0:
+        method += " + backtest"
+    return Prediction(loss, np.exp(centre - half), np.exp(centre + half), level, method)

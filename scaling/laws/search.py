@@ -1,0 +1,122 @@
+"""The global optimum: an exhaustive outer search in the exponents, then a polish of the best starts to full
+precision."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scaling.laws.newton import polish
+from scaling.laws.objective import huber_sums
+from scaling.laws.observations import FloatArray, IntArray
+from scaling.laws.surface import Surface
+
+GRID_ROWS = 600  # rows that the outer search looks at; more would not move the best cells of its grid
+BEST_STARTS = 6
+SPREAD_STARTS = 8
+BATCHES = 3
+FIRST_ITERATIONS = 60  # most lanes settle in 30
+LARGE_STARTS = 3
+AGREEMENT = 1e-9  # relative: two lanes below this apart have found the same minimum
+WITNESSES = 3  # lanes that must agree on the best minimum before the search ends
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """The best minimum found.
+
+    Attributes:
+        coords: [P].
+        value: the objective there.
+        settled: whether the tolerance was met.
+        starts: how many starts were polished.
+        witnesses: how many of them ended in this minimum.
+        pool: distinct minima and outer-search points, [G, P], best first: starts for related fits
+            (resamples).
+    """
+
+    coords: FloatArray
+    value: float
+    settled: bool
+    starts: int
+    witnesses: int
+    pool: FloatArray
+
+
+def spread_rows(num_rows: int, at_most: int) -> IntArray:
+    """Give at most `at_most` row numbers, evenly spread: a fixed sample of a large table."""
+    return np.unique(np.linspace(0, num_rows - 1, min(num_rows, at_most)).astype(np.int64))
+
+
+def search(surface: Surface, weights: FloatArray, delta: float) -> Optimum:
+    """Find the global minimum of the weighted Huber sum, weights being [n]."""
+    large = surface.num_rows > GRID_ROWS
+    sample = spread_rows(surface.num_rows, GRID_ROWS)
+    part = surface.rows(sample) if large else surface
+    part_weights = weights[sample]
+    starts = part.starts(part_weights)
+    scores = huber_sums(part.residuals(starts), part_weights, delta)
+    pool = starts[np.argsort(scores, kind="stable")]
+    if large:  # settle the starts on the sample; all rows then see only the minima found there
+        settled = polish(
+            part, pool[start_ranks(len(pool), 0)], part_weights, delta, max_iterations=FIRST_ITERATIONS
+        )
+        order = np.argsort(settled.values, kind="stable")
+        found = _distinct(settled.coords[order], settled.values[order])[:LARGE_STARTS]
+        result = polish(surface, found, weights, delta)
+        best = int(np.argmin(result.values))
+        return Optimum(
+            coords=result.coords[best],
+            value=float(result.values[best]),
+            settled=bool(result.settled[best]),
+            starts=len(settled.values),
+            witnesses=int(np.sum(settled.values <= settled.values.min() * (1 + AGREEMENT))),
+            pool=np.concatenate([result.coords[[best]], pool]),
+        )
+    coords = np.empty((0, pool.shape[1]))
+    values = np.empty(0)
+    done = np.empty(0, dtype=np.bool_)
+    tried = np.empty(0, dtype=np.int64)
+    for batch in range(BATCHES):
+        ranks = np.setdiff1d(start_ranks(len(pool), batch), tried)
+        tried = np.union1d(tried, ranks)
+        lanes = pool[ranks]
+        if not len(lanes):
+            break
+        result = polish(surface, lanes, weights, delta, max_iterations=FIRST_ITERATIONS)
+        coords = np.concatenate([coords, result.coords])
+        values = np.concatenate([values, result.values])
+        done = np.concatenate([done, result.settled])
+        if np.sum(values <= values.min() * (1 + AGREEMENT)) >= WITNESSES:
+            break
+    if not done[np.argmin(values)]:  # a few slow lanes: only the best of them are worth the wait
+        slow = np.argsort(values, kind="stable")[:WITNESSES]
+        result = polish(surface, coords[slow], weights, delta)
+        coords[slow], values[slow], done[slow] = result.coords, result.values, result.settled
+    order = np.argsort(values, kind="stable")
+    best = int(order[0])
+    return Optimum(
+        coords=coords[best],
+        value=float(values[best]),
+        settled=bool(done[best]),
+        starts=len(values),
+        witnesses=int(np.sum(values <= values[best] * (1 + AGREEMENT))),
+        pool=np.concatenate([_distinct(coords[order], values[order]), pool]),
+    )
+
+
+def start_ranks(num_starts: int, batch: int) -> IntArray:
+    """Give the ranks to polish up to this batch: the best few, then sparser and sparser down to the worst."""
+    best = np.arange(min(BEST_STARTS, num_starts))
+    if num_starts <= BEST_STARTS:
+        return best
+    spread = np.geomspace(BEST_STARTS, num_starts - 1, SPREAD_STARTS * 4**batch).astype(np.int64)
+    return np.union1d(best, spread)
+
+
+def _distinct(coords: FloatArray, values: FloatArray) -> FloatArray:
+    """Give one of each group of lanes that ended in the same minimum; both sorted by value."""
+    finite = np.isfinite(values)
+    coords, values = coords[finite], values[finite]
+    new = np.ones(len(values), dtype=np.bool_)
+    new[1:] = values[1:] > values[:-1] * (1 + AGREEMENT)
+    return coords[new]

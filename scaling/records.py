@@ -1,0 +1,127 @@
+"""What happened: one record for each (trajectory, budget), and the files of a run's folder.
+
+runs/<study>/plan.json
+runs/<study>/<run-id>/spec.json                    what to train, frozen
+                      .lock                        held (flock) by the live process
+                      status.json                  state, step, host, error of the last attempt
+                      trunk.pt, branch.pt          checkpoints
+                      metrics.jsonl                the training curve, trunk and branches
+                      log.txt                      the process' own words
+                      events.out.tfevents.*        TensorBoard
+                      record-<tokens>.json         a measured point; its existence means done
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from scaling.model.counting import ParameterCount
+from scaling.values import ValueMismatch, read_json, write_json
+
+RECORD_SCHEMA = 1
+
+PointStatus = Literal["done", "diverged", "out_of_memory"]
+RunState = Literal["running", "done", "interrupted", "failed"]
+
+# Exit codes of a worker.
+EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_BUSY = 0, 1, 75, 76
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where and with what a point was measured; none of it is part of the spec's id."""
+
+    code_version: str
+    git_commit: str | None
+    python: str
+    torch: str
+    device: str
+    precision: str
+    threads: int
+    host: str
+    corpus: str
+    tokenizer: str
+    finished_at: str
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One point as it happened. Losses are nats/token over the whole validation split; missing is None.
+
+    `tokens` were trained on along the point's own path (trunk and branch), `budget_tokens` were planned.
+    `seconds` and `tokens_per_second` are of that path's training steps, evaluation left out; the trunk that
+    several points share is counted in each. `loss_sem_nats` is the standard error over validation windows.
+    """
+
+    schema: int
+    run_id: str
+    size: str
+    init_seed: int
+    data_seed: int
+    budget_tokens: int
+    status: PointStatus
+    reason: str | None
+    params: ParameterCount
+    tokens: int
+    steps: int
+    unique_tokens: int
+    epochs: float
+    flops: int
+    flops_kaplan: int
+    flops_chinchilla: int
+    final_loss_nats: float | None
+    best_loss_nats: float | None
+    best_loss_tokens: int | None
+    loss_sem_nats: float | None
+    bits_per_byte: float | None
+    perplexity: float | None
+    validation_tokens: int
+    skipped_steps: int
+    seconds: float
+    tokens_per_second: float
+    peak_memory_bytes: int
+    provenance: Provenance
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """The last word of a run's process. `updated_at` is seconds since the epoch."""
+
+    state: RunState
+    step: int
+    total_steps: int
+    tokens_per_second: float
+    updated_at: float
+    host: str
+    pid: int
+    error: str | None = None
+
+
+def record_path(run_folder: Path, budget_tokens: int) -> Path:
+    return run_folder / f"record-{budget_tokens}.json"
+
+
+def write_record(run_folder: Path, record: RunRecord) -> None:
+    write_json(record_path(run_folder, record.budget_tokens), record)
+
+
+def read_record(path: Path) -> RunRecord:
+    """Raises ValueMismatch, naming file and schema, for a record of another version of this program."""
+    record = read_json(RunRecord, path)
+    if record.schema != RECORD_SCHEMA:
+        raise ValueMismatch(
+            f"{path} has record schema {record.schema} and this version reads {RECORD_SCHEMA}: use the version that "
+            "wrote it, or move the run's folder away to train it again"
+        )
+    return record
+
+
+def read_records(study_folder: Path) -> Iterator[RunRecord]:
+    """Every record of a study, by run and budget."""
+    for path in sorted(study_folder.glob("*/record-*.json")):
+        yield read_record(path)
+
+
+def is_done(run_folder: Path, budgets: tuple[int, ...]) -> bool:
+    return all(record_path(run_folder, budget).exists() for budget in budgets)

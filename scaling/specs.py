@@ -1,0 +1,168 @@
+"""What shall be trained: a trajectory with its budgets, and the plan that holds them. Numbers only, no torch."""
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from scaling.model.config import ModelConfig
+from scaling.model.counting import count_training_flops
+from scaling.values import to_plain
+
+ScheduleKind = Literal["wsd", "cosine", "linear"]
+SPEC_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """AdamW with numbers already worked out for one model. Learning rates are peaks.
+
+    Decoupled weight decay (Loshchilov & Hutter 2019, arXiv 1711.05101) touches the hidden matrices alone.
+    """
+
+    batch_tokens: int
+    matrix_lr: float
+    embedding_lr: float
+    vector_lr: float
+    beta1: float
+    beta2: float
+    epsilon: float
+    weight_decay: float
+    grad_clip: float
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Linear warmup, then one of
+    wsd     constant, and linear to zero over the last `cooldown_share` of each budget's steps: one trunk serves
+            every budget (Hägele et al. 2024, arXiv 2405.18392);
+    cosine  half a cosine to `final_lr_share` of the peak (Hoffmann et al. 2022, arXiv 2203.15556);
+    linear  straight to zero (Bergsma et al. 2025, arXiv 2502.15938).
+    """
+
+    kind: ScheduleKind
+    warmup_steps: int
+    cooldown_share: float = 0.2
+    final_lr_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One training trajectory: everything that decides its numbers, and the budgets at which it yields a point.
+
+    `budgets` are tokens, each a whole number of batches, ascending. The id hashes all but the budgets, so that a
+    larger budget added later continues the same trunk; under a schedule that depends on its horizon there is one
+    budget and it belongs to the id. `corpus` is the corpus' fingerprint; `unique_tokens` restricts training to a
+    prefix of it.
+    """
+
+    size: str
+    model: ModelConfig
+    optimizer: Optimizer
+    schedule: Schedule
+    corpus: str
+    unique_tokens: int | None
+    init_seed: int
+    data_seed: int
+    budgets: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        batch = self.optimizer.batch_tokens
+        if not self.budgets or list(self.budgets) != sorted(set(self.budgets)):
+            raise ValueError(f"budgets are {self.budgets}; they must be distinct, ascending and at least one")
+        for budget in self.budgets:
+            if budget % batch:
+                raise ValueError(f"a budget of {budget} tokens is no whole number of batches of {batch} tokens")
+            if budget // batch <= self.schedule.warmup_steps:
+                raise ValueError(
+                    f"a budget of {budget} tokens is {budget // batch} steps of {batch} tokens, not more than the "
+                    f"warmup of {self.schedule.warmup_steps} steps: raise the budget or shorten the warmup"
+                )
+        if self.schedule.kind != "wsd" and len(self.budgets) > 1:
+            raise ValueError(
+                f"a {self.schedule.kind} schedule belongs to one budget and there are {len(self.budgets)}: "
+                "make one run for each, or use wsd"
+            )
+
+    @property
+    def branching(self) -> bool:
+        return self.schedule.kind == "wsd"
+
+    @cached_property
+    def id(self) -> str:
+        """A readable prefix and a hash of all that decides the trained numbers."""
+        plain = to_plain(self)
+        if self.branching:
+            del plain["budgets"]
+        text = json.dumps([SPEC_VERSION, plain], sort_keys=True, allow_nan=False)
+        return f"{self.size}-{self.schedule.kind}-s{self.init_seed}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+    def steps(self, budget: int) -> int:
+        return budget // self.optimizer.batch_tokens
+
+    def cooldown_start(self, budget: int) -> int:
+        """The step at which a budget's branch leaves the trunk; without branches, its end."""
+        steps = self.steps(budget)
+        if not self.branching:
+            return steps
+        return min(steps, max(self.schedule.warmup_steps, steps - math.ceil(self.schedule.cooldown_share * steps)))
+
+    @property
+    def total_steps(self) -> int:
+        """Steps that are really computed: the trunk up to its last branch, and every branch."""
+        trunk = max(self.cooldown_start(budget) for budget in self.budgets)
+        return trunk + sum(self.steps(budget) - self.cooldown_start(budget) for budget in self.budgets)
+
+
+@dataclass(frozen=True)
+class PlannedPoint:
+    """One loss to be measured. `nominal_*` is what was asked before rounding to whole batches; `flops` is counted.
+
+    `wave` orders the work: held-out points are of wave 2, after the forecasts of wave 1 are in the store.
+    """
+
+    index: int
+    run_id: str
+    size: str
+    init_seed: int
+    tokens: int
+    steps: int
+    params: int
+    non_embedding_params: int
+    flops: int
+    epochs: float | None
+    nominal_tokens: float
+    nominal_flops: float | None
+    held_out: bool
+    replicate: bool
+    estimated_seconds: float | None
+
+    @property
+    def wave(self) -> int:
+        return 2 if self.held_out else 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Trajectories and their points. `points` are ordered by trajectory, then by tokens."""
+
+    study: str
+    runs: tuple[RunSpec, ...]
+    points: tuple[PlannedPoint, ...]
+
+    @cached_property
+    def by_id(self) -> dict[str, RunSpec]:
+        return {run.id: run for run in self.runs}
+
+    @property
+    def total_flops(self) -> int:
+        """FLOPs that are really computed, with trunks shared."""
+        return sum(
+            run.total_steps * run.optimizer.batch_tokens * count_training_flops(run.model).total for run in self.runs
+        )
+
+    @property
+    def num_held_out(self) -> int:
+        return sum(point.held_out for point in self.points)

@@ -1,0 +1,49 @@
+"""How a run is executed, never what: nothing here may change the science, and nothing here enters a run's id."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from scaling.specs import RunSpec
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """
+    device               "auto" takes CUDA, then the CPU; or "cpu", "cuda", "cuda:1", "mps"
+    precision            "auto" is bf16 on CUDA and fp32 elsewhere; bf16 and fp16 are autocast over fp32 weights
+    micro_batch_tokens   null: the whole batch at once; else the most tokens in one forward pass
+    workers              points at a time; null: one for each GPU, or one for each `threads` cores
+    threads              CPU threads of each worker
+    """
+
+    device: str = "auto"
+    precision: Precision = "auto"
+    micro_batch_tokens: int | None = None
+    compile: bool = False
+    workers: int | None = None
+    threads: int = 1
+    log_every_steps: int = 50
+    checkpoint_every_seconds: float = 30.0
+    tensorboard: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "threads", "log_every_steps", "micro_batch_tokens"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"runtime.{name} is {value}; it must be at least 1")
+        if self.checkpoint_every_seconds < 0:
+            raise ValueError(
+                f"runtime.checkpoint_every_seconds is {self.checkpoint_every_seconds}; it must be at least 0 "
+                "(0 saves at every logged step)"
+            )
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker needs to know, as `job.json` in the run's folder: a run is a directory."""
+
+    spec: RunSpec
+    runtime: Runtime
+    corpus_folder: str

@@ -1,0 +1,45 @@
+"""Which code, on which machine: the part of a record that explains a difference nobody planned."""
+
+import functools
+import platform
+import subprocess
+from pathlib import Path
+
+import torch
+
+import scaling
+from scaling.records import Provenance
+from scaling.training.device import device_name
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+
+@functools.cache
+def git_commit() -> str | None:
+    """Of this program's checkout, with "+" where it has changes; None outside one."""
+    try:
+        # An installed package may lie inside somebody else's checkout, which then does not know this file.
+        _git("ls-files", "--error-unmatch", Path(__file__).name)
+        changed = _git("status", "--porcelain", "--untracked-files=no")
+        return _git("rev-parse", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def provenance(*, device: torch.device, precision: str, corpus: str, tokenizer: str, finished_at: str) -> Provenance:
+    return Provenance(
+        code_version=scaling.__version__,
+        git_commit=git_commit(),
+        python=platform.python_version(),
+        torch=torch.__version__,
+        device=device_name(device),
+        precision=precision,
+        threads=torch.get_num_threads(),
+        host=platform.node(),
+        corpus=corpus,
+        tokenizer=tokenizer,
+        finished_at=finished_at,
+    )

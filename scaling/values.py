@@ -1,0 +1,142 @@
+"""Frozen dataclasses from and to plain JSON values, strictly: the one place where a mapping becomes a type.
+
+YAML (through `config`), specs and records on disk all pass here, so an unknown key, a missing key or a wrong
+type is refused in the same words everywhere.
+"""
+
+import dataclasses
+import json
+import os
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class ValueMismatch(ValueError):
+    """A value does not fit its declared type; the message names the key, the value and what is expected."""
+
+
+def from_plain(kind: type[T], value: object, where: str) -> T:
+    """`value` (JSON or YAML types) as a `kind`; `where` is the key's path for messages.
+
+    Raises ValueMismatch for an unknown key, a missing one or a wrong type; whatever a dataclass' own
+    `__post_init__` raises passes through.
+    """
+    converted: T = _convert(kind, value, where)
+    return converted
+
+
+def _convert(kind: Any, value: object, where: str) -> Any:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return _convert_union(arguments, value, where)
+    if origin is typing.Literal:
+        if value not in arguments or isinstance(value, bool) is not isinstance(arguments[0], bool):
+            raise ValueMismatch(f"{where} is {value!r}; it must be one of {', '.join(map(str, arguments))}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ValueMismatch(f"{where} is {value!r}; it must be a list")
+        if len(arguments) == 2 and arguments[1] is Ellipsis:
+            return tuple(_convert(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+        if len(value) != len(arguments):
+            raise ValueMismatch(f"{where} has {len(value)} items; it must have {len(arguments)}")
+        return tuple(
+            _convert(k, item, f"{where}[{i}]") for i, (k, item) in enumerate(zip(arguments, value, strict=True))
+        )
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise ValueMismatch(f"{where} is {value!r}; it must be a mapping")
+        return {str(key): _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if dataclasses.is_dataclass(kind):
+        return _convert_dataclass(kind, value, where)
+    return _convert_scalar(kind, value, where)
+
+
+def _convert_union(arguments: tuple[Any, ...], value: object, where: str) -> Any:
+    if value is None and type(None) in arguments:
+        return None
+    (kind,) = [k for k in arguments if k is not type(None)]
+    return _convert(kind, value, where)
+
+
+def _convert_dataclass(kind: Any, value: object, where: str) -> Any:
+    if not isinstance(value, Mapping):
+        raise ValueMismatch(f"{where} is {value!r}; it must be a mapping with the keys of {kind.__name__}")
+    fields = {f.name: f for f in dataclasses.fields(kind) if f.init}
+    unknown = sorted(str(key) for key in value if key not in fields)
+    if unknown:
+        raise ValueMismatch(
+            f"{where} has the unknown key {unknown[0]!r}; the keys are {', '.join(sorted(fields))}: correct or "
+            "remove it"
+        )
+    hints = typing.get_type_hints(kind)
+    optional = (dataclasses.MISSING, dataclasses.MISSING)
+    missing = [name for name, f in fields.items() if name not in value and (f.default, f.default_factory) == optional]
+    if missing:
+        raise ValueMismatch(f"{where} lacks the key {missing[0]!r}; give it a {_name(hints[missing[0]])}")
+    return kind(**{str(key): _convert(hints[str(key)], item, f"{where}.{key}") for key, item in value.items()})
+
+
+def _convert_scalar(kind: Any, value: object, where: str) -> Any:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    # YAML 1.1 reads 4e6 as text; a float with a whole value is what a person means by a token count of 4e6.
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if kind in (int, float) and isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            raise ValueMismatch(f"{where} is {value!r}; it must be a {_name(kind)}") from None
+        return _convert_scalar(kind, number, where)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ValueMismatch(f"{where} is {value!r}; it must be a {_name(kind)}")
+    return value
+
+
+def _name(kind: Any) -> str:
+    names = {int: "whole number", float: "number", str: "text", bool: "true or false"}
+    return names.get(kind, getattr(kind, "__name__", str(kind)))
+
+
+def to_plain(value: object) -> Any:
+    """A dataclass as nested dicts, lists and scalars that `from_plain` takes back."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(item) for item in value]
+    return value
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a value as JSON, whole or not at all: to a temporary file, flushed to disk, then renamed."""
+    text = json.dumps(to_plain(value), indent=1, allow_nan=False) + "\n"
+    write_atomically(path, text.encode())
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_json(kind: type[T], path: Path) -> T:
+    """Raises ValueMismatch, naming the file, where it is not JSON or not a `kind`; FileNotFoundError as usual."""
+    try:
+        plain = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueMismatch(f"{path} is not JSON ({error}); delete it and run the command again") from None
+    return from_plain(kind, plain, str(path))
