@@ -49,9 +49,7 @@ def documents() -> Iterator[Document]:
     assert package.origin is not None
     seen_lines: set[str] = set()
     for service in sorted(path for path in (Path(package.origin).parent / "data").iterdir() if path.is_dir()):
-        descriptions = sorted(
-            service.glob("*/service-2.json.gz")
-        )  # folders are dates: the last is the latest
+        descriptions = sorted(service.glob("*/service-2.json.gz"))  # folders are dates: the last is the latest
         if descriptions:
             description = json.loads(gzip.decompress(descriptions[-1].read_bytes()))
             lines = (line for markup in _documentation(description) for line in plain_lines(markup))

@@ -183,11 +183,7 @@ def vocab_size(tokenizer: TokenizerConfig) -> int:
         content = json.loads(Path(tokenizer.path).read_text(encoding="utf-8"))
         vocabulary = content["model"]["vocab"]
         added_ids = [int(token["id"]) for token in content.get("added_tokens", [])]
-        ids = (
-            [int(token) for token in vocabulary.values()]
-            if isinstance(vocabulary, dict)
-            else [len(vocabulary) - 1]
-        )
+        ids = [int(token) for token in vocabulary.values()] if isinstance(vocabulary, dict) else [len(vocabulary) - 1]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"data.tokenizer.path={tokenizer.path!r} cannot be read as a tokenizer.json "

@@ -44,10 +44,7 @@ def wikitext_articles(lines: Iterable[str]) -> Iterator[Document]:
 def _looks_like_title(line: str) -> bool:
     stripped = line.strip()
     return (
-        len(stripped) > 4
-        and stripped.startswith("= ")
-        and stripped.endswith(" =")
-        and not stripped.startswith("= =")
+        len(stripped) > 4 and stripped.startswith("= ") and stripped.endswith(" =") and not stripped.startswith("= =")
     )
 
 

@@ -39,9 +39,7 @@ def open_dataset(config: SourceConfig) -> HubRows:
     """
     assert config.path is not None
     if Path(config.path).is_dir():
-        return _open(
-            config, "local folder", lambda split: _load(config.path, config.name, None, split, streaming=True)
-        )
+        return _open(config, "local folder", lambda split: _load(config.path, config.name, None, split, streaming=True))
     obstacle = _obstacle(config)
     if obstacle is None:
         return _open(

@@ -103,9 +103,7 @@ def read_manifest(folder: Path) -> Manifest:
                 "train": _split(content["train"]),
                 "validation": _split(content["validation"]),
                 "dropped": DroppedCounts(**content["dropped"]),
-                "overlap": Overlap(
-                    **{key: value for key, value in content["overlap"].items() if key != "share"}
-                ),
+                "overlap": Overlap(**{key: value for key, value in content["overlap"].items() if key != "share"}),
                 "validation_keys": tuple(content["validation_keys"]),
             }
         )

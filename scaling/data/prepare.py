@@ -58,11 +58,9 @@ def prepare(config: DataConfig, root: Path, progress: Progress | None = None) ->
                 f"The disk of {str(root)!r} is full ({error.strerror}): preparing needs about four times the "
                 "size of the text; free some space or choose another folder. Nothing was left behind."
             ) from error
-        if isinstance(error, PermissionError):
-            raise DataError(
-                f"{str(root)!r} cannot be written ({error.strerror}): choose a folder you may write."
-            ) from error
-        raise
+        raise DataError(
+            f"{str(root)!r} cannot be written ({error}): choose a folder on a disk where you may write."
+        ) from error
     return folder
 
 

@@ -19,6 +19,8 @@ def silent_datasets() -> Any:
     import datasets
 
     datasets.disable_progress_bars()
+    datasets.config.TORCH_AVAILABLE = False  # or every stream imports torch, a second or two, to read text
+    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # or every local file is reported to the hub, if it answers
     for name in _NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     return datasets
@@ -58,6 +60,4 @@ def readable(origin: str, remedy: str) -> Iterator[None]:
     except (DatasetsError, OSError, ValueError, TypeError, KeyError, EOFError, zlib.error) as error:
         cause = error.__cause__ or error
         first_line = next(iter(str(cause).splitlines()), "no message")
-        raise DataError(
-            f"{origin} cannot be read ({type(cause).__name__}: {first_line}): {remedy}"
-        ) from error
+        raise DataError(f"{origin} cannot be read ({type(cause).__name__}: {first_line}): {remedy}") from error

@@ -73,8 +73,7 @@ class SubwordTokenizer:
         texts = [piece.decode() for document in pieces for piece in document]
         encodings = iter(self.inner.encode_batch_fast(texts, add_special_tokens=False))
         return [
-            np.concatenate([np.asarray(next(encodings).ids, dtype=np.uint32) for _ in document])
-            for document in pieces
+            np.concatenate([np.asarray(next(encodings).ids, dtype=np.uint32) for _ in document]) for document in pieces
         ]
 
     def decode(self, tokens: NDArray[Any]) -> str:
@@ -138,9 +137,7 @@ def _train_bpe(config: TokenizerConfig, training_texts: Iterable[bytes]) -> Subw
     return tokenizer
 
 
-def _subword(
-    inner: "tokenizers.Tokenizer", separator: str, origin: str, *, cuts_at_lines: bool
-) -> SubwordTokenizer:
+def _subword(inner: "tokenizers.Tokenizer", separator: str, origin: str, *, cuts_at_lines: bool) -> SubwordTokenizer:
     # A text that spells out the separator is text: only this program puts the token itself.
     inner.encode_special_tokens = True
     separator_id = inner.token_to_id(separator)

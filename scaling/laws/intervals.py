@@ -13,6 +13,7 @@ from scipy import stats
 
 from scaling.laws.bootstrap import Bootstrap
 from scaling.laws.fit import Fit
+from scaling.laws.noise import Linearised, linearise
 from scaling.laws.observations import FloatArray, Observations, Points
 
 
@@ -70,52 +71,17 @@ def parameter_intervals(
     names = fit.law.parameter_names
     if boot is not None:
         low, high = percentiles(boot.parameters, level)
-        return {
-            name: Interval(float(low[i]), float(high[i]), level, "bootstrap") for i, name in enumerate(names)
-        }
+        return {name: Interval(float(low[i]), float(high[i]), level, "bootstrap") for i, name in enumerate(names)}
     return {
         name: delta_interval(fit, observations, lambda theta, i=i: theta[..., i], level=level)  # type: ignore[misc]
         for i, name in enumerate(names)
     }
 
 
-@dataclass(frozen=True)
-class Linearised:
-    """A fit to first order: covariance of its centred coordinates, [P, P], scale of the noise and degrees of
-    freedom."""
-
-    covariance: FloatArray
-    noise: float
-    freedom: int
-
-
-def huber_inefficiency(noise: float, delta: float) -> float:
-    """Give the variance of a Huber location estimate over that of the mean, for Gaussian noise of this scale.
-
-    E psi^2 / (E psi')^2 / noise^2 (Huber 1964, Annals of Mathematical Statistics 35, Eq. 25): pi/2 for delta
-    far below the noise, 1 far above.
-    """
-    if noise <= 0:
-        return 1.0
-    k = delta / noise
-    inside = 2 * stats.norm.cdf(k) - 1
-    second = inside - 2 * k * stats.norm.pdf(k) + 2 * k * k * stats.norm.sf(k)
-    return float(second / inside**2)
-
-
-def linearise(fit: Fit, observations: Observations) -> Linearised:
-    """Give the covariance of the coordinates from the noise level and the Jacobian of the log loss."""
+def linearise_fit(fit: Fit, observations: Observations) -> Linearised:
+    """Give the covariance of a fit's coordinates and its noise."""
     surface = fit.law.surface(observations)
-    coords = surface.from_raw(fit.theta)
-    jacobian = surface.expand(coords[None]).jacobian[0]
-    weights = observations.weights / observations.weights.mean()
-    freedom = max(len(observations) - len(fit.theta), 1)
-    noise = float(np.sqrt(np.sum(weights * fit.residuals**2) / freedom))
-    variance = noise**2 * huber_inefficiency(noise, fit.objective.delta)
-    information = (jacobian * weights) @ jacobian.T
-    spread = (jacobian * weights**2) @ jacobian.T
-    inverse = np.linalg.pinv(information, hermitian=True, rcond=1e-14)
-    return Linearised(variance * inverse @ spread @ inverse, noise, freedom)
+    return linearise(surface, surface.from_raw(fit.theta), observations.weights, fit.objective.delta)
 
 
 def delta_variance(
@@ -124,11 +90,12 @@ def delta_variance(
     """Give value and variance, each [m], of a function of raw parameters, [..., P] to [..., m]."""
     surface = fit.law.surface(observations)
     coords = surface.from_raw(fit.theta)
-    step = 1e-5 * np.maximum(np.abs(coords), 1e-3)
-    ahead = function(surface.to_raw(coords + np.diag(step)))
-    behind = function(surface.to_raw(coords - np.diag(step)))
+    step = np.diag(1e-5 * np.maximum(np.abs(coords), 1e-3))
+    ahead = np.clip(coords + step, surface.lower, surface.upper)  # one-sided at a bound
+    behind = np.clip(coords - step, surface.lower, surface.upper)
+    rise = function(surface.to_raw(ahead)) - function(surface.to_raw(behind))
     value = np.atleast_1d(function(surface.to_raw(coords)))
-    slope = (ahead - behind).reshape(len(coords), -1) / (2 * step[:, None])
+    slope = rise.reshape(len(coords), -1) / np.diag(ahead - behind)[:, None]
     return value, np.einsum("pm,pq,qm->m", slope, linear.covariance, slope)
 
 
@@ -151,7 +118,7 @@ def delta_interval(
     def transformed(theta: FloatArray) -> FloatArray:
         return np.log(function(theta)) if log else function(theta)
 
-    linear = linearise(fit, observations)
+    linear = linearise_fit(fit, observations)
     value, variance = delta_variance(fit, observations, linear, transformed)
     half = float(stats.t.ppf((1 + level) / 2, linear.freedom) * np.sqrt(variance[0]))
     low, high = float(value[0]) - half, float(value[0]) + half
@@ -187,7 +154,7 @@ def predict_interval(
     """
     check_level(level)
     loss = np.atleast_1d(fit.law.predict(fit.theta, at))
-    linear = linearise(fit, observations)
+    linear = linearise_fit(fit, observations)
     if boot is not None and len(boot):
         logs = np.log(fit.law.predict(boot.parameters, at))
         centre, parameter_variance = np.log(loss), np.nanmean((logs - np.log(loss)) ** 2, axis=0)

@@ -58,7 +58,21 @@ def polish(
     low = np.broadcast_to(surface.lower if lower is None else lower, (S, P))
     high = np.broadcast_to(surface.upper if upper is None else upper, (S, P))
     lane_weights = np.broadcast_to(weights, (S, surface.num_rows))
-    coords = np.clip(coords, low, high)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a lane off the law's domain scores infinity
+        return _polish(surface, np.clip(coords, low, high), low, high, lane_weights, delta, max_iterations, tolerance)
+
+
+def _polish(
+    surface: Surface,
+    coords: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+    lane_weights: FloatArray,
+    delta: float,
+    max_iterations: int,
+    tolerance: float,
+) -> Polished:
+    S = len(coords)
     values = huber_sums(surface.residuals(coords), lane_weights, delta)
     floor = ABSOLUTE * lane_weights.sum(axis=1)
     damping = np.full(S, 0.1)

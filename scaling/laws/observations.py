@@ -78,16 +78,12 @@ def points(
         raise ValueError("no column given: pass at least one of params, tokens, flops")
     for name, column in arrays.items():
         if np.any(column <= 0):
-            raise ValueError(
-                f"{name} holds {column.min():g}: every value must be positive; correct the input"
-            )
+            raise ValueError(f"{name} holds {column.min():g}: every value must be positive; correct the input")
     shape = np.broadcast_shapes(*(column.shape for column in arrays.values()))
     full = {name: np.broadcast_to(column, shape) for name, column in arrays.items()}
     missing = np.full(shape, np.nan)
     N, D = full.get("params", missing), full.get("tokens", missing)
-    return Points(
-        params=N, tokens=D, flops=full.get("flops", 6.0 * N * D), unique_tokens=full.get("unique_tokens")
-    )
+    return Points(params=N, tokens=D, flops=full.get("flops", 6.0 * N * D), unique_tokens=full.get("unique_tokens"))
 
 
 @dataclass(frozen=True)
@@ -131,9 +127,7 @@ class Observations:
         for name in ("tokens", "loss"):
             self._set(name, np.asarray(getattr(self, name), dtype=np.float64))
         # float64 before the product: 6 N D overflows int64 for real studies.
-        fallback = {
-            "flops": 6.0 * self.params * self.tokens if self.params.shape == self.tokens.shape else None
-        }
+        fallback = {"flops": 6.0 * self.params * self.tokens if self.params.shape == self.tokens.shape else None}
         for name in ("flops", "weights"):
             column = np.asarray(getattr(self, name), dtype=np.float64)
             if column.size == 0 and num_rows:
@@ -153,8 +147,7 @@ class Observations:
     def _check(self, num_rows: int) -> None:
         if len(self.trajectory) != num_rows:
             raise ValueError(
-                f"trajectory has {len(self.trajectory)} rows and params {num_rows}: "
-                "give every column one value a row"
+                f"trajectory has {len(self.trajectory)} rows and params {num_rows}: give every column one value a row"
             )
         for name in ("params", "tokens", "flops", "loss", "weights", "unique_tokens", "loss_sem", "budget"):
             column: FloatArray | None = getattr(self, name)
@@ -162,8 +155,7 @@ class Observations:
                 continue
             if column.shape != (num_rows,):
                 raise ValueError(
-                    f"{name} has shape {column.shape} and params ({num_rows},): "
-                    "give every column one value a row"
+                    f"{name} has shape {column.shape} and params ({num_rows},): give every column one value a row"
                 )
             good = np.isfinite(column) & (column > 0)
             if name in ("weights", "loss_sem"):
@@ -213,8 +205,8 @@ class Observations:
 def frontier(observations: Observations) -> IntArray:
     """Give the rows on the lower envelope of loss against compute, by increasing compute.
 
-    A row is on it when no other row has less or equal flops and a lower loss; of rows equal in both, the
-    first.
+    A row is on it when no other reaches its loss, or a lower one, with its compute or less; of rows equal in
+    both, the first is.
     """
     order = np.lexsort((observations.loss, observations.flops))
     best = np.minimum.accumulate(observations.loss[order])

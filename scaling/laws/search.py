@@ -14,7 +14,7 @@ GRID_ROWS = 600  # rows that the outer search looks at; more would not move the 
 BEST_STARTS = 6
 SPREAD_STARTS = 8
 BATCHES = 3
-FIRST_ITERATIONS = 60  # most lanes settle in 30
+FIRST_ITERATIONS = 40  # most lanes settle in 15
 LARGE_STARTS = 3
 AGREEMENT = 1e-9  # relative: two lanes below this apart have found the same minimum
 WITNESSES = 3  # lanes that must agree on the best minimum before the search ends
@@ -57,9 +57,7 @@ def search(surface: Surface, weights: FloatArray, delta: float) -> Optimum:
     scores = huber_sums(part.residuals(starts), part_weights, delta)
     pool = starts[np.argsort(scores, kind="stable")]
     if large:  # settle the starts on the sample; all rows then see only the minima found there
-        settled = polish(
-            part, pool[start_ranks(len(pool), 0)], part_weights, delta, max_iterations=FIRST_ITERATIONS
-        )
+        settled = polish(part, pool[start_ranks(len(pool), 0)], part_weights, delta, max_iterations=FIRST_ITERATIONS)
         order = np.argsort(settled.values, kind="stable")
         found = _distinct(settled.coords[order], settled.values[order])[:LARGE_STARTS]
         result = polish(surface, found, weights, delta)
@@ -105,11 +103,12 @@ def search(surface: Surface, weights: FloatArray, delta: float) -> Optimum:
 
 
 def start_ranks(num_starts: int, batch: int) -> IntArray:
-    """Give the ranks to polish up to this batch: the best few, then sparser and sparser down to the worst."""
+    """Give the ranks to polish up to this batch: the best few, then sparser and sparser down to the poor."""
     best = np.arange(min(BEST_STARTS, num_starts))
     if num_starts <= BEST_STARTS:
         return best
-    spread = np.geomspace(BEST_STARTS, num_starts - 1, SPREAD_STARTS * 4**batch).astype(np.int64)
+    worst = max(BEST_STARTS, 3 * num_starts // 5)  # beyond are the degenerate corners of the grid
+    spread = np.geomspace(BEST_STARTS, worst, SPREAD_STARTS * 4**batch).astype(np.int64)
     return np.union1d(best, spread)
 
 

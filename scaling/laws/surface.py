@@ -201,9 +201,7 @@ def nonnegative_least_squares(gram: FloatArray, target: FloatArray) -> FloatArra
     S, K = target.shape
     best_value, best = np.zeros(S), np.zeros((S, K))
     ridge = 1e-13 * np.trace(gram, axis1=1, axis2=2)[:, None, None]  # two equal columns are no error
-    for subset in itertools.chain.from_iterable(
-        itertools.combinations(range(K), size) for size in range(1, K + 1)
-    ):
+    for subset in itertools.chain.from_iterable(itertools.combinations(range(K), size) for size in range(1, K + 1)):
         at = np.array(subset)
         part = gram[:, at][:, :, at] + ridge * np.eye(len(at))
         solution = np.linalg.solve(part, target[:, at, None])[:, :, 0]

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scaling.model.config import ModelConfig
+from scaling.model.cross_entropy import linear_cross_entropy
 
 NORM_EPSILON = 1e-6
 IGNORED_TARGET = -1
@@ -44,17 +45,23 @@ def make_norm(model: ModelConfig, width: int) -> RMSNorm | LayerNorm:
 
 
 def rotation_table(model: ModelConfig) -> Tensor:
-    """Unit complex numbers [T, 1, K/2] of rotary positions (Su et al. 2021, arXiv 2104.09864)."""
+    """Cosine and sine [T, 1, K/2, 2] of rotary positions (Su et al. 2021, arXiv 2104.09864)."""
     half = model.head_dim // 2
     frequency_K2 = model.rope_base ** (-torch.arange(half, dtype=torch.float64) / half)
     angle_TxK2 = torch.arange(model.context, dtype=torch.float64)[:, None] * frequency_K2
-    return torch.polar(torch.ones_like(angle_TxK2), angle_TxK2).to(torch.complex64)[:, None, :]
+    return torch.stack([angle_TxK2.cos(), angle_TxK2.sin()], dim=-1).float()[:, None]
 
 
-def rotate(x_BxTxHxK: Tensor, turn_Tx1xK2: Tensor) -> Tensor:
-    """Turn neighbouring pairs of channels; one complex product, twice as fast on CPU as sines and cosines."""
-    pairs = torch.view_as_complex(x_BxTxHxK.float().reshape(*x_BxTxHxK.shape[:-1], -1, 2))
-    turned = torch.view_as_real(pairs * turn_Tx1xK2[: x_BxTxHxK.shape[1]])
+def rotate(x_BxTxHxK: Tensor, turn_Tx1xK2x2: Tensor) -> Tensor:
+    """Turn neighbouring pairs of channels. Eagerly it is one complex product, twice as fast on CPU as its parts; the
+    compiler fuses the parts and knows no complex numbers."""
+    pairs = x_BxTxHxK.float().reshape(*x_BxTxHxK.shape[:-1], -1, 2)
+    turn = turn_Tx1xK2x2[: x_BxTxHxK.shape[1]]
+    if torch.compiler.is_compiling():
+        (re, im), (cos, sin) = pairs.unbind(-1), turn.unbind(-1)
+        turned = torch.stack([re * cos - im * sin, re * sin + im * cos], dim=-1)
+    else:
+        turned = torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(turn))
     return turned.flatten(-2).type_as(x_BxTxHxK)
 
 
@@ -81,7 +88,7 @@ class Attention(nn.Module):
         self.query_norm = make_norm(model, model.head_dim) if model.qk_norm else None
         self.key_norm = make_norm(model, model.head_dim) if model.qk_norm else None
 
-    def forward(self, x_BxTxD: Tensor, turn_Tx1xK2: Tensor) -> Tensor:
+    def forward(self, x_BxTxD: Tensor, turn_Tx1xK2x2: Tensor) -> Tensor:
         B, T, D = x_BxTxD.shape
         H = self.num_heads
         qk_BxTx2HxK, v_BxTxHxK = self.qkv(x_BxTxD).view(B, T, 3 * H, D // H).split([2 * H, H], dim=2)
@@ -89,7 +96,7 @@ class Attention(nn.Module):
             q_BxTxHxK, k_BxTxHxK = qk_BxTx2HxK.split(H, dim=2)
             qk_BxTx2HxK = torch.cat([self.query_norm(q_BxTxHxK), self.key_norm(k_BxTxHxK)], dim=2)
         if self.rotary:
-            qk_BxTx2HxK = rotate(qk_BxTx2HxK, turn_Tx1xK2)
+            qk_BxTx2HxK = rotate(qk_BxTx2HxK, turn_Tx1xK2x2)
         q_BxHxTxK, k_BxHxTxK = qk_BxTx2HxK.transpose(1, 2).split(H, dim=1)
         dropout = self.dropout if self.training else 0.0
         y_BxHxTxK = F.scaled_dot_product_attention(
@@ -126,20 +133,20 @@ class Block(nn.Module):
         self.mlp_norm, self.mlp = make_norm(model, model.d_model), MLP(model)
         self.dropout = nn.Dropout(model.dropout)
 
-    def forward(self, x_BxTxD: Tensor, turn_Tx1xK2: Tensor) -> Tensor:
-        x_BxTxD = x_BxTxD + self.dropout(self.attention(self.attention_norm(x_BxTxD), turn_Tx1xK2))
+    def forward(self, x_BxTxD: Tensor, turn_Tx1xK2x2: Tensor) -> Tensor:
+        x_BxTxD = x_BxTxD + self.dropout(self.attention(self.attention_norm(x_BxTxD), turn_Tx1xK2x2))
         written_BxTxD: Tensor = self.dropout(self.mlp(self.mlp_norm(x_BxTxD)))
         return x_BxTxD + written_BxTxD
 
 
 class Decoder(nn.Module):
-    """Token ids [B, T] to the summed cross-entropy of targets [B, T], in nats.
+    """Token ids [B, T] and targets [B, T] to the summed cross-entropy, in nats.
 
-    The model returns the loss rather than logits so that whoever calls it can add sums over micro-batches and
-    divide once by tokens; `logits` is there for those who want them.
+    The model returns a sum rather than logits so that whoever calls it can add sums over micro-batches and divide
+    once by tokens; `token_losses` and `logits` are there for those who want them.
     """
 
-    turn_Tx1xK2: Tensor
+    turn_Tx1xK2x2: Tensor
     sinusoid_TxD: Tensor
 
     def __init__(self, model: ModelConfig) -> None:
@@ -152,7 +159,7 @@ class Decoder(nn.Module):
         self.head = None if model.tied_embeddings else nn.Linear(model.d_model, model.vocab_size, bias=False)
         self.dropout = nn.Dropout(model.dropout)
         turn = rotation_table(model) if model.positions == "rotary" else torch.empty(0)
-        self.register_buffer("turn_Tx1xK2", turn, persistent=False)
+        self.register_buffer("turn_Tx1xK2x2", turn, persistent=False)
         sinusoid = sinusoid_table(model) if model.positions == "sinusoidal" else torch.empty(0)
         self.register_buffer("sinusoid_TxD", sinusoid, persistent=False)
 
@@ -166,22 +173,36 @@ class Decoder(nn.Module):
             x_BxTxD = x_BxTxD + self.sinusoid_TxD[:length]
         x_BxTxD = self.dropout(x_BxTxD)
         for block in self.blocks:
-            x_BxTxD = block(x_BxTxD, self.turn_Tx1xK2)
+            x_BxTxD = block(x_BxTxD, self.turn_Tx1xK2x2)
         normed_BxTxD: Tensor = self.norm(x_BxTxD)
         return normed_BxTxD
 
+    @property
+    def head_weight(self) -> Tensor:
+        return self.embedding.weight if self.head is None else self.head.weight
+
+    def head_input(self, ids_BxT: Tensor) -> Tensor:
+        """[B, T, D]. muP's multiplier keeps logits of one scale at any width (Yang et al. 2022, Table 8)."""
+        return self.features(ids_BxT) / self.config.width_multiplier
+
     def logits(self, ids_BxT: Tensor) -> Tensor:
-        """[B, T, V]. muP's multiplier keeps them of one scale at any width (Yang et al. 2022, Table 8)."""
-        weight_VxD = self.embedding.weight if self.head is None else self.head.weight
-        return F.linear(self.features(ids_BxT) / self.config.width_multiplier, weight_VxD)
+        """[B, T, V]."""
+        return F.linear(self.head_input(ids_BxT), self.head_weight)
+
+    def token_losses(self, ids_BxT: Tensor, targets_BxT: Tensor) -> Tensor:
+        """Losses [B, T] in nats, float32; a target of IGNORED_TARGET gives 0."""
+        logits_RxV = self.logits(ids_BxT).float().flatten(0, 1)
+        losses_R = F.cross_entropy(logits_RxV, targets_BxT.flatten(), ignore_index=IGNORED_TARGET, reduction="none")
+        return losses_R.view_as(targets_BxT)
 
     def forward(self, ids_BxT: Tensor, targets_BxT: Tensor) -> Tensor:
-        """Losses [B, T] in nats, float32; a target of IGNORED_TARGET gives 0."""
-        logits = self.logits(ids_BxT)
-        losses = F.cross_entropy(
-            logits.float().flatten(0, 1), targets_BxT.flatten(), ignore_index=IGNORED_TARGET, reduction="none"
-        )
-        return losses.view_as(targets_BxT)
+        """The summed loss in nats, a scalar; every target must be a token."""
+        device = ids_BxT.device.type
+        # In fp16 the fused gradient would underflow, as it is formed before the loss is scaled.
+        if torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.float16:
+            return self.token_losses(ids_BxT, targets_BxT).sum()
+        x_RxD = self.head_input(ids_BxT).flatten(0, 1)
+        return linear_cross_entropy(x_RxD, self.head_weight, targets_BxT.flatten())
 
 
 def initialise(decoder: Decoder, seed: int) -> None:

@@ -47,7 +47,7 @@ def evaluate(
     for start in range(0, len(inputs_WxT), windows_at_a_time):
         chunk = slice(start, start + windows_at_a_time)
         targets = torch.from_numpy(targets_WxT[chunk]).to(device)
-        losses = decoder(torch.from_numpy(inputs_WxT[chunk]).to(device), targets)
+        losses = decoder.token_losses(torch.from_numpy(inputs_WxT[chunk]).to(device), targets)
         sums.append(losses.cpu().double().sum(dim=1))
         counts.append((targets != IGNORED_TARGET).sum(dim=1).cpu())
     decoder.train(was_training)

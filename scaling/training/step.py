@@ -62,7 +62,7 @@ def train_step(
     loss = torch.zeros((), device=device)
     for micro in torch.split(windows_BxT1, micro_sequences):
         with autocast(device, precision):
-            micro_loss = state.forward(micro[:, :-1], micro[:, 1:]).sum() / num_tokens
+            micro_loss = state.forward(micro[:, :-1], micro[:, 1:]) / num_tokens
         torch.autograd.backward(state.scaler.scale(micro_loss))
         loss += micro_loss.detach()
     state.scaler.unscale_(state.optimizer)

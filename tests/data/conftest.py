@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from scaling.data.config import DataConfig, SourceConfig, TokenizerConfig
 
 REPOSITORY = Path(__file__).parents[2]
-WORDS = "the model learns a law from tokens and each loss falls with more data than before".split()
+WORDS = ("model", "law", "tokens", "loss", "falls", "with", "more", "data", "than", "before")
 
 
 @pytest.fixture
@@ -67,3 +68,16 @@ def python() -> Callable[..., "subprocess.CompletedProcess[str]"]:
         )
 
     return run
+
+
+@pytest.fixture
+def shipped() -> Callable[[str], DataConfig]:
+    """A configuration as `configs/data/NAME.yaml` has it."""
+
+    def load(name: str) -> DataConfig:
+        content = OmegaConf.to_container(OmegaConf.load(REPOSITORY / "configs" / "data" / f"{name}.yaml"))
+        fields: dict[str, Any] = {str(key): value for key, value in dict(content).items()}  # type: ignore[arg-type]
+        source, tokenizer = SourceConfig(**fields.pop("source")), TokenizerConfig(**fields.pop("tokenizer"))
+        return DataConfig(source=source, tokenizer=tokenizer, **fields)
+
+    return load

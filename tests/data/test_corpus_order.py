@@ -23,9 +23,7 @@ def make_corpus(train_tokens: int, validation_tokens: int = 100) -> Corpus:
         *(1, "f" * 64, "counting", "", "", "local", "local", "", "bytes", "", 1 << 16, 0, "<u4"),
         *(counts, counts, DroppedCounts(0, 0, 0, 0), Overlap(13, 0, 0), ()),
     )
-    return Corpus(
-        manifest, np.arange(train_tokens, dtype=np.uint32), np.arange(validation_tokens, dtype=np.uint32)
-    )
+    return Corpus(manifest, np.arange(train_tokens, dtype=np.uint32), np.arange(validation_tokens, dtype=np.uint32))
 
 
 @given(
@@ -50,13 +48,9 @@ def test_an_epoch_predicts_every_token_of_every_window_once(train_tokens: int, s
     seed=st.integers(0, 100),
 )
 @settings(max_examples=50, deadline=None)
-def test_the_order_does_not_depend_on_how_it_is_cut_into_batches(
-    first: int, sizes: list[int], seed: int
-) -> None:
+def test_the_order_does_not_depend_on_how_it_is_cut_into_batches(first: int, sizes: list[int], seed: int) -> None:
     corpus = make_corpus(train_tokens=40 * CONTEXT + 3)
-    one_by_one = [
-        corpus.batch(first + i, 1, context=CONTEXT, seed=seed) for i in range(min(sum(sizes), 40))
-    ]
+    one_by_one = [corpus.batch(first + i, 1, context=CONTEXT, seed=seed) for i in range(min(sum(sizes), 40))]
     whole = np.concatenate(one_by_one)
     start, batches = 0, []
     for size in sizes:

@@ -1,9 +1,10 @@
 """Preparation: clean, counted, split for good, whole or absent."""
 
-import os
 import random
 import signal
+import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from scaling.data.tokenizers import ByteTokenizer
 
 WriteJsonl = Callable[..., Path]
 LocalConfig = Callable[..., DataConfig]
+Python = Callable[..., "subprocess.CompletedProcess[str]"]
 
 PROGRAM = """
 import os, signal, sys
@@ -150,17 +152,15 @@ def test_a_damaged_corpus_is_prepared_again(
     assert (folder / "train.bin").read_bytes() == whole
 
 
-@pytest.mark.parametrize("stage", ["tokenising", "measuring"])
 def test_killed_in_the_middle_it_leaves_nothing_that_looks_whole(
-    stage: str,
     tmp_path: Path,
     texts: list[str],
     write_jsonl: WriteJsonl,
     local_config: LocalConfig,
-    python: Callable[..., "os.PathLike[str]"],
+    python: Python,
 ) -> None:
     path, root = write_jsonl(texts), tmp_path / "cache"
-    killed = python(PROGRAM, str(path), str(root), stage)
+    killed = python(PROGRAM, str(path), str(root), "measuring")
     assert killed.returncode == -signal.SIGKILL
     assert not [folder for folder in root.iterdir() if not folder.name.startswith(".")]
     config = local_config(path)
@@ -169,8 +169,18 @@ def test_killed_in_the_middle_it_leaves_nothing_that_looks_whole(
     assert [entry for entry in root.iterdir() if entry.is_dir()] == [folder]
 
 
+def test_of_two_processes_one_works_and_one_waits(
+    tmp_path: Path, texts: list[str], write_jsonl: WriteJsonl, python: Python
+) -> None:
+    arguments = (PROGRAM, str(write_jsonl(texts)), str(tmp_path / "cache"), "")
+    with ThreadPoolExecutor(2) as pool:
+        results = [future.result() for future in [pool.submit(python, *arguments) for _ in range(2)]]
+    assert [result.returncode for result in results] == [0, 0]
+    assert "".join(result.stdout for result in results).count("tokenising") == 1
+
+
 def test_a_full_disk_is_said_and_cleaned_up(
-    tmp_path: Path, texts: list[str], write_jsonl: WriteJsonl, python: Callable[..., "os.PathLike[str]"]
+    tmp_path: Path, texts: list[str], write_jsonl: WriteJsonl, python: Python
 ) -> None:
     # A limit on file size makes writing fail as a full disk does.
     result = python(PROGRAM, str(write_jsonl(texts)), str(tmp_path / "cache"), "", FILE_BYTES="20000")
@@ -207,7 +217,9 @@ def test_whatever_changes_the_tokens_changes_the_fingerprint(
         replace(base, source=SourceConfig(kind="botocore", version="1.0.0")),
         replace(base, source=SourceConfig(kind="botocore", version="1.0.1")),
         hub,
-        *(replace(hub, source=replace(hub.source, **{field: "x"})) for field in ("path", "name", "revision")),
+        replace(hub, source=replace(hub.source, path="x")),
+        replace(hub, source=replace(hub.source, name="x")),
+        replace(hub, source=replace(hub.source, revision="x")),
         replace(hub, source=replace(hub.source, train_split="x")),
         replace(hub, source=replace(hub.source, validation_split="x"), validation_fraction=None),
     ]
@@ -218,9 +230,7 @@ def test_whatever_changes_the_tokens_changes_the_fingerprint(
     assert {fingerprint(config) for config in [*same, local_config(moved)]} == {fingerprint(base)}
 
 
-def test_too_few_documents_for_a_split(
-    tmp_path: Path, write_jsonl: WriteJsonl, local_config: LocalConfig
-) -> None:
+def test_too_few_documents_for_a_split(tmp_path: Path, write_jsonl: WriteJsonl, local_config: LocalConfig) -> None:
     with pytest.raises(DataError, match="leaves no document for validation"):
         prepare(local_config(write_jsonl(["only one"]), validation_fraction=0.001), tmp_path / "cache")
     with pytest.raises(DataError, match="every document is empty"):

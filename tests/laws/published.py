@@ -41,18 +41,13 @@ def load(name: str) -> Observations:
         pytest.skip(f"published losses are not at hand: no {file} in shared/data beside the repository")
     with path.open(newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if keep(row)]
-    column = {
-        key: np.array([float(row[key]) for row in rows])
-        for key in ("N_params", "D_tokens", "C_flops", "loss")
-    }
+    column = {key: np.array([float(row[key]) for row in rows]) for key in ("N_params", "D_tokens", "C_flops", "loss")}
     repeated = "unique_tokens" in rows[0]
     return Observations(
         params=column["N_params"],
         tokens=column["D_tokens"],
         flops=column["C_flops"],
         loss=column["loss"],
-        trajectory=np.array(
-            [row["run_id"].split("@")[0] + (row["run_id"] if repeated else "") for row in rows]
-        ),
+        trajectory=np.array([row["run_id"].split("@")[0] + (row["run_id"] if repeated else "") for row in rows]),
         unique_tokens=np.array([float(row["unique_tokens"]) for row in rows]) if repeated else None,
     )

@@ -1,4 +1,5 @@
-"""Every resample is fitted to its global optimum, the unit is the trajectory, and published standard errors come out."""
+"""Every resample is fitted to its global optimum, the unit is the trajectory, and published standard errors
+come out."""
 
 from dataclasses import replace
 
@@ -49,10 +50,9 @@ def test_shared_noise_widens_the_intervals() -> None:
     rows = Observations(params, params * 20, (1.5 + 200 * params**-0.3) * shared)
     clustered = replace(rows, trajectory=np.repeat(np.arange(12).astype(str), 4))
     fit = fit_law(law, rows)
-    spread = [
-        bootstrap(fit, data, resamples=300, seed=3).parameters.std(axis=0)[2] for data in (rows, clustered)
-    ]
-    # Means of 4 equal errors: the standard error is understated by sqrt(4) = 2; 1.5 leaves room for 12 clusters.
+    spread = [bootstrap(fit, data, resamples=300, seed=3).parameters.std(axis=0)[2] for data in (rows, clustered)]
+    # Means of 4 equal errors: the standard error is understated by sqrt(4) = 2; 1.5 leaves room for 12
+    # clusters.
     assert spread[1] > 1.5 * spread[0]
 
 
@@ -69,12 +69,13 @@ def test_refused_fit_has_nothing_to_resample() -> None:
 
 
 def test_published_standard_errors() -> None:
-    """Besiroglu et al.'s 4,000 resamples, refitted to their optimum: SE and the interval of the exponent a."""
+    """Besiroglu et al.'s 4,000 resamples, refitted to their optimum: SE and the interval of the exponent
+    a."""
     rows = load("epoch_240")
     boot = bootstrap(fit_law(CHINCHILLA, rows), rows, resamples=4000, seed=42)
     E, A, B, alpha, beta = boot.parameters.std(axis=0, ddof=1)
-    # The standard error of a standard error over 4,000 draws is 1.1%, more under heavy tails (A and B): five of them,
-    # in both the published and this draw.
+    # The standard error of a standard error over 4,000 draws is 1.1%, more under heavy tails (A and B): five
+    # of them, in both the published and this draw.
     assert (E, alpha, beta) == pytest.approx((0.025677, 0.015396, 0.020629), rel=0.08)
     assert pytest.approx((124.475, 1312.12), rel=0.15) == (A, B)
     exponent = boot.parameters[:, 4] / (boot.parameters[:, 3] + boot.parameters[:, 4])

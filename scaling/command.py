@@ -1,0 +1,57 @@
+"""What every entry shares: configs found from any folder, and errors of one paragraph with an exit code."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from scaling.config import ConfigError
+from scaling.data.config import DataError
+from scaling.values import ValueMismatch
+
+EXIT_BAD_CONFIG = 2
+
+
+def config_folder() -> Path:
+    """In a wheel `scaling/configs`, in a checkout `configs` beside the package."""
+    inside = Path(__file__).parent / "configs"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "configs"
+
+
+def run_hydra(task: Callable[[DictConfig], int], config_name: str) -> None:
+    """Compose `config_name` with the command line's overrides, run `task`, exit with what it returns.
+
+    A mistake of the user is told in one paragraph and exits with 2; `debug=true` shows the traceback.
+    """
+    debug = any(argument in ("debug=true", "debug=True") for argument in sys.argv[1:])
+    # Hydra would print its own account and swallow the exception.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    exit_codes: list[int] = []
+
+    def run(composed: DictConfig) -> None:
+        exit_codes.append(task(composed))
+
+    run.__module__ = task.__module__
+    try:
+        hydra.main(config_path=str(config_folder()), config_name=config_name, version_base="1.3")(run)()
+    except (ConfigError, DataError, ValueMismatch, HydraException, OmegaConfBaseException) as error:
+        if debug:
+            traceback.print_exc()
+        print(f"error: {explain(error)}", file=sys.stderr)
+        sys.exit(EXIT_BAD_CONFIG)
+    sys.exit(max(exit_codes, default=0))
+
+
+def explain(error: Exception) -> str:
+    """The message in one paragraph; Hydra's advice to append an unknown key with + would only move the error."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    kept = [line for line in lines if not line.startswith(("To append to your config", "full_key:", "object_type="))]
+    if any(line.startswith("Could not override") for line in kept):
+        kept.append("No such key exists: correct its name; `--cfg job` prints those that do.")
+    return " ".join(kept)

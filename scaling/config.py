@@ -1,0 +1,89 @@
+"""The edge: what Hydra composed becomes frozen dataclasses, validated before anything runs or is written."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from scaling.analysis.config import FitOptions
+from scaling.data.config import DataConfig
+from scaling.planning.config import GridConfig, ModelOptions, RecipeConfig, TimeModel
+from scaling.training.config import Runtime
+from scaling.values import ValueMismatch, from_plain
+
+T = TypeVar("T")
+
+
+class ConfigError(ValueError):
+    """A config that cannot be run; the message gives the value, the constraint and the remedy."""
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """A study from question to report: the root of `configs/sweep.yaml`."""
+
+    study: str
+    question: str
+    runs: str
+    cache: str
+    data: DataConfig
+    model: ModelOptions
+    recipe: RecipeConfig
+    grid: GridConfig
+    runtime: Runtime
+    time_model: TimeModel
+    fit: FitOptions
+    dry_run: bool = False
+    json: bool = False
+    debug: bool = False
+    point: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.study or not all(letter.isalnum() or letter in "_-." for letter in self.study):
+            raise ValueError(f"study is {self.study!r}; it names a folder: use letters, digits, '_', '-' and '.'")
+        context, batch = self.model.context, self.recipe.batch_tokens
+        if batch < context:
+            raise ValueError(
+                f"recipe.batch_tokens is {batch}, less than one context of {context} tokens: raise it to a multiple of "
+                f"{context}, or lower model.context"
+            )
+
+    @property
+    def folder(self) -> Path:
+        """Where the study lives."""
+        return Path(self.runs) / self.study
+
+    @property
+    def cache_folder(self) -> Path:
+        return Path(self.cache)
+
+
+def study_config(composed: DictConfig) -> StudyConfig:
+    """Raises ConfigError: an unknown key, a wrong type, an impossible value."""
+    return _root(StudyConfig, composed)
+
+
+def _root(kind: type[T], composed: DictConfig) -> T:
+    with _as_config_error():
+        plain = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+        if not isinstance(plain, dict):
+            raise ConfigError(f"the config is {plain!r}; it must be a mapping")
+        plain.pop("hydra", None)
+        return from_plain(kind, plain, "config")
+
+
+@contextmanager
+def _as_config_error() -> Iterator[None]:
+    try:
+        yield
+    except ConfigError:
+        raise
+    except ValueMismatch as mismatch:
+        # Paths read as they are typed on the command line.
+        raise ConfigError(str(mismatch).replace("config.", "")) from None
+    except (ValueError, OmegaConfBaseException) as error:
+        raise ConfigError(str(error)) from None

@@ -1,0 +1,71 @@
+"""`python -m scaling.fit study=default`: from a study's records to its laws and its report, without torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from scaling.analysis.study import NothingToFit, analyse, forecast, split_records
+from scaling.checks.plan import check_plan
+from scaling.command import run_hydra
+from scaling.config import ConfigError, StudyConfig, study_config
+from scaling.findings import Finding
+from scaling.records import read_records
+from scaling.report.write import write_report
+from scaling.specs import Plan
+from scaling.store import export_points, read_forecasts, save_fits, save_forecasts, save_study
+from scaling.values import read_json, write_json
+
+
+def task(composed: DictConfig) -> int:
+    config = study_config(composed)
+    path = config.folder / "plan.json"
+    if not path.exists():
+        raise ConfigError(
+            f"{config.folder} holds no plan.json: run `python -m scaling.sweep study={config.study}` first"
+        )
+    plan = read_json(Plan, path)
+    print(finish_study(config, plan, check_plan(plan)))
+    return 0
+
+
+def forecast_held_out(config: StudyConfig, plan: Plan) -> None:
+    """Write what the points so far say of the held-out ones into the ledger, before those are trained."""
+    known = read_forecasts(config.folder)
+    new = forecast(plan, list(read_records(config.folder)), config.fit, known)
+    if new:
+        save_forecasts(config.folder, [*known, *new])
+
+
+def finish_study(config: StudyConfig, plan: Plan, findings: Sequence[Finding]) -> Path:
+    """Mirror the records into the store, fit, score the forecasts, write fits.json and the report."""
+    planned = {(point.run_id, point.tokens) for point in plan.points}
+    records = [r for r in read_records(config.folder) if (r.run_id, r.budget_tokens) in planned]
+    measured = split_records(plan, records)
+    export_points(config.folder, save_study(config.folder, plan, records, measured.exclusions))
+    try:
+        report = analyse(
+            plan,
+            records,
+            config.fit,
+            read_forecasts(config.folder),
+            folder=config.folder,
+            question=config.question,
+            command="python -m scaling.sweep",
+            corpus=f"{config.data.name}: {config.data.description}",
+            findings=findings,
+        )
+    except NothingToFit as error:
+        raise ConfigError(str(error)) from None
+    save_forecasts(config.folder, report.forecasts)
+    save_fits(config.folder, report.fits_json)
+    write_json(config.folder / "fits.json", report.fits_json)
+    return write_report(report, config.folder, figures=config.fit.figures)
+
+
+def main() -> None:
+    run_hydra(task, "sweep")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""What a person writes to ask for a study: model options, a recipe, a grid. `rules` turns it into numbers."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from scaling.model.config import Activation, Norm, Positions
+from scaling.specs import ScheduleKind
+
+GridKind = Literal["tokens", "tokens_per_param", "isoflop"]
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """The options that all sizes of a study share. `d_ff` is `mlp_ratio` times the width; `context` in tokens."""
+
+    context: int
+    positions: Positions
+    rope_base: float
+    norm: Norm
+    activation: Activation
+    mlp_ratio: float
+    dropout: float
+    tied_embeddings: bool
+    qk_norm: bool
+    mup_base_width: int | None
+
+    def __post_init__(self) -> None:
+        if self.mlp_ratio <= 0:
+            raise ValueError(f"model.mlp_ratio is {self.mlp_ratio}; it must be positive, 4 is usual")
+
+
+@dataclass(frozen=True)
+class SizeConfig:
+    """One decoder of the grid; `budgets` replaces the grid's for this size."""
+
+    name: str
+    num_layers: int
+    d_model: int
+    num_heads: int
+    budgets: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class ReplicateConfig:
+    """Further seeds of one size at some of its budgets (null: all), for the noise floor of every fit."""
+
+    size: str
+    seeds: tuple[int, ...]
+    budgets: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class GridConfig:
+    """Sizes times budgets, a budget being
+    tokens            training tokens
+    tokens_per_param  tokens for each parameter (total N), Hoffmann et al. 2022
+    isoflop           counted training FLOPs, from which each size gets its tokens
+
+    Points above `max_flops` are left out. `holdout_share` of the points, those of most compute and at least
+    `holdout_min` of them, are kept out of the fit; 0 keeps none out.
+    """
+
+    kind: GridKind
+    budgets: tuple[float, ...]
+    sizes: tuple[SizeConfig, ...]
+    replicates: tuple[ReplicateConfig, ...] = ()
+    max_flops: float | None = None
+    holdout_share: float = 0.2
+    holdout_min: int = 4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.sizes:
+            raise ValueError("grid.sizes is empty; name at least one decoder with num_layers, d_model and num_heads")
+        names = [size.name for size in self.sizes]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"grid.sizes has {name!r} twice; give each size its own name")
+            if not name or not all(letter.isalnum() or letter in "_." for letter in name):
+                raise ValueError(f"the size {name!r} becomes part of a folder's name; use letters, digits, '_' and '.'")
+        for replicate in self.replicates:
+            if replicate.size not in names:
+                raise ValueError(f"grid.replicates names the size {replicate.size!r}; the sizes are {', '.join(names)}")
+            if self.seed in replicate.seeds:
+                raise ValueError(
+                    f"grid.replicates gives {replicate.size} the seed {self.seed}, which the grid itself uses: take "
+                    "others"
+                )
+        for budget in (*self.budgets, *(b for s in self.sizes for b in s.budgets or ())):
+            if not budget > 0:
+                raise ValueError(f"grid.budgets has {budget}; a budget must be positive")
+        if not 0.0 <= self.holdout_share < 1.0:
+            raise ValueError(f"grid.holdout_share is {self.holdout_share}; it must be at least 0 and below 1")
+        if self.holdout_min < 0:
+            raise ValueError(f"grid.holdout_min is {self.holdout_min}; it must be at least 0")
+
+
+@dataclass(frozen=True)
+class RecipeConfig:
+    """Rules for the numbers of a run, as functions of N alone (and of D where a schedule has one budget).
+
+    matrix_lr           peak of the hidden matrices at muP's base width, or at any width without muP
+    embedding_lr, vector_lr   peaks of embeddings and of norm gains; muP keeps them constant in width
+    batch_tokens        tokens in a step at `reference_params`; grows with total N to the power `batch_exponent`
+    warmup_params_share warmup tokens for each parameter (Porian et al. 2024, arXiv 2406.19146, warm up over N
+                        tokens), at least `warmup_min_steps`
+    """
+
+    schedule: ScheduleKind
+    cooldown_share: float
+    final_lr_share: float
+    matrix_lr: float
+    embedding_lr: float
+    vector_lr: float
+    batch_tokens: int
+    batch_exponent: float
+    reference_params: float
+    warmup_params_share: float
+    warmup_min_steps: int
+    beta1: float
+    beta2: float
+    epsilon: float
+    weight_decay: float
+    grad_clip: float
+
+    def __post_init__(self) -> None:
+        for name in ("matrix_lr", "embedding_lr", "vector_lr", "reference_params", "epsilon", "grad_clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"recipe.{name} is {getattr(self, name)}; it must be positive")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"recipe.{name} is {getattr(self, name)}; it must be at least 0 and below 1")
+        for name in ("warmup_params_share", "warmup_min_steps", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"recipe.{name} is {getattr(self, name)}; it must be at least 0")
+        if self.batch_tokens < 1:
+            raise ValueError(f"recipe.batch_tokens is {self.batch_tokens}; it must be at least one context")
+        if not 0 < self.cooldown_share <= 1:
+            raise ValueError(f"recipe.cooldown_share is {self.cooldown_share}; it must lie above 0 and at most be 1")
+        if not 0 <= self.final_lr_share < 1:
+            raise ValueError(f"recipe.final_lr_share is {self.final_lr_share}; it must be at least 0 and below 1")
+
+
+@dataclass(frozen=True)
+class TimeModel:
+    """Seconds of a run on one worker: per process, per step and layer, and per FLOP. Measured, by machine."""
+
+    seconds_per_run: float
+    seconds_per_step: float
+    seconds_per_layer_step: float
+    flops_per_second: float
+
+    def __post_init__(self) -> None:
+        if not self.flops_per_second > 0:
+            raise ValueError(f"time_model.flops_per_second is {self.flops_per_second}; it must be positive")

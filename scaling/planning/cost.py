@@ -1,0 +1,57 @@
+"""What a plan costs in time: a linear model for each run, and the schedule that the pool will follow."""
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scaling.model.counting import count_training_flops
+from scaling.planning.config import TimeModel
+from scaling.specs import Plan, RunSpec
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds by a machine's time model."""
+
+    time_model: TimeModel
+
+    def seconds_per_step(self, run: RunSpec) -> float:
+        model = self.time_model
+        flops = run.optimizer.batch_tokens * count_training_flops(run.model).total
+        overhead = model.seconds_per_step + run.model.num_layers * model.seconds_per_layer_step
+        return overhead + flops / model.flops_per_second
+
+    def seconds(self, run: RunSpec, steps: int) -> float:
+        """Training time of `steps` steps of a run."""
+        return steps * self.seconds_per_step(run)
+
+    def run_seconds(self, run: RunSpec, budgets: Sequence[int], done: Sequence[int] = ()) -> float:
+        """One process that makes `budgets`, the trunk being there already up to the branch of the last `done`."""
+        if not budgets:
+            return 0.0
+        trunk_end = max(run.cooldown_start(budget) for budget in budgets)
+        trunk_start = max((run.cooldown_start(budget) for budget in done), default=0)
+        branches = sum(run.steps(budget) - run.cooldown_start(budget) for budget in budgets)
+        return self.time_model.seconds_per_run + self.seconds(run, max(0, trunk_end - trunk_start) + branches)
+
+
+def wall_seconds(plan: Plan, cost: Cost, workers: int) -> tuple[float, float]:
+    """Predicted wall time of the two waves, longest run first on `workers` equal workers."""
+    waves = []
+    held_out = {(point.run_id, point.tokens) for point in plan.points if point.held_out}
+    for wave in (1, 2):
+        seconds = []
+        for run in plan.runs:
+            first = [b for b in run.budgets if (run.id, b) not in held_out]
+            second = [b for b in run.budgets if (run.id, b) in held_out]
+            seconds.append(cost.run_seconds(run, first) if wave == 1 else cost.run_seconds(run, second, first))
+        waves.append(makespan(seconds, workers))
+    return waves[0], waves[1]
+
+
+def makespan(seconds: Sequence[float], workers: int) -> float:
+    """Finish of the last worker when each takes the longest job that is left."""
+    busy_until = [0.0] * workers
+    for job in sorted(seconds, reverse=True):
+        heapq.heapreplace(busy_until, busy_until[0] + job)
+    return max(busy_until)

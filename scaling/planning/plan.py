@@ -1,0 +1,167 @@
+"""A grid becomes a plan: trajectories with their budgets, points with their cost, the held-out ones named."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from scaling.model.config import ModelConfig
+from scaling.model.counting import count_parameters, count_training_flops
+from scaling.planning import rules
+from scaling.planning.config import GridConfig, ModelOptions, RecipeConfig, SizeConfig
+from scaling.planning.cost import Cost
+from scaling.specs import Plan, PlannedPoint, RunSpec
+
+
+@dataclass(frozen=True)
+class CorpusFacts:
+    """What a plan needs to know of a corpus. `train_tokens` is None until it is prepared; then so are epochs."""
+
+    fingerprint: str
+    vocab_size: int
+    train_tokens: int | None
+    unique_tokens: int | None
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A budget as it was asked for, and the whole number of batches that it became."""
+
+    nominal_tokens: float
+    nominal_flops: float | None
+    tokens: int
+
+
+def make_plan(
+    study: str,
+    *,
+    grid: GridConfig,
+    options: ModelOptions,
+    recipe: RecipeConfig,
+    corpus: CorpusFacts,
+    cost: Cost | None = None,
+) -> Plan:
+    """Raises ValueError, in one sentence with value, constraint and remedy, for a grid that cannot be trained."""
+    runs: list[RunSpec] = []
+    asked: dict[tuple[str, int], _Asked] = {}
+    replicate_ids: set[str] = set()
+    for size, seed, budgets in _trajectories(grid):
+        model = rules.model_config(size, options, corpus.vocab_size)
+        wanted = _budgets(grid, size, model, recipe, budgets)
+        for run in _runs(size, model, recipe, corpus, seed, sorted({b.tokens for b in wanted})):
+            runs.append(run)
+            if seed != grid.seed:
+                replicate_ids.add(run.id)
+            asked.update({(run.id, b.tokens): b for b in wanted if b.tokens in run.budgets})
+    if not runs:
+        raise ValueError(
+            f"every point of the grid costs more than grid.max_flops = {grid.max_flops}: raise it, or add smaller "
+            "sizes or budgets"
+        )
+    points: list[PlannedPoint] = []
+    for run in runs:
+        flops_per_token = count_training_flops(run.model).total
+        params = count_parameters(run.model)
+        for tokens in run.budgets:
+            point = PlannedPoint(
+                index=len(points),
+                run_id=run.id,
+                size=run.size,
+                init_seed=run.init_seed,
+                tokens=tokens,
+                steps=run.steps(tokens),
+                params=params.total,
+                non_embedding_params=params.non_embedding,
+                flops=tokens * flops_per_token,
+                epochs=_epochs(corpus, tokens, run.model.context),
+                nominal_tokens=asked[run.id, tokens].nominal_tokens,
+                nominal_flops=asked[run.id, tokens].nominal_flops,
+                held_out=False,
+                replicate=run.id in replicate_ids,
+                estimated_seconds=None if cost is None else cost.seconds(run, run.steps(tokens)),
+            )
+            points.append(point)
+    return Plan(study, tuple(runs), _hold_out(points, grid))
+
+
+def _trajectories(grid: GridConfig) -> Iterator[tuple[SizeConfig, int, tuple[float, ...]]]:
+    by_name = {size.name: size for size in grid.sizes}
+    for size in grid.sizes:
+        yield size, grid.seed, size.budgets or grid.budgets
+    for replicate in grid.replicates:
+        size = by_name[replicate.size]
+        for seed in replicate.seeds:
+            yield size, seed, replicate.budgets or size.budgets or grid.budgets
+
+
+def _budgets(
+    grid: GridConfig, size: SizeConfig, model: ModelConfig, recipe: RecipeConfig, budgets: tuple[float, ...]
+) -> list[_Asked]:
+    """The budgets of one trajectory, rounded to whole batches, without those above `max_flops`."""
+    batch = rules.batch_tokens(recipe, model)
+    flops_per_token = count_training_flops(model).total
+    wanted = []
+    for budget in budgets:
+        nominal_flops = budget if grid.kind == "isoflop" else None
+        tokens = {
+            "tokens": budget,
+            "tokens_per_param": budget * count_parameters(model).total,
+            "isoflop": budget / flops_per_token,
+        }[grid.kind]
+        if grid.max_flops is not None and tokens * flops_per_token > grid.max_flops:
+            continue
+        if tokens < batch:
+            raise ValueError(
+                f"size {size.name}: a batch of {batch} tokens is larger than a budget of {tokens:.6g} tokens; lower "
+                "recipe.batch_tokens or raise the budget"
+            )
+        wanted.append(_Asked(tokens, nominal_flops, round(tokens / batch) * batch))
+    return wanted
+
+
+def _runs(
+    size: SizeConfig, model: ModelConfig, recipe: RecipeConfig, corpus: CorpusFacts, seed: int, budgets: list[int]
+) -> Iterator[RunSpec]:
+    """One run with all budgets where the schedule branches, else one for each."""
+    optimizer = rules.optimizer(recipe, model)
+    groups = [budgets] if recipe.schedule == "wsd" else [[budget] for budget in budgets]
+    for group in groups:
+        if not group:
+            continue
+        try:
+            yield RunSpec(
+                size=size.name,
+                model=model,
+                optimizer=optimizer,
+                schedule=rules.schedule(recipe, model, optimizer.batch_tokens),
+                corpus=corpus.fingerprint,
+                unique_tokens=corpus.unique_tokens,
+                init_seed=seed,
+                data_seed=seed,
+                budgets=tuple(group),
+            )
+        except ValueError as error:
+            raise ValueError(f"size {size.name}: {error}") from None
+
+
+def _epochs(corpus: CorpusFacts, tokens: int, context: int) -> float | None:
+    available = corpus.unique_tokens or corpus.train_tokens
+    return None if available is None else tokens / max(1, (available - 1) // context * context)
+
+
+def _hold_out(points: list[PlannedPoint], grid: GridConfig) -> tuple[PlannedPoint, ...]:
+    """Mark the cells of most compute; the further seeds of a held-out cell go with it."""
+    cells: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for point in points:
+        cells[point.size, point.tokens].append(point.index)
+    if grid.holdout_share == 0.0:
+        return tuple(points)
+    count = max(grid.holdout_min, math.ceil(grid.holdout_share * len(cells)))
+    if count >= len(cells):
+        raise ValueError(
+            f"holding out {count} of {len(cells)} cells leaves nothing to fit: lower grid.holdout_share or "
+            "grid.holdout_min, or add points"
+        )
+    by_compute = sorted(cells, key=lambda cell: -points[cells[cell][0]].flops)
+    held_out = {index for cell in by_compute[:count] for index in cells[cell]}
+    return tuple(replace(point, held_out=point.index in held_out) for point in points)

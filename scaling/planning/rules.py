@@ -1,0 +1,66 @@
+"""From a size to the numbers of its run. Each rule is a function of N alone, so that budgets share a trunk."""
+
+from scaling.model.config import ModelConfig
+from scaling.model.counting import count_parameters
+from scaling.planning.config import ModelOptions, RecipeConfig, SizeConfig
+from scaling.specs import Optimizer, Schedule
+
+
+def model_config(size: SizeConfig, options: ModelOptions, vocab_size: int) -> ModelConfig:
+    """Raises ValueError, naming the size, for an impossible shape."""
+    try:
+        return ModelConfig(
+            num_layers=size.num_layers,
+            d_model=size.d_model,
+            num_heads=size.num_heads,
+            vocab_size=vocab_size,
+            context=options.context,
+            d_ff=round(options.mlp_ratio * size.d_model),
+            positions=options.positions,
+            rope_base=options.rope_base,
+            norm=options.norm,
+            activation=options.activation,
+            dropout=options.dropout,
+            tied_embeddings=options.tied_embeddings,
+            qk_norm=options.qk_norm,
+            mup_base_width=options.mup_base_width,
+        )
+    except ValueError as error:
+        raise ValueError(f"size {size.name}: {error}") from None
+
+
+def batch_tokens(recipe: RecipeConfig, model: ModelConfig) -> int:
+    """Tokens in a step, a whole number of contexts: a power of N, as in Porian et al. 2024 (arXiv 2406.19146)."""
+    growth: float = (count_parameters(model).total / recipe.reference_params) ** recipe.batch_exponent
+    return max(1, round(recipe.batch_tokens * growth / model.context)) * model.context
+
+
+def warmup_steps(recipe: RecipeConfig, model: ModelConfig, batch: int) -> int:
+    """A share of N in tokens (Porian et al. 2024 take all of N), but never fewer than a minimum of steps."""
+    by_params = recipe.warmup_params_share * count_parameters(model).total / batch
+    return max(recipe.warmup_min_steps, round(by_params))
+
+
+def optimizer(recipe: RecipeConfig, model: ModelConfig) -> Optimizer:
+    """Peak learning rates under muP: hidden matrices fall as 1/width, embeddings and vectors keep theirs
+    (Yang et al. 2022, arXiv 2203.03466, Table 8, Adam)."""
+    return Optimizer(
+        batch_tokens=batch_tokens(recipe, model),
+        matrix_lr=recipe.matrix_lr / model.width_multiplier,
+        embedding_lr=recipe.embedding_lr,
+        vector_lr=recipe.vector_lr,
+        beta1=recipe.beta1,
+        beta2=recipe.beta2,
+        epsilon=recipe.epsilon,
+        weight_decay=recipe.weight_decay,
+        grad_clip=recipe.grad_clip,
+    )
+
+
+def schedule(recipe: RecipeConfig, model: ModelConfig, batch: int) -> Schedule:
+    return Schedule(
+        kind=recipe.schedule,
+        warmup_steps=warmup_steps(recipe, model, batch),
+        cooldown_share=recipe.cooldown_share,
+        final_lr_share=recipe.final_lr_share,
+    )

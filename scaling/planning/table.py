@@ -1,0 +1,64 @@
+"""The plan as a person reads it: every point with its derived numbers, and what the whole costs."""
+
+from rich.console import Console
+from rich.table import Table
+
+from scaling.findings import Finding
+from scaling.model.counting import kaplan_training_flops
+from scaling.planning.cost import Cost, wall_seconds
+from scaling.specs import Plan
+
+LEVEL_STYLES = {"info": "cyan", "warn": "yellow", "refuse": "bold red"}
+
+
+def print_plan(plan: Plan, cost: Cost, workers: int, console: Console) -> None:
+    """One row a point. `C` is counted; `6ND` takes the total N, `Kaplan` 6 times the non-embedding N."""
+    table = Table(
+        title=f"{plan.study}: {len(plan.points)} points on {len(plan.runs)} trajectories", title_justify="left"
+    )
+    columns = (
+        "point", "size", "seed", "N total", "N non-emb", "D tokens", "nominal", "C FLOPs", "6ND", "Kaplan", "batch",
+        "steps", "warmup", "cooldown", "LR", "emb LR", "epochs", "est. s", "held out",
+    )  # fmt: skip
+    for column in columns:
+        table.add_column(column, justify="left" if column == "size" else "right", no_wrap=True)
+    for point in plan.points:
+        run = plan.by_id[point.run_id]
+        nominal = f"{point.nominal_tokens:.4g}" if point.nominal_flops is None else f"{point.nominal_flops:.3g} FLOPs"
+        table.add_row(
+            str(point.index),
+            point.size,
+            str(point.init_seed),
+            f"{point.params:,}",
+            f"{point.non_embedding_params:,}",
+            f"{point.tokens:,}",
+            nominal,
+            f"{point.flops:.3g}",
+            f"{6.0 * point.params * point.tokens:.3g}",
+            f"{float(kaplan_training_flops(run.model) * point.tokens):.3g}",
+            f"{run.optimizer.batch_tokens:,}",
+            f"{point.steps:,}",
+            str(run.schedule.warmup_steps),
+            f"{point.steps - run.cooldown_start(point.tokens):,}",
+            f"{run.optimizer.matrix_lr:.3g}",
+            f"{run.optimizer.embedding_lr:.3g}",
+            "–" if point.epochs is None else f"{point.epochs:.3f}",
+            "–" if point.estimated_seconds is None else f"{point.estimated_seconds:.0f}",
+            "yes" if point.held_out else "",
+        )
+    console.print(table)
+    first, second = wall_seconds(plan, cost, workers)
+    console.print(
+        f"{plan.total_flops:.3g} training FLOPs with shared trunks. Estimated {first + second:.0f} s on {workers} "
+        f"worker{'s' if workers > 1 else ''}: {first:.0f} s, then {second:.0f} s for the {plan.num_held_out} held-out "
+        "points, whose losses are predicted in between."
+    )
+
+
+def print_findings(findings: tuple[Finding, ...], console: Console) -> None:
+    for finding in findings:
+        style = LEVEL_STYLES[finding.level]
+        console.print(
+            f"[{style}]{finding.level}[/] {finding.name}: {finding.numbers} {finding.remedy} ({finding.source})",
+            highlight=False,
+        )

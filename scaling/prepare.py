@@ -1,0 +1,33 @@
+"""`python -m scaling.prepare data=aws_docs`: fetch, clean, split and tokenise a corpus, and say what it holds."""
+
+import sys
+
+from omegaconf import DictConfig
+
+from scaling.command import run_hydra
+from scaling.config import study_config
+from scaling.data.manifest import read_manifest
+from scaling.data.prepare import prepare
+
+
+def task(composed: DictConfig) -> int:
+    config = study_config(composed)
+    folder = prepare(
+        config.data, config.cache_folder, progress=lambda stage: print(f"prepare: {stage}", file=sys.stderr)
+    )
+    manifest = read_manifest(folder)
+    for name, split in (("training", manifest.train), ("validation", manifest.validation)):
+        print(
+            f"{name}: {split.documents} documents, {split.bytes} bytes, {split.tokens} tokens, "
+            f"{split.bytes_per_token:.4f} bytes a token"
+        )
+    print(f"vocabulary {manifest.vocab_size}, {manifest.tokenizer_kind}; in {folder}")
+    return 0
+
+
+def main() -> None:
+    run_hydra(task, "sweep")
+
+
+if __name__ == "__main__":
+    main()

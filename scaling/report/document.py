@@ -1,0 +1,99 @@
+"""The report as blocks of plain text, which Markdown, HTML and TensorBoard each write in their own way."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from scaling.findings import Finding
+from scaling.report.figures.plate import FigureGroup
+
+Tone = Literal["good", "careful", "stop"]
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    text: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What may be concluded, in a few words and a sentence."""
+
+    tone: Tone
+    words: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Formula:
+    """An equation; `^x` raises the number or name that follows."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One number that decides: what it is, the number, and what to hold it against."""
+
+    label: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True)
+class Column:
+    heading: str
+    numeric: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text; the first cell of a row names it."""
+
+    name: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        assert all(len(row) == len(self.columns) for row in self.rows), self.name
+
+
+@dataclass(frozen=True)
+class FindingList:
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Definitions:
+    terms: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Quotation:
+    """A file quoted in full, folded away, with a link to where it lies beside the report."""
+
+    summary: str
+    link: str
+    text: str
+
+
+Block = Paragraph | Verdict | Formula | Facts | Table | FindingList | FigureGroup | Definitions | Quotation
+
+
+@dataclass(frozen=True)
+class Section:
+    name: str
+    heading: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    title: str
+    question: str
+    sections: tuple[Section, ...]

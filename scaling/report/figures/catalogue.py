@@ -1,0 +1,15 @@
+"""Every figure of a study, in the order of the page. What cannot be drawn honestly is not in the list."""
+
+from scaling.report.figures.contours import contour_figure
+from scaling.report.figures.curves import loss_curves
+from scaling.report.figures.forecasts import forecast_figure
+from scaling.report.figures.lines import line_figures
+from scaling.report.figures.plate import FigureGroup
+from scaling.report.figures.residuals import residual_figures
+from scaling.report.inputs import StudyReport
+
+
+def figure_groups(report: StudyReport) -> tuple[FigureGroup, ...]:
+    makers = (forecast_figure, loss_curves, line_figures, contour_figure, residual_figures)
+    groups = (make(report) for make in makers)
+    return tuple(group for group in groups if group is not None)

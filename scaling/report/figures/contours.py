@@ -1,0 +1,135 @@
+"""The fitted surface over N and D: lines of equal loss, lines of equal compute, and the best way between them."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scaling.laws.bootstrap import Bootstrap
+from scaling.laws.intervals import percentiles
+from scaling.laws.observations import FloatArray, points
+from scaling.report.figures.plate import FigureGroup, Panel
+from scaling.report.figures.style import (
+    BAND,
+    BLUE,
+    FAINT,
+    INK,
+    VERMILION,
+    log_axis,
+    log_ticks,
+    round_ticks,
+    span,
+)
+from scaling.report.inputs import StudyReport
+from scaling.report.numbers import amount, power_of_ten, short_amount
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+GRID = 120
+LEVEL = 0.95
+FLOPS_PER_PARAM_TOKEN = 6.0  # C = 6 N D, under which the optimum is defined
+
+
+def contour_figure(report: StudyReport) -> FigureGroup | None:
+    if not report.surface.fit.usable:
+        return None
+    held_out = 0 if report.held_out is None else len(report.held_out)
+    alt = (
+        f"Contours of the fitted loss over parameters and tokens, with {len(report.fitted)} fitted and {held_out} "
+        "held-out points and the path of the best parameters and tokens for each compute."
+    )
+    if report.optima:
+        best = report.optima[-1].allocation
+        alt += f" At {power_of_ten(best.flops)} FLOPs it lies at N = {amount(best.params)}, D = {amount(best.tokens)}."
+    return FigureGroup(
+        "contours",
+        "Equal loss, equal compute, and the best path",
+        "Curved lines: sizes and token counts that the fitted law expects to reach the same loss (nats/token). Grey "
+        "diagonals: equal compute, C = 6 N D. Orange: the N and D with the lowest fitted loss for each compute, with its "
+        "95% band from the bootstrap; dashed where no fitted point has that much, or that little, compute. Look for: "
+        "does the path run through the measured points or outside of them? Outside, the best size is "
+        "extrapolation.",
+        (Panel("contours", alt, lambda axes: draw(axes, report), width=5.6, height=4.4),),
+    )
+
+
+def _path(report: StudyReport, budgets: FloatArray, theta: FloatArray) -> FloatArray:
+    """N* for parameters, [R, P], and budgets, [m]: [R, m]."""
+    return report.surface.fit.law.optimal_params(theta[:, None, :], budgets)
+
+
+def draw(axes: "Axes", report: StudyReport) -> None:
+    rows, fit = report.fitted, report.surface.fit
+    everything = [rows] + ([report.held_out] if report.held_out is not None else [])
+    N_low, N_high = span((n for part in everything for n in part.params.tolist()), 0.2)
+    D_low, D_high = span((d for part in everything for d in part.tokens.tolist()), 0.25)
+    N, D = np.meshgrid(np.geomspace(N_low, N_high, GRID), np.geomspace(D_low, D_high, GRID))
+    loss = fit.law.predict(fit.theta, points(N.ravel(), D.ravel())).reshape(N.shape)
+    log_axis(axes.xaxis, N_low, N_high, "parameters N", short_amount)
+    log_axis(axes.yaxis, D_low, D_high, "training tokens D", short_amount)
+    axes.grid(visible=False)
+    _draw_isoflops(axes, (N_low, N_high), (D_low, D_high))
+    levels = _levels(loss)
+    contours = axes.contour(N, D, loss, levels=levels, colors=BLUE, linewidths=0.9, alpha=0.8)
+    axes.clabel(contours, fmt=lambda value: f"{value:.3g}", fontsize=7.5, inline_spacing=3)
+    _draw_path(axes, report, N_low * D_low, N_high * D_high)
+    axes.plot(rows.params, rows.tokens, "o", color=INK, markersize=4.5, label="fitted point", zorder=4)
+    if report.held_out is not None:
+        axes.plot(
+            report.held_out.params, report.held_out.tokens, "D", color=INK, markersize=5, markerfacecolor="white",
+            markeredgewidth=1.2, label="held-out point", zorder=4,
+        )  # fmt: skip
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(
+        handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, columnspacing=1.2, handletextpad=0.5
+    )
+
+
+def _levels(loss: FloatArray) -> list[float]:
+    """Round losses, closer together where the surface is flat: equal steps in its log above its minimum."""
+    low, high = float(loss.min()), float(loss.max())
+    levels = round_ticks(low, low + (high - low) / 3, most=5)
+    return sorted({round(level, 6) for level in [*levels, *round_ticks(low + (high - low) / 3, high, most=5)]})
+
+
+def _draw_isoflops(axes: "Axes", N: tuple[float, float], D: tuple[float, float]) -> None:
+    low, high = (FLOPS_PER_PARAM_TOKEN * N[i] * D[i] for i in (0, 1))
+    ends = np.array(N)
+    for flops in log_ticks(low, high):
+        at = flops / FLOPS_PER_PARAM_TOKEN / ends
+        axes.plot(ends, at, color=FAINT, linewidth=0.6, alpha=0.7, zorder=1)
+        # Named where the line leaves the picture, below or at the right.
+        if at[1] > D[0] * 1.1:
+            axes.annotate(
+                power_of_ten(flops), (N[1], at[1]), (3, 0), textcoords="offset points", fontsize=7, color="#666666",
+                va="center", annotation_clip=False,
+            )  # fmt: skip
+
+
+def _draw_path(axes: "Axes", report: StudyReport, smallest: float, largest: float) -> None:
+    fit, boot = report.surface.fit, report.surface.bootstrap
+    budgets = np.geomspace(smallest / 10, largest * 10, 160) * FLOPS_PER_PARAM_TOKEN
+    best = _path(report, budgets, fit.theta[None])[0]
+    if not np.isfinite(best).all():
+        return
+    measured = FLOPS_PER_PARAM_TOKEN * report.fitted.params * report.fitted.tokens
+    inside = (budgets >= measured.min()) & (budgets <= measured.max())
+    tokens = budgets / FLOPS_PER_PARAM_TOKEN / best
+    axes.plot(best, tokens, "--", color=VERMILION, linewidth=1.2, zorder=3)
+    axes.plot(best[inside], tokens[inside], color=VERMILION, linewidth=2.2, label="best N and D", zorder=3)
+    _draw_band(axes, report, boot, budgets)
+
+
+def _draw_band(axes: "Axes", report: StudyReport, boot: Bootstrap | None, budgets: FloatArray) -> None:
+    """The band of N* at each compute: its edges lie on lines of equal compute."""
+    if boot is None or not len(boot):
+        return
+    draws = _path(report, budgets, boot.parameters)
+    if np.isnan(draws).mean() > 1 - LEVEL:
+        return
+    low, high = percentiles(draws, LEVEL)
+    edge = np.concatenate([low, high[::-1]])
+    tokens = np.concatenate([budgets, budgets[::-1]]) / FLOPS_PER_PARAM_TOKEN / edge
+    axes.fill(edge, tokens, color=BAND, alpha=0.25, linewidth=0, zorder=1, label="95% band")
+
+

@@ -1,0 +1,37 @@
+"""What a figure is before it is drawn: a group of panels, each with its words and the function that draws it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture and one file. `alt` says in words what it shows; `height` and `width` are inches."""
+
+    name: str
+    alt: str
+    draw: "Callable[[Axes], None]" = field(repr=False, compare=False)
+    width: float = 4.8
+    height: float = 3.7
+
+
+@dataclass(frozen=True)
+class FigureGroup:
+    """Panels that are read together. `caption` says what to look at."""
+
+    name: str
+    title: str
+    caption: str
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawn panel."""
+
+    svg: str
+    png: bytes

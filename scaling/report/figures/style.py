@@ -1,0 +1,107 @@
+"""The look of every figure: one palette that colour-blind readers can use, ticks that a person would choose."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+
+Colour = tuple[float, float, float]
+
+# Okabe & Ito, Color Universal Design (2008): eight hues that stay apart under every common colour blindness.
+INK = "#222222"
+FAINT = "#9a9a9a"
+GRID = "#e4e4e4"
+BLUE = "#0072b2"
+VERMILION = "#d55e00"
+GREEN = "#009e73"
+BAND = "#56b4e9"
+
+RC: dict[str, object] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],
+    "font.size": 9.0,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9.0,
+    "axes.edgecolor": "#666666",
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "legend.handlelength": 1.8,
+    "svg.fonttype": "none",
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "text.color": INK,
+    "axes.labelcolor": INK,
+}
+
+
+def size_colours(sizes: Sequence[str]) -> dict[str, Colour]:
+    """A colour for each size, the largest darkest: equal steps of viridis, without its palest end."""
+    import matplotlib
+
+    viridis = matplotlib.colormaps["viridis"]
+    top = max(len(sizes) - 1, 1)
+    return {size: viridis(0.86 * (1 - i / top))[:3] for i, size in enumerate(sizes)}
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Between four and eight round values that spread over a log axis."""
+    decades = math.log10(high / low)
+    if decades < 0.7:
+        return round_ticks(low, high)
+    mantissas = (1, 2, 5) if decades < 2.2 else (1, 3) if decades < 3.6 else (1,)
+    stride = max(1, math.ceil(decades / 7))
+    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1, stride)
+    return [m * 10.0**e for e in exponents for m in mantissas if low <= m * 10.0**e <= high]
+
+
+def round_ticks(low: float, high: float, most: int = 7) -> list[float]:
+    """Multiples of 1, 2, 2.5 or 5 times a power of ten: for a loss, whose range is a fraction of a decade."""
+    rough = (high - low) / most
+    unit = 10.0 ** math.floor(math.log10(rough))
+    step = next(m * unit for m in (1, 2, 2.5, 5, 10) if m * unit >= rough * (1 - 1e-9))
+    return [i * step for i in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+
+
+def span(values: Iterable[float], margin: float = 0.06) -> tuple[float, float]:
+    """Ends of a log axis around the values, with a margin that is a share of their span."""
+    values = list(values)
+    low, high = min(values), max(values)
+    ratio = max(high / low, 1.05) ** margin
+    return low / ratio, high * ratio
+
+
+def log_axis(axis: "Axis", low: float, high: float, label: str, form: Callable[[float], str]) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_major_locator(FixedLocator(log_ticks(low, high)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: form(value)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())
+    axis.axes.set(**{f"{axis.axis_name}lim": (low, high)})
+    axis.set_label_text(label)
+
+
+def loss_text(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def legend_right(axes: "Axes", title: str | None = None) -> None:
+    """Beside the axes, so that it never hides a point."""
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), title=title, title_fontsize=7.5, borderaxespad=0.3)

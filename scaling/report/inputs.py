@@ -1,0 +1,101 @@
+"""What a report is made of: plain values that were worked out elsewhere. Nothing here computes or reads a run."""
+
+from dataclasses import dataclass
+
+from scaling.findings import Finding
+from scaling.laws.bootstrap import Bootstrap
+from scaling.laws.fit import Fit
+from scaling.laws.intervals import Interval, Prediction
+from scaling.laws.observations import Observations
+from scaling.laws.optimum import Allocation
+from scaling.records import RunRecord
+from scaling.specs import Plan
+from scaling.store import Exclusion, Forecast
+
+
+@dataclass(frozen=True)
+class FittedLaw:
+    """A fit with the rows it was made from and the words that say which slice they are, e.g. "L(N) at D = 1.0M"."""
+
+    title: str
+    fit: Fit
+    observations: Observations
+    bootstrap: Bootstrap | None
+    intervals: dict[str, Interval]
+
+
+@dataclass(frozen=True)
+class CurveSegment:
+    """A training curve: the trunk (`budget` None) or a branch. Rows are (tokens, train loss, validation loss)."""
+
+    run_id: str
+    size: str
+    budget: int | None
+    tokens: tuple[int, ...]
+    train_loss: tuple[float | None, ...]
+    validation_loss: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class SeedNoise:
+    """Relative standard deviation of the loss over seeds, pooled over `num_cells` replicated (size, budget) cells."""
+
+    relative_sd: float
+    num_cells: int
+    num_points: int
+
+
+@dataclass(frozen=True)
+class OptimalAllocation:
+    """The best N and D for a budget with their intervals."""
+
+    allocation: Allocation
+    params: Interval | None
+    tokens: Interval | None
+    loss: Interval | None
+
+
+@dataclass(frozen=True)
+class ConventionRow:
+    """The Chinchilla fit under one way of counting N and C, and what it would recommend."""
+
+    convention: str
+    status: str
+    alpha: float | None
+    beta: float | None
+    params_exponent: float | None
+    optimal_params: float | None
+
+
+@dataclass(frozen=True)
+class StudyReport:
+    """All of a study.
+
+    `fitted` are the rows that the laws were fitted to, `held_out` those kept back (empty until they are
+    measured), both under the main convention; `fitted_records` and `held_out_records` are the records of the
+    same rows in the same order. `surface` is the Chinchilla fit, `lines` the one-variable laws with and without
+    floor, `held_out_prediction` what the surface says of the held-out rows. `exclusions` are the points that no fit
+    may use, each with its reason. Missing is None or empty, and the report says so.
+    """
+
+    study: str
+    question: str
+    command: str
+    corpus: str
+    plan: Plan
+    records: tuple[RunRecord, ...]
+    curves: tuple[CurveSegment, ...]
+    fitted: Observations
+    fitted_records: tuple[RunRecord, ...]
+    held_out: Observations | None
+    held_out_records: tuple[RunRecord, ...]
+    held_out_prediction: Prediction | None
+    surface: FittedLaw
+    lines: tuple[FittedLaw, ...]
+    forecasts: tuple[Forecast, ...]
+    optima: tuple[OptimalAllocation, ...]
+    conventions: tuple[ConventionRow, ...]
+    noise: SeedNoise | None
+    findings: tuple[Finding, ...]
+    fits_json: dict[str, object]
+    exclusions: tuple[Exclusion, ...] = ()

@@ -1,0 +1,198 @@
+"""What the figures, the tables and the sentences all read from a study: who belongs to what, and the scores."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from scaling.laws.fit import Fit
+from scaling.laws.observations import FloatArray, Observations, frontier
+from scaling.records import RunRecord
+from scaling.report.inputs import FittedLaw, StudyReport
+from scaling.store import Forecast
+
+SAME = 0.02  # relative: token budgets are rounded to whole batches
+
+
+def sizes(report: StudyReport) -> tuple[str, ...]:
+    """Names of the sizes, from small to large."""
+    params = {point.size: point.params for point in report.plan.points}
+    params |= {record.size: record.params.total for record in report.records}
+    return tuple(sorted(params, key=lambda size: (params[size], size)))
+
+
+def row_sizes(report: StudyReport, rows: Observations) -> list[str]:
+    """The size of each row, by the nearest N among the measured rows."""
+    known = dict(zip(report.fitted.params.tolist(), (r.size for r in report.fitted_records), strict=True))
+    if report.held_out is not None:
+        known |= dict(zip(report.held_out.params.tolist(), (r.size for r in report.held_out_records), strict=True))
+    params = np.array(list(known))
+    names = list(known.values())
+    return [names[int(np.argmin(np.abs(np.log(params / n))))] for n in rows.params]
+
+
+def fitted_loss(fit: Fit, rows: Observations) -> FloatArray:
+    """What the law says of rows; the fit has parameters."""
+    return np.asarray(fit.law.predict(fit.theta, rows))
+
+
+def residual_rms(fit: Fit) -> float | None:
+    """Root mean square of log measured minus log fitted: about the relative error of one row."""
+    return float(np.sqrt(np.mean(fit.residuals**2))) if fit.residuals.size else None
+
+
+@dataclass(frozen=True)
+class LineGroup:
+    """One-variable laws over the same rows: with and without floor. `held_out` are the rows kept back that the
+    laws speak of: those of the same slice, or those on the frontier."""
+
+    title: str
+    variable: str
+    rows: Observations
+    laws: tuple[FittedLaw, ...]
+    held_out: Observations | None
+
+
+def line_groups(report: StudyReport) -> tuple[LineGroup, ...]:
+    """The one-variable laws by what they were fitted to, in the order of the report."""
+    groups: dict[tuple[str, str], list[FittedLaw]] = {}
+    for line in report.lines:
+        groups.setdefault((line.fit.law.inputs[0], line.title), []).append(line)
+    return tuple(
+        LineGroup(title, variable, laws[0].observations, tuple(laws), _held_out_of(report, variable, laws[0]))
+        for (variable, title), laws in groups.items()
+    )
+
+
+def _held_out_of(report: StudyReport, variable: str, line: FittedLaw) -> Observations | None:
+    rows, held_out = line.observations, report.held_out
+    if held_out is None or not len(held_out) or not len(rows):
+        return None
+    if variable == "flops":
+        best = frontier(rows_together(report.fitted, held_out)) - len(report.fitted)
+        part = held_out.take(np.sort(best[best >= 0]))
+    else:
+        fixed = "tokens" if variable == "params" else "params"
+        column = getattr(rows, fixed)
+        if column.max() > column.min() * (1 + SAME):
+            return None
+        part = held_out.take(np.abs(getattr(held_out, fixed) / np.median(column) - 1) < SAME)
+    return part if len(part) else None
+
+
+def rows_together(first: Observations, second: Observations) -> Observations:
+    """N, D, C and L of both, one after the other."""
+    columns = ("params", "tokens", "loss", "flops", "trajectory")
+    return Observations(**{c: np.concatenate([getattr(first, c), getattr(second, c)]) for c in columns})
+
+
+@dataclass(frozen=True)
+class HeldOutRow:
+    """A point kept out of the fit. `ahead` says that the prediction was stored before the point was measured."""
+
+    run_id: str
+    size: str
+    tokens: int
+    flops: float
+    law: str
+    predicted: float
+    low: float
+    high: float
+    level: float
+    measured: float | None
+    ahead: bool
+
+    @property
+    def relative_error(self) -> float | None:
+        """Predicted over measured, less one."""
+        return None if self.measured is None else self.predicted / self.measured - 1.0
+
+    @property
+    def inside(self) -> bool | None:
+        return None if self.measured is None else self.low <= self.measured <= self.high
+
+
+def held_out_rows(report: StudyReport, law: str | None = None) -> tuple[HeldOutRow, ...]:
+    """The surface's (or another law's) predictions of the held-out points, by compute: from the ledger of
+    forecasts, else made with the same fit after the measurement."""
+    law = law or report.surface.fit.law.name
+    ledger = [forecast for forecast in report.forecasts if forecast.law == law]
+    rows = list(_from_ledger(report, ledger)) if ledger else list(_afterwards(report))
+    return tuple(sorted(rows, key=lambda row: (row.flops, row.run_id, row.tokens)))
+
+
+def _from_ledger(report: StudyReport, ledger: list[Forecast]) -> Iterator[HeldOutRow]:
+    flops = {(point.run_id, point.tokens): float(point.flops) for point in report.plan.points}
+    for f in ledger:
+        yield HeldOutRow(
+            f.run_id, f.size, f.tokens, flops.get((f.run_id, f.tokens), float("nan")), f.law, f.predicted, f.low,
+            f.high, f.level, f.measured, True,
+        )  # fmt: skip
+
+
+def _afterwards(report: StudyReport) -> Iterator[HeldOutRow]:
+    prediction, held_out = report.held_out_prediction, report.held_out
+    if prediction is None or held_out is None:
+        return
+    for i, record in enumerate(report.held_out_records):
+        yield HeldOutRow(
+            record.run_id, record.size, record.tokens, float(held_out.flops[i]), report.surface.fit.law.name,
+            float(prediction.loss[i]), float(prediction.low[i]), float(prediction.high[i]), prediction.level,
+            float(held_out.loss[i]), False,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Score:
+    """How predictions met measurements. Errors are absolute and relative."""
+
+    measured: int
+    pending: int
+    mean_error: float
+    largest_error: float
+    inside: int
+    level: float
+    ahead: bool
+
+
+def score(rows: tuple[HeldOutRow, ...]) -> Score | None:
+    """None until one point is measured."""
+    errors = [abs(row.relative_error) for row in rows if row.relative_error is not None]
+    if not errors:
+        return None
+    return Score(
+        measured=len(errors),
+        pending=len(rows) - len(errors),
+        mean_error=sum(errors) / len(errors),
+        largest_error=max(errors),
+        inside=sum(row.inside is True for row in rows),
+        level=rows[0].level,
+        ahead=all(row.ahead for row in rows),
+    )
+
+
+Role = str
+
+
+def roles(report: StudyReport) -> dict[tuple[str, int], Role]:
+    """What each measured point is to the fit, by run and budget."""
+    found = {(r.run_id, r.budget_tokens): "fitted" for r in report.fitted_records}
+    found |= {(r.run_id, r.budget_tokens): "held out" for r in report.held_out_records}
+    return found
+
+
+def unused(report: StudyReport) -> tuple[tuple[str, int, str], ...]:
+    """Every measured point that no fit uses, as (run, budget, reason), and none without a reason."""
+    reasons = {(e.run_id, e.tokens): e.reason for e in report.exclusions}
+    known = roles(report)
+    for record in report.records:
+        key = record.run_id, record.budget_tokens
+        if key not in known and key not in reasons:
+            reasons[key] = _reason(record)
+    return tuple((run_id, tokens, reason) for (run_id, tokens), reason in reasons.items())
+
+
+def _reason(record: RunRecord) -> str:
+    if record.status == "done":
+        return "not among the rows that were passed to the fit"
+    return f"{record.status.replace('_', ' ')}: {record.reason or 'no reason recorded'}"

@@ -1,0 +1,135 @@
+"""`python -m scaling.sweep`: prepare, plan, train, predict the held-out points, train those, fit, report.
+
+Every stage starts from what is on disk, so the same command goes on wherever an earlier one stopped.
+"""
+
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from scaling.checks.plan import check_plan
+from scaling.command import EXIT_BAD_CONFIG, run_hydra
+from scaling.config import ConfigError, StudyConfig, study_config
+from scaling.data.config import vocab_size
+from scaling.data.fingerprint import fingerprint
+from scaling.data.manifest import read_manifest
+from scaling.data.prepare import is_whole, prepare
+from scaling.fit import finish_study, forecast_held_out
+from scaling.launching.pool import PoolResult, Task, make_slots, run_pool
+from scaling.launching.progress import ProgressLine
+from scaling.planning.cost import Cost
+from scaling.planning.plan import CorpusFacts, make_plan
+from scaling.planning.table import print_findings, print_plan
+from scaling.records import is_done, record_path
+from scaling.specs import Plan, PlannedPoint
+from scaling.training.config import Job
+from scaling.values import to_plain, write_json
+
+EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 130
+
+
+def task(composed: DictConfig) -> int:
+    config = study_config(composed)
+    console = Console(stderr=True)
+    plan = plan_study(config)
+    cost = Cost(config.time_model)
+    slots = make_slots(
+        workers=config.runtime.workers, threads=config.runtime.threads, use_gpus=config.runtime.device != "cpu"
+    )
+    findings = check_plan(plan)
+    if config.dry_run:
+        if config.json:
+            Console().print_json(data=to_plain(plan))
+        else:
+            wide = Console(width=None if sys.stdout.isatty() else 220)
+            print_plan(plan, cost, len(slots), wide)
+            print_findings(findings, wide)
+        return 0
+    print_findings(findings, console)
+    refused = [finding for finding in findings if finding.level == "refuse"]
+    if refused:
+        return EXIT_BAD_CONFIG
+    corpus_folder = prepare_study(config, console)
+    plan = plan_study(config)  # now with epochs
+    config.folder.mkdir(parents=True, exist_ok=True)
+    write_json(config.folder / "plan.json", plan)
+    failed: dict[str, str] = {}
+    for wave in (1, 2):
+        points = [point for point in plan.points if point.wave == wave]
+        folders = write_jobs(config, plan, corpus_folder, points)
+        tasks = [
+            Task(
+                folder, cost.run_seconds(plan.by_id[folder.name], [p.tokens for p in points if p.run_id == folder.name])
+            )
+            for folder in folders
+        ]
+        if wave == 2 and tasks:
+            forecast_held_out(config, plan)
+        if not tasks:
+            continue
+        with ProgressLine(f"wave {wave} of 2", tasks, len(slots), console) as line:
+            result: PoolResult = run_pool(tasks, slots, on_change=line.show)
+        failed.update(result.failed)
+        if result.interrupted:
+            console.print("interrupted: every run is saved, and the same command goes on from here")
+            return EXIT_INTERRUPTED
+    report = finish_study(config, plan, findings)
+    for run_id, reason in failed.items():
+        console.print(f"[red]failed[/] {run_id}: {reason}")
+    console.print(f"report: {report}")
+    return EXIT_SOME_FAILED if failed else 0
+
+
+def plan_study(config: StudyConfig) -> Plan:
+    """Raises ConfigError. Writes nothing and imports no torch; epochs are known once the corpus is prepared."""
+    identity = fingerprint(config.data)
+    folder = config.cache_folder / f"{config.data.name}-{identity[:12]}"
+    train_tokens = read_manifest(folder).train.tokens if is_whole(folder, identity) else None
+    facts = CorpusFacts(identity, vocab_size(config.data.tokenizer), train_tokens, config.data.unique_tokens)
+    try:
+        return make_plan(
+            config.study,
+            grid=config.grid,
+            options=config.model,
+            recipe=config.recipe,
+            corpus=facts,
+            cost=Cost(config.time_model),
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def prepare_study(config: StudyConfig, console: Console | None = None) -> Path:
+    console = console or Console(stderr=True)
+    return prepare(config.data, config.cache_folder, lambda stage: console.print(f"prepare: {stage}", highlight=False))
+
+
+def write_jobs(config: StudyConfig, plan: Plan, corpus_folder: Path, points: Iterable[PlannedPoint]) -> list[Path]:
+    """Freeze a job into the folder of each run that lacks a record of `points`; returns those folders."""
+    budgets: dict[str, list[int]] = {}
+    for point in points:
+        budgets.setdefault(point.run_id, []).append(point.tokens)
+    folders = []
+    for run_id, wanted in budgets.items():
+        folder = config.folder / run_id
+        if is_done(folder, tuple(wanted)):
+            continue
+        # Budgets that are already there stay in the job: its progress counts them and the worker skips them.
+        there = [b for b in plan.by_id[run_id].budgets if record_path(folder, b).exists()]
+        spec = replace(plan.by_id[run_id], budgets=tuple(sorted({*wanted, *there})))
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "job.json", Job(spec, config.runtime, str(corpus_folder.resolve())))
+        folders.append(folder)
+    return folders
+
+
+def main() -> None:
+    run_hydra(task, "sweep")
+
+
+if __name__ == "__main__":
+    main()

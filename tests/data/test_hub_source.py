@@ -1,0 +1,153 @@
+"""The hub without the hub: absent, silent, cached, and as a folder on disk."""
+
+import json
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from scaling.data.config import DataConfig, DataError, TokenizerConfig
+from scaling.data.corpus import Corpus
+from scaling.data.prepare import prepare
+
+REVISION = "b08601e04326c79dfdd32d625aee71d232d685c3"
+CONFIGURATION = "wikitext-2-raw-v1"
+DEADLINE_SECONDS = 10.0
+
+PROGRAM = f"""
+import sys
+from pathlib import Path
+from scaling.data.config import DataConfig, DataError, SourceConfig, TokenizerConfig
+from scaling.data.prepare import prepare
+
+source = SourceConfig("hub", "Salesforce/wikitext", "{CONFIGURATION}", "{REVISION}",
+validation_split="validation",
+                      document_unit="wikitext_article")
+try:
+    print(prepare(DataConfig("wikitext2", source, TokenizerConfig(), "", ""), Path(sys.argv[1])))
+except DataError as error:
+    sys.exit(str(error))
+"""
+
+
+def article(title: str) -> list[str]:
+    return [
+        "",
+        f" = {title} = \n",
+        "",
+        f" {title} is an article about {title} . \n",
+        "",
+        " = = More = = \n",
+        "",
+        " end \n",
+    ]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A folder laid out as Salesforce/wikitext is: a README that lists configurations, and parquet files."""
+    folder = tmp_path / "wikitext"
+    configurations = []
+    for name in (CONFIGURATION, "wikitext-103-raw-v1"):
+        (folder / name).mkdir(parents=True)
+        files = []
+        for split, titles in (("train", "ABCDEF"), ("validation", "XYZ"), ("test", "T")):
+            rows = [row for title in titles for row in article(f"{title} of {name}")]
+            pq.write_table(pa.table({"text": rows}), folder / name / f"{split}-00000-of-00001.parquet")
+            files.append({"split": split, "path": f"{name}/{split}-*"})
+        configurations.append({"config_name": name, "data_files": files})
+    (folder / "README.md").write_text(f"---\n{json.dumps({'configs': configurations})}\n---\n")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["wikitext2", "wikitext103"])
+def test_a_folder_laid_out_like_the_repository_serves(
+    name: str, repository: Path, tmp_path: Path, shipped: Callable[[str], DataConfig]
+) -> None:
+    config = shipped(name)
+    config = replace(config, source=replace(config.source, path=str(repository)), tokenizer=TokenizerConfig())
+    manifest = Corpus.open(prepare(config, tmp_path / "cache")).manifest
+    assert (manifest.train.documents, manifest.validation.documents) == (6, 3)
+    assert manifest.source_version == "local folder"
+    other_name = replace(config.source, name="wikitext-9")
+    with pytest.raises(DataError, match="wikitext-9"):
+        prepare(replace(config, source=other_name), tmp_path / "cache")
+    other_split = replace(config.source, validation_split="dev")
+    with pytest.raises(DataError, match="dev"):
+        prepare(replace(config, source=other_split), tmp_path / "cache")
+
+
+def check_stops_with_one_line(result: Any, seconds: float) -> None:
+    assert seconds < DEADLINE_SECONDS
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    for part in ("Salesforce/wikitext", REVISION, "data=aws_docs", "HF_HOME", "data.source.path=", "data=local"):
+        assert part in result.stderr
+
+
+@pytest.mark.parametrize("endpoint", ["https://hub.invalid", "http://127.0.0.1:9"])
+def test_an_absent_hub_is_said_in_one_line(endpoint: str, tmp_path: Path, python: Callable[..., Any]) -> None:
+    start = time.monotonic()
+    result = python(PROGRAM, str(tmp_path), HF_ENDPOINT=endpoint, HF_HOME=str(tmp_path))
+    check_stops_with_one_line(result, time.monotonic() - start)
+    assert f"{endpoint} cannot be reached" in result.stderr
+
+
+def test_a_silent_hub_is_said_in_one_line(tmp_path: Path, python: Callable[..., Any]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:  # it accepts, and never answers
+        endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
+        start = time.monotonic()
+        result = python(PROGRAM, str(tmp_path), HF_ENDPOINT=endpoint, HF_HOME=str(tmp_path))
+        check_stops_with_one_line(result, time.monotonic() - start)
+
+
+def test_offline_mode_does_not_ask_the_hub(tmp_path: Path, python: Callable[..., Any]) -> None:
+    start = time.monotonic()
+    result = python(PROGRAM, str(tmp_path), HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path))
+    check_stops_with_one_line(result, time.monotonic() - start)
+    assert "HF_HUB_OFFLINE is set" in result.stderr
+
+
+def test_a_copy_in_the_hub_cache_serves(repository: Path, tmp_path: Path, python: Callable[..., Any]) -> None:
+    snapshot = tmp_path / "hub" / "datasets--Salesforce--wikitext" / "snapshots" / REVISION
+    shutil.copytree(repository, snapshot)
+    shutil.rmtree(snapshot / "wikitext-103-raw-v1")  # only one configuration was ever asked for
+    result = python(PROGRAM, str(tmp_path / "cache"), HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    manifest = Corpus.open(Path(result.stdout.strip())).manifest
+    assert manifest.source_version == f"Salesforce/wikitext@{REVISION}"
+    assert (manifest.train.documents, manifest.validation.documents) == (6, 3)
+
+
+def test_a_copy_in_the_datasets_cache_serves(repository: Path, tmp_path: Path, python: Callable[..., Any]) -> None:
+    import datasets
+
+    datasets.load_dataset(str(repository), CONFIGURATION, cache_dir=str(tmp_path / "made"))
+    made = next((tmp_path / "made").glob(f"*/{CONFIGURATION}/*/*/dataset_info.json")).parent
+    home = tmp_path / "datasets" / "Salesforce___wikitext" / CONFIGURATION / "0.0.0"
+    shutil.copytree(made, home / "another-revision")
+    environment = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
+    result = python(PROGRAM, str(tmp_path / "cache"), **environment)
+    assert "there is no cached copy of revision" in result.stderr
+    shutil.copytree(made, home / REVISION)
+    result = python(PROGRAM, str(tmp_path / "cache"), **environment)
+    assert result.returncode == 0, result.stderr
+    manifest = Corpus.open(Path(result.stdout.strip())).manifest
+    assert (manifest.train.documents, manifest.validation.documents) == (6, 3)
+
+
+def test_a_damaged_file_is_named(repository: Path, tmp_path: Path, shipped: Callable[[str], DataConfig]) -> None:
+    file = repository / CONFIGURATION / "train-00000-of-00001.parquet"
+    file.write_bytes(file.read_bytes()[:-50])
+    config = shipped("wikitext2")
+    config = replace(config, source=replace(config.source, path=str(repository)))
+    with pytest.raises(DataError, match="cannot be read"):
+        prepare(config, tmp_path / "cache")

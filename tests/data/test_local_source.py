@@ -1,0 +1,118 @@
+"""Local files of every kind, and what is wrong with them, each in a clear line."""
+
+import gzip
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from scaling.data.config import DataConfig, DataError, SourceConfig
+from scaling.data.corpus import Corpus
+from scaling.data.prepare import prepare
+from scaling.data.sources import open_source
+
+LocalConfig = Callable[..., DataConfig]
+WIKITEXT_2 = Path(__file__).parents[3] / "shared" / "data" / "wikitext2"
+
+
+def read(path: Path, **options: str) -> list[str]:
+    source = open_source(SourceConfig("local", str(path), **options))  # type: ignore[arg-type]
+    return [document.text for document in source.train()]
+
+
+def test_text_files_are_documents_and_rows_are_documents(tmp_path: Path, write_jsonl: Callable[..., Path]) -> None:
+    folder = tmp_path / "folder"
+    (folder / "deep [1]").mkdir(parents=True)
+    (folder / "a.txt").write_text("first line\n\nsecond line\n")
+    (folder / "deep [1]" / "b.txt.gz").write_bytes(gzip.compress(b"compressed"))
+    (folder / "c.jsonl").write_bytes(write_jsonl(["row one", "row two"]).read_bytes())
+    (folder / "d.jsonl.gz").write_bytes(gzip.compress(b'{"text": "row three", "other": 1}\n'))
+    pq.write_table(pa.table({"text": ["row four", None]}), folder / "e.parquet")
+    (folder / "empty.txt").touch()
+    (folder / ".hidden.txt").write_text("not read")
+    (folder / "README.md").write_text("not read")
+    assert sorted(read(folder)) == sorted(
+        ["first line\n\nsecond line\n", "compressed", "row one", "row two", "row three", "row four", "", ""]
+    )
+
+
+def test_invalid_utf8_is_replaced_and_counted(tmp_path: Path, local_config: LocalConfig) -> None:
+    for number in range(20):
+        (tmp_path / f"{number}.txt").write_bytes(b"number %d is caf\xe9\n" % number)
+    corpus = Corpus.open(prepare(local_config(tmp_path, validation_fraction=0.3), tmp_path / "cache"))
+    assert corpus.manifest.dropped.replacement_characters == 20
+    assert corpus.manifest.train.documents + corpus.manifest.validation.documents == 20
+
+
+def test_one_giant_document_is_read_but_cannot_be_split(tmp_path: Path, local_config: LocalConfig) -> None:
+    path = tmp_path / "giant.txt"
+    path.write_text("one line of many\n" * 500_000)
+    with pytest.raises(DataError, match="of 1 documents leaves no document for"):
+        prepare(local_config(path), tmp_path / "cache")
+    other = tmp_path / "other.txt"
+    other.write_text("text for validation\n")
+    config = local_config(path, {"validation_path": str(other)}, validation_fraction=None)
+    assert Corpus.open(prepare(config, tmp_path / "cache")).manifest.train.bytes == 8_500_000
+
+
+def test_files_for_validation_are_left_out_of_training(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("train")
+    (tmp_path / "b.txt").write_text("validation")
+    source = open_source(SourceConfig("local", str(tmp_path), validation_path=str(tmp_path / "b.txt")))
+    assert source.validation is not None
+    assert [document.text for document in source.train()] == ["train"]
+    assert [document.text for document in source.validation()] == ["validation"]
+    with pytest.raises(DataError, match="name the same files"):
+        open_source(SourceConfig("local", str(tmp_path), validation_path=str(tmp_path)))
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path, write_jsonl: Callable[..., Path]) -> None:
+    parquet = tmp_path / "truncated.parquet"
+    pq.write_table(pa.table({"text": ["row"] * 1000}), parquet)
+    parquet.write_bytes(parquet.read_bytes()[:-100])
+    broken_json = tmp_path / "broken.jsonl"
+    broken_json.write_text('{"text": "whole"}\n{"text": "cut\n')
+    broken_gzip = tmp_path / "broken.txt.gz"
+    broken_gzip.write_bytes(gzip.compress(os.urandom(5000).hex().encode())[:-2000])
+    for path in (parquet, broken_json, broken_gzip):
+        with pytest.raises(DataError, match=f"{path.name} cannot be read"):
+            read(path)
+    good = tmp_path / "good.parquet"
+    pq.write_table(pa.table({"text": ["row"]}), good)
+    (tmp_path / "good.txt").write_text("text")
+    with pytest.raises(DataError, match=r"broken\.txt\.gz cannot be read"):
+        read(tmp_path)
+    for path in (parquet, broken_json, broken_gzip):
+        path.unlink()
+    numbers = tmp_path / "numbers.parquet"
+    pq.write_table(pa.table({"id": [1, 2]}), numbers)
+    with pytest.raises(DataError, match=r"'text' is no column of .*, which has 'id'"):
+        read(numbers)
+    with pytest.raises(DataError, match=r"numbers\.parquet"):
+        read(tmp_path)
+    with pytest.raises(DataError, match="holds int, not text"):
+        read(numbers, text_column="id")
+    with pytest.raises(DataError, match="does not exist"):
+        read(tmp_path / "absent")
+    empty = tmp_path / "nothing"
+    empty.mkdir()
+    with pytest.raises(DataError, match=r"holds no file of \.txt"):
+        read(empty)
+    strange = tmp_path / "text.docx"
+    strange.touch()
+    with pytest.raises(DataError, match=r"is not a file of \.txt"):
+        read(strange)
+
+
+@pytest.mark.skipif(not WIKITEXT_2.exists(), reason="needs WikiText-2 in ../shared/data, which is not shipped")
+def test_wikitext_2_has_its_published_word_counts(tmp_path: Path, local_config: LocalConfig) -> None:
+    source = {"document_unit": "wikitext_article", "validation_path": str(WIKITEXT_2 / "valid.txt")}
+    config = local_config(WIKITEXT_2, source, validation_fraction=None)
+    manifest = Corpus.open(prepare(config, tmp_path / "cache")).manifest
+    assert manifest.validation.words + manifest.validation.lines == 217_646
+    assert manifest.train.words + manifest.train.lines == 245_569  # the folder's other file: the test split
+    assert manifest.validation.bytes == (WIKITEXT_2 / "valid.txt").stat().st_size
+    assert (manifest.validation.documents, manifest.train.documents) == (60, 60)
