@@ -11,12 +11,10 @@ import gzip
 import html
 import json
 import re
-from collections.abc import Iterator
-from importlib import metadata, util
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
-from scaling.data.config import DataError, SourceConfig
 from scaling.data.documents import Document
+from scaling.data.packages import folder_of
 
 _BLOCK = re.compile(
     r"</?(?:p|li|ul|ol|dl|dt|dd|br|div|pre|table|tr|td|th|h[1-6]|note|important|caution|warning|fullname)\b[^<>]*>",
@@ -25,35 +23,17 @@ _BLOCK = re.compile(
 _TAG = re.compile(r"<!--.*?-->|</?[a-z][^<>]*>", re.IGNORECASE | re.DOTALL)
 
 
-def check_version(config: SourceConfig) -> None:
-    """Raise DataError unless the release named by `config.version` is installed."""
-    try:
-        installed = metadata.version("botocore")
-    except metadata.PackageNotFoundError:
-        raise DataError(
-            "The corpus is the documentation inside the package `botocore`, which is not installed: "
-            f"pip install botocore=={config.version}."
-        ) from None
-    if installed != config.version:
-        raise DataError(
-            f"data.source.version={config.version} but botocore {installed} is installed, and each release "
-            f"is another corpus: pip install botocore=={config.version}, or set "
-            f"data.source.version={installed} and do not compare with results on the other."
-        )
+def documents(seen_lines: set[str]) -> Iterator[Document]:
+    """One document for each service, in alphabetical order, its key the service's name.
 
-
-def documents() -> Iterator[Document]:
-    """One document for each service that has prose, in alphabetical order, its key the service's name."""
-    package = util.find_spec("botocore")
-    assert package is not None, "check_version comes first"
-    assert package.origin is not None
-    seen_lines: set[str] = set()
-    for service in sorted(path for path in (Path(package.origin).parent / "data").iterdir() if path.is_dir()):
+    Lines in `seen_lines` are dropped; those of the documents are added to it.
+    """
+    for service in sorted(path for path in (folder_of("botocore") / "data").iterdir() if path.is_dir()):
         descriptions = sorted(service.glob("*/service-2.json.gz"))  # folders are dates: the last is the latest
         if descriptions:
             description = json.loads(gzip.decompress(descriptions[-1].read_bytes()))
             lines = (line for markup in _documentation(description) for line in plain_lines(markup))
-            yield Document("".join(line + "\n" for line in _new(lines, seen_lines)), service.name)
+            yield Document("".join(line + "\n" for line in new_lines(lines, seen_lines)), service.name)
 
 
 def plain_lines(markup: str) -> list[str]:
@@ -63,7 +43,8 @@ def plain_lines(markup: str) -> list[str]:
     return [line for line in (" ".join(block.split()) for block in text.split("\n")) if line]
 
 
-def _new(lines: Iterator[str], seen: set[str]) -> Iterator[str]:
+def new_lines(lines: Iterable[str], seen: set[str]) -> Iterator[str]:
+    """The lines that are not in `seen`, each once; they are added to it."""
     for line in lines:
         if line not in seen:
             seen.add(line)

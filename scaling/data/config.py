@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-SourceKind = Literal["botocore", "hub", "local"]
+SourceKind = Literal["botocore", "api_docs", "python_sources", "synthetic", "hub", "local"]
 DocumentUnit = Literal["row", "wikitext_article"]
 TokenizerKind = Literal["bytes", "bpe", "file"]
 
@@ -29,10 +29,13 @@ def _require_choice(field: str, value: str, choices: tuple[str, ...]) -> None:
 class SourceConfig:
     """Where the text comes from.
 
-    botocore  the API documentation inside the installed `botocore` package; `version` pins the release.
-    hub       a dataset of the Hugging Face hub: `path` its repository, `name` its configuration, `revision`
-              pinned; or a local folder laid out like such a repository, `path` that folder.
-    local     `path` is a .txt, .jsonl, .json or .parquet file (also .gz), or a folder of them.
+    botocore        the API documentation inside the installed package botocore; `version` pins the release.
+    api_docs        the same and that of google-api-python-client, whose release `google_version` pins.
+    python_sources  the standard library of the running interpreter.
+    synthetic       a made-up language whose entropy is known, drawn as the `language_` settings say.
+    hub             a dataset of the Hugging Face hub: `path` its repository, `name` its configuration, `revision`
+                    pinned; or a local folder laid out like such a repository, `path` that folder.
+    local           `path` is a .txt, .jsonl, .json or .parquet file (also .gz or .zst), or a folder of them.
     """
 
     kind: SourceKind
@@ -40,22 +43,40 @@ class SourceConfig:
     name: str | None = None
     revision: str | None = None
     version: str | None = None
+    google_version: str | None = None
     text_column: str = "text"
     document_unit: DocumentUnit = "row"
     train_split: str = "train"
     validation_split: str | None = None
     validation_path: str | None = None
     streaming: bool = False
+    language_seed: int = 0
+    language_documents: int = 20_000
+    language_words_per_document: float = 150.0
+    language_words: int = 800
+    language_classes: int = 8
+    language_zipf_exponent: float = 1.0
 
     def __post_init__(self) -> None:
         _require_choice("data.source.kind", self.kind, get_args(SourceKind))
         _require_choice("data.source.document_unit", self.document_unit, get_args(DocumentUnit))
-        if self.kind == "botocore" and self.version is None:
+        self._require_pins()
+        self._require_fields_of_kind()
+        if self.kind == "synthetic":
+            self._require_language()
+
+    def _require_pins(self) -> None:
+        if self.kind in ("botocore", "api_docs") and self.version is None:
             raise DataError(
                 "data.source.version is missing: botocore is released almost daily and each release is "
                 "another corpus, so name the release, for example data.source.version=1.44.5."
             )
-        if self.kind != "botocore" and not self.path:
+        if self.kind == "api_docs" and self.google_version is None:
+            raise DataError(
+                "data.source.google_version is missing: each release of google-api-python-client is another corpus, so "
+                "name the release, for example data.source.google_version=2.202.0."
+            )
+        if self.kind in ("hub", "local") and not self.path:
             raise DataError(
                 f"data.source.path is missing: a source of kind {self.kind} needs "
                 f"{'a repository or a folder' if self.kind == 'hub' else 'a file or a folder'}; "
@@ -67,6 +88,8 @@ class SourceConfig:
                 "commit (40 hexadecimal digits on the dataset's page), data.source.revision=...; a local "
                 "folder takes any word."
             )
+
+    def _require_fields_of_kind(self) -> None:
         if self.kind != "hub" and self.validation_split is not None:
             raise DataError(
                 f"data.source.validation_split={self.validation_split!r} belongs to kind hub, not "
@@ -76,6 +99,19 @@ class SourceConfig:
             raise DataError(
                 f"data.source.validation_path={self.validation_path!r} belongs to kind local, not "
                 f"{self.kind}: use data.source.validation_split (hub) or data.validation_fraction."
+            )
+
+    def _require_language(self) -> None:
+        if not 1 <= self.language_classes <= self.language_words <= 100_000:
+            raise DataError(
+                f"data.source.language_words={self.language_words} and language_classes={self.language_classes}: each "
+                "class needs a word of its own, so at least one class, as many words, and at most 100000 words."
+            )
+        if self.language_documents < 2 or self.language_words_per_document <= 1.0 or self.language_seed < 0:
+            raise DataError(
+                f"data.source.language_documents={self.language_documents}, language_words_per_document="
+                f"{self.language_words_per_document}, language_seed={self.language_seed}: at least 2 documents of more "
+                "than 1 word on average, and a seed of 0 or more."
             )
 
     @property
@@ -143,6 +179,8 @@ class DataConfig:
     unique_tokens: int | None = None
     normalise: bool = True
     drop_duplicates: bool = True
+    near_duplicate_similarity: float | None = None
+    remove_overlap: bool = False
 
     def __post_init__(self) -> None:
         if not self.name or not all(letter.isalnum() or letter in "_.-" for letter in self.name):
@@ -160,6 +198,11 @@ class DataConfig:
             raise DataError(
                 f"data.validation_fraction={self.validation_fraction} must lie between 0 and 1, both "
                 "excluded: it is the share of documents held out, for example 0.01."
+            )
+        if self.near_duplicate_similarity is not None and not 0.1 <= self.near_duplicate_similarity < 1.0:
+            raise DataError(
+                f"data.near_duplicate_similarity={self.near_duplicate_similarity} must be at least 0.1 and below 1: "
+                "the similarity from which on two documents count as one, for example 0.8; or null."
             )
         if self.unique_tokens is not None and self.unique_tokens < 2:
             raise DataError(

@@ -2,8 +2,12 @@
 
 import hashlib
 import json
+import platform
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 
+from scaling.data import python_sources
 from scaling.data.config import DataConfig, DataError, SourceConfig, TokenizerConfig
 from scaling.data.local import readable_files
 
@@ -18,7 +22,7 @@ def fingerprint(config: DataConfig) -> str:
     a tokenizer.json enter by their content, so a corpus that is moved keeps its fingerprint and one that is
     edited does not. Raises DataError if such a file cannot be read.
     """
-    identity = {
+    identity: dict[str, object] = {
         "format_version": FORMAT_VERSION,
         "source": _source_identity(config.source),
         "tokenizer": _tokenizer_identity(config.tokenizer),
@@ -27,19 +31,31 @@ def fingerprint(config: DataConfig) -> str:
         "normalise": config.normalise,
         "drop_duplicates": config.drop_duplicates,
     }
+    # Options that came later enter only where they are used, so that corpora prepared before them keep their names.
+    if config.near_duplicate_similarity is not None:
+        identity["near_duplicate_similarity"] = config.near_duplicate_similarity
+    if config.remove_overlap:
+        identity["remove_overlap"] = True
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-def _source_identity(source: SourceConfig) -> dict[str, str | None]:
-    identity: dict[str, str | None] = {"kind": source.kind}
+def _source_identity(source: SourceConfig) -> dict[str, str | int | float | None]:
+    identity: dict[str, str | int | float | None] = {"kind": source.kind}
     if source.kind == "botocore":
         return identity | {"version": source.version}
+    if source.kind == "api_docs":
+        return identity | {"version": source.version, "google_version": source.google_version}
+    if source.kind == "python_sources":
+        names = [(file, file.relative_to(python_sources.library_folder())) for file in python_sources.files()]
+        return identity | {"version": platform.python_version(), "files": _content_hash(names)}
+    if source.kind == "synthetic":
+        return identity | {key: value for key, value in asdict(source).items() if key.startswith("language_")}
     assert source.path is not None
     path = Path(source.path)
     identity |= {"text_column": source.text_column, "document_unit": source.document_unit}
     if source.kind == "local":
-        identity["files"] = _content_hash(path)
-        identity["validation_files"] = source.validation_path and _content_hash(Path(source.validation_path))
+        identity["files"] = _content_hash(_names(path))
+        identity["validation_files"] = source.validation_path and _content_hash(_names(Path(source.validation_path)))
         return identity
     identity |= {
         "name": source.name,
@@ -47,7 +63,7 @@ def _source_identity(source: SourceConfig) -> dict[str, str | None]:
         "validation_split": source.validation_split,
     }
     if path.is_dir():
-        return identity | {"files": _content_hash(path)}
+        return identity | {"files": _content_hash(_names(path))}
     return identity | {"repository": source.path, "revision": source.revision}
 
 
@@ -64,12 +80,16 @@ def _tokenizer_identity(tokenizer: TokenizerConfig) -> dict[str, str | int | Non
     }
 
 
-def _content_hash(path: Path) -> str:
-    """SHA-256 over the relative name and content of every readable file at or below `path`."""
+def _names(path: Path) -> list[tuple[Path, Path]]:
+    """The readable files at or below `path`, each with its name below it."""
+    return [(file, file.relative_to(path) if path.is_dir() else Path()) for file in readable_files(path)]
+
+
+def _content_hash(names: Iterable[tuple[Path, Path]]) -> str:
+    """SHA-256 over the relative name and content of files."""
     digest = hashlib.sha256()
-    for file in readable_files(path):
-        name = file.relative_to(path).as_posix() if path.is_dir() else ""
-        digest.update(f"{name}\0{_file_hash(file)}\n".encode())
+    for file, name in names:
+        digest.update(f"{name.as_posix()}\0{_file_hash(file)}\n".encode())
     return digest.hexdigest()
 
 

@@ -3,13 +3,14 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from glob import escape
+from importlib import util
 from pathlib import Path
 
 from scaling.data.config import DataError, SourceConfig
 from scaling.data.rows import REPLACE_IT, readable, silent_datasets, text_rows
 
 _BUILDERS = {".txt": "text", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
-_COMPRESSIONS = (".gz",)
+_COMPRESSIONS = (".gz", ".zst")
 
 
 def readable_files(path: Path, setting: str = "data.source.path") -> list[Path]:
@@ -86,6 +87,10 @@ def _rows_of(builder: str, files: list[Path], config: SourceConfig) -> Iterator[
         options = {"sample_by": unit, "encoding_errors": "replace"}
     elif builder == "json":
         options = {"encoding_errors": "replace"}
+    if any(file.suffix.lower() == ".zst" for file in files) and util.find_spec("zstandard") is None:
+        raise DataError(
+            f"{config.path} holds .zst files, which need the package zstandard: pip install zstandard, or unpack them."
+        )
     origin = str(files[0]) if len(files) == 1 else f"the {len(files)} {builder} files of {config.path}"
     with readable(origin, REPLACE_IT):
         dataset = silent_datasets().load_dataset(

@@ -38,10 +38,12 @@ class SplitCounts:
 class DroppedCounts:
     """What cleaning took away or repaired, in both splits together."""
 
-    empty_documents: int
-    duplicate_documents: int
-    control_characters: int
-    replacement_characters: int
+    empty_documents: int = 0
+    duplicate_documents: int = 0
+    control_characters: int = 0
+    replacement_characters: int = 0
+    near_duplicate_documents: int = 0
+    overlapping_lines: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Manifest:
 
     source_sha256: of every document's key and text as the source gave them, before cleaning.
     validation_keys: the held-out documents by name, where the source names its documents.
+    true_nats_per_byte: the exact entropy rate of the text, known for a synthetic language alone.
     """
 
     format_version: int
@@ -87,6 +90,7 @@ class Manifest:
     dropped: DroppedCounts
     overlap: Overlap
     validation_keys: tuple[str, ...]
+    true_nats_per_byte: float | None = None
 
     def write(self, folder: Path) -> None:
         (folder / MANIFEST_FILE).write_text(json.dumps(_with_rates(self), indent=2) + "\n", encoding="utf-8")

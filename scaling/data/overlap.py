@@ -19,39 +19,74 @@ _BASE_INVERSE = np.uint64(pow(int(_BASE), -1, 1 << 64))
 _NGRAM_BASE = np.uint64(0xD1342543DE82EF95)
 
 
-def measure_overlap(training: Iterable[bytes], validation: Iterable[bytes]) -> Overlap:
-    """Count the n-grams of the validation documents, and those that some training document has too.
+class KnownNgrams:
+    """The n-grams of the validation documents, to look up those of training in.
 
-    N-grams do not cross documents. They are compared by 64-bit hash: with a million in validation and a
-    billion in training, fewer than one in ten thousand runs would see a single false match.
+    They are compared by 64-bit hash: with a million in validation and a billion in training, fewer than one in ten
+    thousand runs would see a single false match. N-grams do not cross documents.
     """
-    hashes = [chunk for text in validation for chunk in ngram_hashes(text)]
-    known, counts = np.unique(np.concatenate(hashes or [np.empty(0, np.uint64)]), return_counts=True)
-    seen = np.zeros(len(known), dtype=np.bool_)
-    if len(known):
-        mask = np.uint64((1 << _FILTER_BITS) - 1)
-        may_be_known = np.zeros(1 << _FILTER_BITS, dtype=np.bool_)
-        may_be_known[known & mask] = True
-        for text in training:
-            for chunk in ngram_hashes(text):
-                candidates = chunk[may_be_known[chunk & mask]]
-                places = np.minimum(np.searchsorted(known, candidates), len(known) - 1)
-                seen[places[known[places] == candidates]] = True
-    return Overlap(NGRAM_WORDS, int(counts.sum()), int(counts[seen].sum()))
+
+    def __init__(self, validation: Iterable[bytes]) -> None:
+        hashes = [chunk for text in validation for chunk in ngram_hashes(text, NGRAM_WORDS)]
+        self._hashes, self._counts = np.unique(np.concatenate(hashes or [np.empty(0, np.uint64)]), return_counts=True)
+        self._seen = np.zeros(len(self._hashes), dtype=np.bool_)
+        self._mask = np.uint64((1 << _FILTER_BITS) - 1)
+        self._may_be_known = np.zeros(1 << _FILTER_BITS, dtype=np.bool_)
+        self._may_be_known[self._hashes & self._mask] = True
+
+    def find(self, ngrams: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Places in `ngrams` of those that validation has too; they count as seen."""
+        candidates = np.flatnonzero(self._may_be_known[ngrams & self._mask])
+        if not len(candidates):
+            return candidates
+        ranks = np.minimum(np.searchsorted(self._hashes, ngrams[candidates]), len(self._hashes) - 1)
+        found = self._hashes[ranks] == ngrams[candidates]
+        self._seen[ranks[found]] = True
+        places: NDArray[np.int64] = candidates[found]
+        return places
+
+    def overlap(self) -> Overlap:
+        """How many n-grams of validation, with repetition, `find` has seen so far."""
+        return Overlap(NGRAM_WORDS, int(self._counts.sum()), int(self._counts[self._seen].sum()))
 
 
-def ngram_hashes(text: bytes) -> Iterator[NDArray[np.uint64]]:
+def measure_overlap(training: Iterable[bytes], validation: Iterable[bytes]) -> Overlap:
+    """Count the n-grams of the validation documents, and those that some training document has too."""
+    known = KnownNgrams(validation)
+    for text in training:
+        for ngrams in ngram_hashes(text, NGRAM_WORDS):
+            known.find(ngrams)
+    return known.overlap()
+
+
+def without_overlap(text: bytes, known: KnownNgrams) -> tuple[bytes, int]:
+    """A training document without the lines that an n-gram of validation touches, and how many they were."""
+    first_words: list[NDArray[np.int64]] = []
+    words = 0
+    for ngrams in ngram_hashes(text, NGRAM_WORDS):
+        first_words.append(words + known.find(ngrams))
+        words += len(ngrams)
+    touched = np.unique(np.concatenate(first_words or [np.empty(0, np.int64)])[:, None] + np.arange(NGRAM_WORDS))
+    if not len(touched):
+        return text, 0
+    lines = text.splitlines(keepends=True)
+    last_word = np.cumsum([_count_words(line) for line in lines])
+    dropped = set(np.searchsorted(last_word, touched, side="right").tolist())
+    return b"".join(line for number, line in enumerate(lines) if number not in dropped), len(dropped)
+
+
+def ngram_hashes(text: bytes, ngram_words: int) -> Iterator[NDArray[np.uint64]]:
     """Hashes of all n-grams of one document, in order, some at a time."""
     carried = np.empty(0, dtype=np.uint64)
     for chunk in _chunks(text):
         words = np.concatenate([carried, word_hashes(chunk)])
-        count = len(words) - NGRAM_WORDS + 1
+        count = len(words) - ngram_words + 1
         if count > 0:
             ngrams = np.zeros(count, dtype=np.uint64)
-            for place in range(NGRAM_WORDS):
+            for place in range(ngram_words):
                 ngrams = ngrams * _NGRAM_BASE + words[place : place + count]
             yield ngrams ^ (ngrams >> np.uint64(29))
-        carried = words[-(NGRAM_WORDS - 1) :]
+        carried = words[-(ngram_words - 1) :]
 
 
 def word_hashes(text: bytes) -> NDArray[np.uint64]:
@@ -72,6 +107,13 @@ def word_hashes(text: bytes) -> NDArray[np.uint64]:
     words ^= words >> np.uint64(31)
     mixed: NDArray[np.uint64] = words * _BASE
     return mixed
+
+
+def _count_words(text: bytes) -> int:
+    """As many as `word_hashes` gives hashes."""
+    codes = np.frombuffer(text, dtype=np.uint8)
+    in_word = np.concatenate([[False], codes > _SPACE])
+    return int(np.count_nonzero(in_word[1:] & ~in_word[:-1]))
 
 
 def _chunks(text: bytes) -> Iterator[bytes]:

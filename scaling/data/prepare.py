@@ -64,6 +64,11 @@ def prepare(config: DataConfig, root: Path, progress: Progress | None = None) ->
     return folder
 
 
+def corpus_folder(config: DataConfig, root: Path) -> Path:
+    """Where `prepare` puts this corpus, whether or not it has."""
+    return root / f"{config.name}-{fingerprint(config)[:12]}"
+
+
 def is_whole(folder: Path, identity: str) -> bool:
     """Whether the folder holds this corpus, with token files of the size its manifest says."""
     try:
@@ -96,8 +101,9 @@ def _lock(path: Path, report: Progress) -> Iterator[None]:
 def _write_corpus(config: DataConfig, identity: str, folder: Path, report: Progress) -> None:
     report(f"reading {config.name}")
     source = open_source(config.source)
-    spool_file = folder / "text.spool"
-    spool = gather(config, source, spool_file)
+    spool_folder = folder / "spool"
+    spool_folder.mkdir()
+    spool = gather(config, source, spool_folder / "text")
     if config.tokenizer.kind == "bpe":
         report(f"training a BPE of {config.tokenizer.vocab_size} entries")
     tokenizer = tokenizers.build(config.tokenizer, spool.train.texts())
@@ -127,8 +133,9 @@ def _write_corpus(config: DataConfig, identity: str, folder: Path, report: Progr
         dropped=spool.dropped,
         overlap=measure_overlap(spool.train.texts(), spool.validation.texts()),
         validation_keys=spool.validation_keys,
+        true_nats_per_byte=source.true_nats_per_byte,
     )
-    spool_file.unlink()
+    shutil.rmtree(spool_folder)
     manifest.write(folder)
 
 

@@ -1,10 +1,10 @@
 """The cleaned documents of a source, on disk; in memory only the place, side and order of each."""
 
 import hashlib
-import mmap
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from scaling.data.config import DataConfig, DataError
 from scaling.data.documents import Document
 from scaling.data.manifest import DroppedCounts
+from scaling.data.near_duplicates import NearDuplicates
 from scaling.data.normalisation import clean
+from scaling.data.overlap import KnownNgrams, without_overlap
 from scaling.data.sources import Source
 
 
@@ -21,19 +23,18 @@ from scaling.data.sources import Source
 class Side:
     """The documents of one side of the split in their fixed order, by hash of key; text is read on demand.
 
-    offsets, lengths: int64 [documents], in bytes of the file at `path`.
+    offsets, lengths: uint64 [documents], in bytes of the file at `path`.
     """
 
     path: Path
-    offsets: NDArray[np.int64]
-    lengths: NDArray[np.int64]
+    offsets: NDArray[np.uint64]
+    lengths: NDArray[np.uint64]
 
     def texts(self) -> Iterator[bytes]:
-        if not len(self.offsets):
-            return
-        with self.path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        with self.path.open("rb") as file:
             for offset, length in zip(self.offsets.tolist(), self.lengths.tolist(), strict=True):
-                yield content[offset : offset + length]
+                file.seek(offset)
+                yield file.read(length)
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,24 @@ class Spool:
     validation_keys: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Place:
-    order: int
-    offset: int
-    length: int
+class _Places:
+    """Where documents lie in a file and the order they shall have: 24 bytes of memory a document."""
+
+    def __init__(self) -> None:
+        self._order, self._offsets, self._lengths = array("Q"), array("Q"), array("Q")
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def add(self, order: int, offset: int, length: int) -> None:
+        self._order.append(order)
+        self._offsets.append(offset)
+        self._lengths.append(length)
+
+    def side(self, path: Path) -> Side:
+        offsets, lengths = np.array(self._offsets, dtype=np.uint64), np.array(self._lengths, dtype=np.uint64)
+        in_order = np.argsort(np.array(self._order, dtype=np.uint64), kind="stable")
+        return Side(path, offsets[in_order], lengths[in_order])
 
 
 def gather(config: DataConfig, source: Source, path: Path) -> Spool:
@@ -61,45 +75,66 @@ def gather(config: DataConfig, source: Source, path: Path) -> Spool:
     training. Raises DataError if either side is left without a document.
     """
     seen: set[bytes] = set()
+    similarity = config.near_duplicate_similarity
+    accepted = None if similarity is None else NearDuplicates(similarity)
     sha256 = hashlib.sha256()
-    empty = duplicates = controls = replacements = 0
-    places: dict[bool, list[_Place]] = {False: [], True: []}
+    counts = Counter[str]()
+    train, validation = _Places(), _Places()
     validation_keys: list[str] = []
-    offset = 0
     with path.open("wb") as file:
         for is_validation, document in _all_documents(source):
             sha256.update(f"{document.key or ''}\0{document.text}\0".encode("utf-8", "surrogatepass"))
             text = clean(document.text, normalise=config.normalise)
-            controls += text.control_characters
-            replacements += text.replacement_characters
+            counts["control_characters"] += text.control_characters
+            counts["replacement_characters"] += text.replacement_characters
             if not text.utf8.strip():
-                empty += 1
+                counts["empty_documents"] += 1
                 continue
             digest = hashlib.blake2b(text.utf8, digest_size=16).digest()
             if config.drop_duplicates:
                 if digest in seen:
-                    duplicates += 1
+                    counts["duplicate_documents"] += 1
                     continue
                 seen.add(digest)
+            if accepted is not None and not accepted.accept(text.utf8):
+                counts["near_duplicate_documents"] += 1
+                continue
             key = digest if document.key is None else document.key.encode()
-            if source.validation is None:
-                assert config.validation_fraction is not None
+            if config.validation_fraction is not None:
                 is_validation = _is_held_out(key, config.split_salt, config.validation_fraction)
             if is_validation and document.key is not None:
                 validation_keys.append(document.key)
+            places = validation if is_validation else train
+            places.add(_hash(b"order", key), file.tell(), len(text.utf8))
             file.write(text.utf8)
-            places[is_validation].append(_Place(_hash(b"order", key), offset, len(text.utf8)))
-            offset += len(text.utf8)
-        file.flush()
-        os.fsync(file.fileno())
-    _require_both_sides(config, len(places[False]), len(places[True]))
-    return Spool(
-        _side(path, places[False]),
-        _side(path, places[True]),
-        sha256.hexdigest(),
-        DroppedCounts(empty, duplicates, controls, replacements),
-        tuple(sorted(validation_keys)),
-    )
+    _require_both_sides(config, len(train), len(validation))
+    dropped = DroppedCounts(**counts)
+    keys = tuple(sorted(validation_keys))
+    spool = Spool(train.side(path), validation.side(path), sha256.hexdigest(), dropped, keys)
+    return _without_overlap(spool) if config.remove_overlap else spool
+
+
+def _without_overlap(spool: Spool) -> Spool:
+    """Copy the training documents without the lines that share an n-gram with validation."""
+    known = KnownNgrams(spool.validation.texts())
+    path = spool.train.path.with_suffix(".clean")
+    places, lines, emptied = _Places(), 0, 0
+    with path.open("wb") as file:
+        for number, text in enumerate(spool.train.texts()):
+            kept, dropped_lines = without_overlap(text, known)
+            lines += dropped_lines
+            if kept.strip():
+                places.add(number, file.tell(), len(kept))
+                file.write(kept)
+            else:
+                emptied += 1
+    if not len(places):
+        raise DataError(
+            "data.remove_overlap=true leaves no training text: every line shares 13 words with validation; use other "
+            "validation text, or set it to false."
+        )
+    dropped = replace(spool.dropped, overlapping_lines=lines, empty_documents=spool.dropped.empty_documents + emptied)
+    return replace(spool, train=places.side(path), dropped=dropped)
 
 
 def _all_documents(source: Source) -> Iterator[tuple[bool, Document]]:
@@ -116,15 +151,6 @@ def _is_held_out(key: bytes, salt: str, fraction: float) -> bool:
 
 def _hash(purpose: bytes, key: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(purpose + b"\0" + key, digest_size=8).digest(), "big")
-
-
-def _side(path: Path, places: Sequence[_Place]) -> Side:
-    ordered = sorted(places, key=lambda place: (place.order, place.offset))
-    return Side(
-        path,
-        np.array([place.offset for place in ordered], dtype=np.int64),
-        np.array([place.length for place in ordered], dtype=np.int64),
-    )
 
 
 def _require_both_sides(config: DataConfig, train_documents: int, validation_documents: int) -> None:

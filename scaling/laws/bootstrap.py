@@ -76,10 +76,11 @@ def bootstrap(fit: Fit, observations: Observations, *, resamples: int, seed: int
     weights = counts * observations.weights
     delta = fit.objective.delta
     starts = np.repeat(best[None], resamples, axis=0)
+    pool = surface.from_raw(fit.pool[:POOL])
     first = _polish_in_chunks(surface, starts, weights, delta)
     coords, values = first.coords, first.values
     for round_ in range(ROUNDS if resamples else 0):
-        candidates = coords[:WITNESSES] if round_ else np.concatenate([coords[:WITNESSES], fit.pool[:POOL]])
+        candidates = coords[:WITNESSES] if round_ else np.concatenate([coords[:WITNESSES], pool])
         losses = huber(surface.residuals(candidates), delta)
         scores = weights @ np.where(np.isfinite(losses), losses, np.inf).T
         choice = np.argmin(scores, axis=1)

@@ -9,7 +9,9 @@ from scaling.laws.forms import Law
 from scaling.laws.identify import Verdict, after_fit, before_fit
 from scaling.laws.objective import DELTA, Objective
 from scaling.laws.observations import FloatArray, Observations
-from scaling.laws.search import search
+from scaling.laws.search import search, search_near
+
+NEAR_POOL = 60  # points of a search that a related fit tries
 
 Status = Literal["converged", "unidentified", "at_bound", "refused"]
 
@@ -28,7 +30,7 @@ class Fit:
         residuals: log of the measured loss minus log of the fitted, [n], in the order of the rows; empty when
             refused.
         convention: how N and C were counted.
-        pool: starts for related fits, [G, P], in the surface's coordinates; not a result.
+        pool: starts for related fits, [G, P], in raw units; not a result.
     """
 
     law: Law
@@ -58,7 +60,14 @@ class Fit:
         return self.status == "converged"
 
 
-def fit_law(law: Law, observations: Observations, *, delta: float = DELTA, weighting: str = "none") -> Fit:
+def fit_law(
+    law: Law,
+    observations: Observations,
+    *,
+    delta: float = DELTA,
+    weighting: str = "none",
+    near: Fit | None = None,
+) -> Fit:
     """Minimise sum of weights * Huber_delta(log L - log law) over the law's parameters, globally.
 
     Args:
@@ -66,6 +75,7 @@ def fit_law(law: Law, observations: Observations, *, delta: float = DELTA, weigh
         observations: the rows, their weights included.
         delta: the residual of the log loss at which Huber's loss turns linear.
         weighting: where the weights come from, in words, for the record.
+        near: a fit of this law to other weights or to most of these rows, whose outer search is then used again.
 
     Raises:
         ValueError: delta is not positive.
@@ -86,7 +96,10 @@ def fit_law(law: Law, observations: Observations, *, delta: float = DELTA, weigh
             pool=np.empty((0, len(law.parameter_names))),
         )
     surface = law.surface(observations)
-    optimum = search(surface, observations.weights, delta)
+    if near is not None and len(near.pool):
+        optimum = search_near(surface, observations.weights, delta, surface.from_raw(near.pool[:NEAR_POOL]))
+    else:
+        optimum = search(surface, observations.weights, delta)
     theta = surface.to_raw(optimum.coords)
     residuals = surface.residuals(optimum.coords[None])[0]
     verdict: Verdict = after_fit(law, observations, surface, optimum, delta)
@@ -99,5 +112,5 @@ def fit_law(law: Law, observations: Observations, *, delta: float = DELTA, weigh
         objective=Objective(delta, weighting, optimum.value),
         residuals=residuals,
         convention=observations.convention,
-        pool=optimum.pool,
+        pool=surface.to_raw(optimum.pool),
     )

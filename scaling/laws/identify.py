@@ -17,6 +17,7 @@ CONSTANT_LOSS = 1e-6  # relative spread of the loss below which there is nothing
 SAME = 0.02  # relative distance within which two values of a column count as one: sizes and budgets are rounded
 MIN_VALUES = 3  # of each variable: with two, a floor and an exponent are one number too many
 MIN_BUDGETS = 3
+FLOOR_TOLERANCE = 1e-4  # relative, of the objective without a floor: it is only compared
 LEVEL = 0.95  # at which a floor or an exponent must differ from zero to count as seen
 MAX_CONDITION = 1e12  # of the scaled information matrix; its inverse has no digits left beyond
 
@@ -120,7 +121,7 @@ def after_fit(law: Law, observations: Observations, surface: Surface, optimum: O
             f"{where}: the end of the allowed range and no estimate; add points that spread the variable it belongs "
             "to, or use a form without it",
         )
-    linear = linearise(surface, theta, observations.weights, delta)
+    linear = linearise(surface, theta, observations.weights, delta, observations.trajectory_index())
     if linear.condition > MAX_CONDITION:
         return Verdict(
             "unidentified",
@@ -152,12 +153,12 @@ def _floor_verdict(
     upper = surface.upper.copy()
     upper[at] = 0.0
     weights = observations.weights / observations.weights.mean()
-    without = polish(surface, starts, weights, delta, upper=upper, max_iterations=60).values.min()
+    without = polish(surface, starts, weights, delta, upper=upper, tolerance=FLOOR_TOLERANCE).values.min()
     rise = without - optimum.value / observations.weights.mean()
     if second > 0 and 2 * rise * inside / second < stats.chi2.ppf(LEVEL, 1):
         return Verdict(
             "unidentified",
-            "the profile of E is flat: a floor of zero fits as well; add points with a lower loss (more params, tokens) "
-            "or seeds that lower the noise, or use a form without floor",
+            "the profile of E is flat: a floor of zero fits as well; add points with a lower loss (more params, "
+            "tokens) or seeds that lower the noise, or use a form without floor",
         )
     return converged

@@ -16,6 +16,9 @@ from scaling.laws.fit import Fit
 from scaling.laws.noise import Linearised, linearise
 from scaling.laws.observations import FloatArray, Observations, Points
 
+# Coefficients are positive and span decades: their intervals are symmetric in the logarithm. These are not:
+LINEAR = ("E", "alpha", "beta", "gamma", "alpha_N", "alpha_D", "c0", "c1", "s")
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -72,16 +75,21 @@ def parameter_intervals(
     if boot is not None:
         low, high = percentiles(boot.parameters, level)
         return {name: Interval(float(low[i]), float(high[i]), level, "bootstrap") for i, name in enumerate(names)}
-    return {
-        name: delta_interval(fit, observations, lambda theta, i=i: theta[..., i], level=level)  # type: ignore[misc]
-        for i, name in enumerate(names)
-    }
+    intervals = {}
+    for i, name in enumerate(names):
+
+        def value(theta: FloatArray, i: int = i) -> FloatArray:
+            return theta[..., i]
+
+        intervals[name] = delta_interval(fit, observations, value, level=level, log=name not in LINEAR)
+    return intervals
 
 
 def linearise_fit(fit: Fit, observations: Observations) -> Linearised:
     """Give the covariance of a fit's coordinates and its noise."""
     surface = fit.law.surface(observations)
-    return linearise(surface, surface.from_raw(fit.theta), observations.weights, fit.objective.delta)
+    coords, clusters = surface.from_raw(fit.theta), observations.trajectory_index()
+    return linearise(surface, coords, observations.weights, fit.objective.delta, clusters)
 
 
 def delta_variance(
@@ -130,7 +138,7 @@ def delta_interval(
 def predict_interval(
     fit: Fit,
     observations: Observations,
-    at: Points,
+    at: Points | Observations,
     boot: Bootstrap | None = None,
     *,
     level: float = 0.95,

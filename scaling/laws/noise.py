@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from scaling.laws.observations import FloatArray
+from scaling.laws.observations import FloatArray, IntArray
 from scaling.laws.surface import Surface
 
 
@@ -36,21 +36,47 @@ def huber_moments(noise: float, delta: float) -> tuple[float, float]:
     return inside, float(noise**2 * second)
 
 
-def linearise(surface: Surface, coords: FloatArray, weights: FloatArray, delta: float) -> Linearised:
+def shared_correlation(residuals: FloatArray, clusters: IntArray) -> float:
+    """Give the correlation of two residuals, [n], of one cluster, [n]; from 0 to 1, and 0 where clusters are
+    single."""
+    sums = np.bincount(clusters, weights=residuals)
+    squares = float(np.sum(residuals**2))
+    sizes = np.bincount(clusters)
+    pairs = float(np.sum(sizes * (sizes - 1)))
+    if pairs == 0 or squares == 0:
+        return 0.0
+    between = (float(np.sum(sums**2)) - squares) / pairs
+    return float(np.clip(between / (squares / len(residuals)), 0.0, 1.0))
+
+
+def linearise(
+    surface: Surface, coords: FloatArray, weights: FloatArray, delta: float, clusters: IntArray | None = None
+) -> Linearised:
     """Give the covariance of the coordinates, [P], of a fit under weights, [n].
 
-    An M-estimator's covariance is E psi^2 / (E psi')^2 times the inverse of sum w g g' (Huber 1981, section 7.6).
-    The moments are taken from the scale of the residuals under a Gaussian, not from the few rows within delta:
-    those estimate a density at one point.
+    An M-estimator's covariance is E psi^2 / (E psi')^2 times the inverse of sum w g g' (Huber 1981, section 7.6). The
+    moments are taken from the scale of the residuals under a Gaussian, not from the few rows within delta: those
+    estimate a density at one point. Rows of one cluster, [n], share part of their noise (Moulton 1986).
     """
     expansion = surface.expand(coords[None])
-    jacobian = expansion.jacobian[0]
+    jacobian, residuals = expansion.jacobian[0], expansion.residuals[0]
     w = weights / weights.mean()
-    freedom = max(surface.num_rows - len(coords), 1)
-    noise = float(np.sqrt(np.sum(w * expansion.residuals[0] ** 2) / freedom))
+    P = len(coords)
+    freedom = max(surface.num_rows - P, 1)
+    squares = float(np.sum(w * residuals**2))
+    noise = float(np.sqrt(squares / freedom))
     inside, second = huber_moments(noise, delta)
-    information = (jacobian * w) @ jacobian.T
-    spread = (jacobian * w**2) @ jacobian.T
+    if second > 0:
+        # P (variance factor - 1) is what the squares of a robust fit exceed those of least squares by, in noise^2.
+        excess = P * (second / inside**2 / noise**2 - 1)
+        noise = float(np.sqrt(squares / (freedom + excess)))
+        inside, second = huber_moments(noise, delta)
+    pull = jacobian * w
+    information, spread = pull @ jacobian.T, pull @ pull.T
+    if clusters is not None:
+        shared = shared_correlation(residuals, clusters)
+        together = np.stack([np.bincount(clusters, weights=row) for row in pull])
+        spread = spread + shared * (together @ together.T - spread)
     scale = 1 / np.sqrt(np.maximum(np.diag(information), 1e-300))
     scaled = information * np.outer(scale, scale)
     eigenvalues = np.linalg.eigvalsh(scaled)

@@ -202,13 +202,18 @@ class Observations:
         return np.asarray(np.unique(self.trajectory, return_inverse=True)[1], dtype=np.int64)
 
 
-def frontier(observations: Observations) -> IntArray:
-    """Give the rows on the lower envelope of loss against compute, by increasing compute.
+def frontier(observations: Observations, along: str = "flops") -> IntArray:
+    """Give the rows on the lower envelope of loss against compute (or params, or tokens), by increasing compute.
 
-    A row is on it when no other reaches its loss, or a lower one, with its compute or less; of rows equal in
-    both, the first is.
+    A row is on it when no other reaches its loss, or a lower one, with its compute or less; of rows equal in both,
+    the first is.
+
+    Raises:
+        ValueError: along is no column that a law reads.
     """
-    order = np.lexsort((observations.loss, observations.flops))
+    if along not in ("params", "tokens", "flops"):
+        raise ValueError(f"along is {along!r}: it must be params, tokens or flops")
+    order = np.lexsort((observations.loss, getattr(observations, along)))
     best = np.minimum.accumulate(observations.loss[order])
     before = np.concatenate([[np.inf], best[:-1]])
     return np.asarray(order[observations.loss[order] < before], dtype=np.int64)

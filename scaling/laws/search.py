@@ -16,6 +16,7 @@ SPREAD_STARTS = 8
 BATCHES = 3
 FIRST_ITERATIONS = 40  # most lanes settle in 15
 LARGE_STARTS = 3
+NEAR_STARTS = 5
 AGREEMENT = 1e-9  # relative: two lanes below this apart have found the same minimum
 WITNESSES = 3  # lanes that must agree on the best minimum before the search ends
 
@@ -45,6 +46,24 @@ class Optimum:
 def spread_rows(num_rows: int, at_most: int) -> IntArray:
     """Give at most `at_most` row numbers, evenly spread: a fixed sample of a large table."""
     return np.unique(np.linspace(0, num_rows - 1, min(num_rows, at_most)).astype(np.int64))
+
+
+def search_near(surface: Surface, weights: FloatArray, delta: float, pool: FloatArray) -> Optimum:
+    """Find the minimum from the best few points of another search, [G, P]: for the same law and nearly the same
+    rows."""
+    usable = np.clip(pool[np.isfinite(pool).all(axis=1)], surface.lower, surface.upper)
+    scores = huber_sums(surface.residuals(usable), weights, delta)
+    usable = usable[np.argsort(scores, kind="stable")]
+    result = polish(surface, usable[:NEAR_STARTS], weights, delta)
+    best = int(np.argmin(result.values))
+    return Optimum(
+        coords=result.coords[best],
+        value=float(result.values[best]),
+        settled=bool(result.settled[best]),
+        starts=len(result.values),
+        witnesses=int(np.sum(result.values <= result.values[best] * (1 + AGREEMENT))),
+        pool=np.concatenate([result.coords[[best]], usable]),
+    )
 
 
 def search(surface: Surface, weights: FloatArray, delta: float) -> Optimum:

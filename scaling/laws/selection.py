@@ -88,12 +88,12 @@ def compute_weights(observations: Observations, power: float) -> FloatArray:
     return np.asarray(weights / weights.mean())
 
 
-def fit_weighted(law: Law, observations: Observations, power: float, delta: float = DELTA) -> Fit:
-    """Fit with rows weighted by C^power."""
-    if power == 0:
-        return fit_law(law, observations, delta=delta)
+def fit_weighted(
+    law: Law, observations: Observations, power: float, delta: float = DELTA, near: Fit | None = None
+) -> Fit:
+    """Fit with rows weighted by C^power; `near` as in `fit_law`."""
     rows = observations.with_weights(compute_weights(observations, power))
-    return fit_law(law, rows, delta=delta, weighting=f"C^{power:g}")
+    return fit_law(law, rows, delta=delta, weighting=f"C^{power:g}", near=near)
 
 
 def default_forms(observations: Observations) -> tuple[Law, ...]:
@@ -133,12 +133,13 @@ def select(
     """
     forms = default_forms(observations) if forms is None else tuple(forms)
     splits = inner_splits(observations)
-    criteria = {law.name: aicc(fit_law(law, observations, delta=delta)) for law in forms}
+    plain = {law.name: fit_law(law, observations, delta=delta) for law in forms}
+    criteria = {name: aicc(fit) for name, fit in plain.items()}
     fits, powers, errors = [], [], []
     for law in forms:
         for power in weightings:
-            fit = fit_weighted(law, observations, power, delta)
-            scores = [_inner_error(law, observations, power, delta, split) for split in splits]
+            fit = fit_weighted(law, observations, power, delta, plain[law.name])
+            scores = [_inner_error(fit, observations, power, delta, split) for split in splits]
             if fit.parameters and np.all(np.isfinite(scores)):
                 fits.append(fit)
                 powers.append(power)
@@ -160,12 +161,12 @@ def select(
     )
 
 
-def _inner_error(law: Law, observations: Observations, power: float, delta: float, split: Split) -> float:
+def _inner_error(outer: Fit, observations: Observations, power: float, delta: float, split: Split) -> float:
     kept, held = observations.take(split.kept), observations.take(split.held)
-    fit = fit_weighted(law, kept, power, delta)
+    fit = fit_weighted(outer.law, kept, power, delta, outer)
     if not fit.parameters:
         return float("nan")
-    error = relative_error(law.predict(fit.theta, held), held.loss)
+    error = relative_error(fit.law.predict(fit.theta, held), held.loss)
     return error if np.isfinite(error) else float("nan")
 
 

@@ -55,6 +55,7 @@ class Table:
     """Rows of text; the first cell of a row names it."""
 
     name: str
+    title: str
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]

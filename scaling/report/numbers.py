@@ -1,6 +1,8 @@
 """Numbers as a reader wants them. Missing is a dash, never a zero."""
 
 import math
+import re
+from collections.abc import Callable
 
 from scaling.laws.intervals import Interval
 
@@ -19,7 +21,8 @@ def significant(value: float | None, digits: int = 3) -> str:
         return MISSING
     if value != 0 and not 1e-3 <= abs(value) < 1e6:
         return scientific(value, digits)
-    decimals = digits - 1 - (math.floor(math.log10(abs(value))) if value else 0)
+    # The exponent after rounding: 0.9996 is 1.00.
+    decimals = digits - 1 - int(f"{value:.{digits - 1}e}".split("e")[1])
     return minus(f"{round(value, decimals):.{max(decimals, 0)}f}")
 
 
@@ -28,7 +31,7 @@ def scientific(value: float | None, digits: int = 3) -> str:
     if value is None or _missing(value):
         return MISSING
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-    return f"{minus(mantissa)} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
+    return f"{minus(mantissa)}\u00a0×\u00a010{str(int(exponent)).translate(_SUPERSCRIPT)}"
 
 
 def power_of_ten(value: float) -> str:
@@ -84,13 +87,26 @@ def level_text(level: float) -> str:
     return f"{100 * level:.3g}%"
 
 
-def range_text(interval: Interval | None, form: object = significant) -> str:
+def range_text(interval: Interval | None, form: Callable[[float], str] = significant) -> str:
     """The two ends, in the form of the value they belong to."""
     if interval is None:
         return MISSING
-    assert callable(form)
     return f"{form(interval.low)} to {form(interval.high)}"
 
 
 def plural(count: int, noun: str, many: str | None = None) -> str:
     return f"{count} {noun if count == 1 else many or noun + 's'}"
+
+
+def greek(name: str) -> str:
+    """A parameter as it is printed: α for alpha."""
+    return {"alpha": "α", "beta": "β", "gamma": "γ"}.get(name, name)
+
+
+def formula_text(formula: str) -> str:
+    return re.sub(r"\b(alpha|beta|gamma)\b", lambda match: greek(match[0]), formula)
+
+
+def sentence(text: str) -> str:
+    """With a full stop, and only one."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."

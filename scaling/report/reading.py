@@ -82,8 +82,11 @@ def _held_out_of(report: StudyReport, variable: str, line: FittedLaw) -> Observa
 
 def rows_together(first: Observations, second: Observations) -> Observations:
     """N, D, C and L of both, one after the other."""
-    columns = ("params", "tokens", "loss", "flops", "trajectory")
-    return Observations(**{c: np.concatenate([getattr(first, c), getattr(second, c)]) for c in columns})
+
+    def both(column: str) -> FloatArray:
+        return np.concatenate([getattr(first, column), getattr(second, column)])
+
+    return Observations(both("params"), both("tokens"), both("loss"), both("flops"))
 
 
 @dataclass(frozen=True)
@@ -171,10 +174,7 @@ def score(rows: tuple[HeldOutRow, ...]) -> Score | None:
     )
 
 
-Role = str
-
-
-def roles(report: StudyReport) -> dict[tuple[str, int], Role]:
+def roles(report: StudyReport) -> dict[tuple[str, int], str]:
     """What each measured point is to the fit, by run and budget."""
     found = {(r.run_id, r.budget_tokens): "fitted" for r in report.fitted_records}
     found |= {(r.run_id, r.budget_tokens): "held out" for r in report.held_out_records}

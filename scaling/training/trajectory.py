@@ -155,6 +155,8 @@ class Trajectory:
                 if self.state.step % self.runtime.log_every_steps == 0 or self.state.step == until:
                     self._log(curve, progress, budget)
                     clock = time.perf_counter()
+                if self.state.step == until:
+                    break  # evaluated first: a state saved here would resume without its evaluation
                 if stopping:
                     save()
                     raise Interrupted(f"stopped at step {self.state.step} of {until}")

@@ -31,17 +31,36 @@ BUDGETS = tuple(round(b / BATCH) * BATCH for b in (0.5e6, 1e6, 2e6, 4e6, 8e6))
 def spec(size: str, seed: int) -> RunSpec:
     layers, width = WIDTHS[size]
     model = ModelConfig(
-        num_layers=layers, d_model=width, num_heads=width // 4, vocab_size=512, context=128,
-        d_ff=4 * width, positions="sinusoidal",
-    )  # fmt: skip
+        num_layers=layers,
+        d_model=width,
+        num_heads=width // 4,
+        vocab_size=512,
+        context=128,
+        d_ff=4 * width,
+        positions="sinusoidal",
+    )
     optimizer = Optimizer(
-        batch_tokens=BATCH, matrix_lr=0.24 / width, embedding_lr=0.01, vector_lr=0.01, beta1=0.9, beta2=0.95,
-        epsilon=1e-8, weight_decay=0.1, grad_clip=1.0,
-    )  # fmt: skip
+        batch_tokens=BATCH,
+        matrix_lr=0.24 / width,
+        embedding_lr=0.01,
+        vector_lr=0.01,
+        beta1=0.9,
+        beta2=0.95,
+        epsilon=1e-8,
+        weight_decay=0.1,
+        grad_clip=1.0,
+    )
     return RunSpec(
-        size=size, model=model, optimizer=optimizer, schedule=Schedule("wsd", warmup_steps=50), corpus="corpus-4f1c",
-        unique_tokens=None, init_seed=seed, data_seed=seed, budgets=BUDGETS if seed == 0 else BUDGETS[1:2],
-    )  # fmt: skip
+        size=size,
+        model=model,
+        optimizer=optimizer,
+        schedule=Schedule("wsd", warmup_steps=50),
+        corpus="corpus-4f1c",
+        unique_tokens=None,
+        init_seed=seed,
+        data_seed=seed,
+        budgets=BUDGETS if seed == 0 else BUDGETS[1:2],
+    )
 
 
 def plan(seeds: dict[str, int], budgets: int) -> Plan:
@@ -55,34 +74,69 @@ def plan(seeds: dict[str, int], budgets: int) -> Plan:
             cost, count = count_training_flops(run.model).total * budget, count_parameters(run.model)
             planned.append(
                 PlannedPoint(
-                    index=len(planned), run_id=run.id, size=run.size, init_seed=run.init_seed, tokens=budget,
-                    steps=run.steps(budget), params=count.total, non_embedding_params=count.non_embedding, flops=cost,
-                    epochs=budget / 9.2e6, nominal_tokens=float(budget), nominal_flops=None, held_out=cost >= threshold,
-                    replicate=run.init_seed > 0, estimated_seconds=1.0,
-                )  # fmt: skip
+                    index=len(planned),
+                    run_id=run.id,
+                    size=run.size,
+                    init_seed=run.init_seed,
+                    tokens=budget,
+                    steps=run.steps(budget),
+                    params=count.total,
+                    non_embedding_params=count.non_embedding,
+                    flops=cost,
+                    epochs=budget / 9.2e6,
+                    nominal_tokens=float(budget),
+                    nominal_flops=None,
+                    held_out=cost >= threshold,
+                    replicate=run.init_seed > 0,
+                    estimated_seconds=1.0,
+                )
             )
     return Plan("synthetic", tuple(runs), tuple(planned))
 
 
 def record(run: RunSpec, point: PlannedPoint, loss: float, diverged: bool) -> RunRecord:
     return RunRecord(
-        schema=RECORD_SCHEMA, run_id=run.id, size=run.size, init_seed=run.init_seed, data_seed=run.data_seed,
-        budget_tokens=point.tokens, status="diverged" if diverged else "done",
-        reason="the loss was not finite at step 812 <nan>" if diverged else None, params=count_parameters(run.model),
-        tokens=point.tokens, steps=point.steps, unique_tokens=min(point.tokens, 9_200_000),
-        epochs=point.tokens / 9.2e6, flops=point.flops, flops_kaplan=kaplan_flops(run.model) * point.tokens,
+        schema=RECORD_SCHEMA,
+        run_id=run.id,
+        size=run.size,
+        init_seed=run.init_seed,
+        data_seed=run.data_seed,
+        budget_tokens=point.tokens,
+        status="diverged" if diverged else "done",
+        reason="the loss was not finite at step 812 <nan>" if diverged else None,
+        params=count_parameters(run.model),
+        tokens=point.tokens,
+        steps=point.steps,
+        unique_tokens=min(point.tokens, 9_200_000),
+        epochs=point.tokens / 9.2e6,
+        flops=point.flops,
+        flops_kaplan=kaplan_flops(run.model) * point.tokens,
         flops_chinchilla=chinchilla_training_flops(run.model) * point.tokens,
-        final_loss_nats=None if diverged else loss, best_loss_nats=None if diverged else loss * 0.999,
-        best_loss_tokens=None if diverged else point.tokens, loss_sem_nats=None if diverged else 0.004,
-        bits_per_byte=None if diverged else loss / math.log(2) / 2.9, perplexity=None if diverged else math.exp(loss),
-        validation_tokens=200_000, skipped_steps=0, seconds=point.flops / 2e10, tokens_per_second=point.tokens / 40,
+        final_loss_nats=None if diverged else loss,
+        best_loss_nats=None if diverged else loss * 0.999,
+        best_loss_tokens=None if diverged else point.tokens,
+        loss_sem_nats=None if diverged else 0.004,
+        bits_per_byte=None if diverged else loss / math.log(2) / 2.9,
+        perplexity=None if diverged else math.exp(loss),
+        validation_tokens=200_000,
+        skipped_steps=0,
+        seconds=point.flops / 2e10,
+        tokens_per_second=point.tokens / 40,
         peak_memory_bytes=300_000_000,
         provenance=Provenance(
-            code_version="0.1.0", git_commit="f6c698a", python="3.11.9", torch="2.13.0", device="cpu",
-            precision="fp32", threads=1, host="node-1", corpus="corpus-4f1c", tokenizer="bpe-512-09ab",
+            code_version="0.1.0",
+            git_commit="f6c698a",
+            python="3.11.9",
+            torch="2.13.0",
+            device="cpu",
+            precision="fp32",
+            threads=1,
+            host="node-1",
+            corpus="corpus-4f1c",
+            tokenizer="bpe-512-09ab",
             finished_at=f"2026-01-02T03:{point.index % 60:02d}:05Z",
         ),
-    )  # fmt: skip
+    )
 
 
 def curves(runs: Plan, rng: np.random.Generator) -> tuple[CurveSegment, ...]:
@@ -159,7 +213,7 @@ def study(
         (held_out if point.held_out else fitted).append(row)
     rows = observe(fitted)
     surface = fitted_law("L(N, D)", CHINCHILLA, rows, resamples)
-    slice_D = rows.take(np.flatnonzero((rows.tokens == BUDGETS[1])))
+    slice_D = rows.take(np.flatnonzero(rows.tokens == BUDGETS[1]))
     slice_N = rows.take(np.flatnonzero(rows.params == rows.params[len(rows) // 2]))
     best_rows = rows.take(frontier(rows))
     lines = tuple(
@@ -181,10 +235,19 @@ def study(
         for i, p in enumerate(pending if forecast else []):
             forecasts.append(
                 Forecast(
-                    p.run_id, p.size, p.tokens, "chinchilla", float(ahead.loss[i]), float(ahead.low[i]),
-                    float(ahead.high[i]), 0.95, ahead.method, "ab" * 8, "2026-01-02T04:00:00Z",
+                    p.run_id,
+                    p.size,
+                    p.tokens,
+                    "chinchilla",
+                    float(ahead.loss[i]),
+                    float(ahead.low[i]),
+                    float(ahead.high[i]),
+                    0.95,
+                    ahead.method,
+                    "ab" * 8,
+                    "2026-01-02T04:00:00Z",
                     known.get((p.run_id, p.tokens)),
-                )  # fmt: skip
+                )
             )
         if held is not None:
             at = points(held.params, held.tokens, held.flops)
@@ -224,8 +287,8 @@ def study(
         ),
         noise=SeedNoise(0.0081, 2, 6) if replicated else None,
         findings=findings,
-        fits_json={"surface": {"law": "chinchilla", "status": surface.fit.status, "parameters": surface.fit.parameters}},
-        exclusions=tuple(
-            Exclusion(r.run_id, r.budget_tokens, r.reason or "") for r in records if r.status != "done"
-        ),
+        fits_json={
+            "surface": {"law": "chinchilla", "status": surface.fit.status, "parameters": surface.fit.parameters}
+        },
+        exclusions=tuple(Exclusion(r.run_id, r.budget_tokens, r.reason or "") for r in records if r.status != "done"),
     )

@@ -4,7 +4,8 @@ from scaling.report.figures.contours import contour_figure
 from scaling.report.figures.curves import loss_curves
 from scaling.report.figures.forecasts import forecast_figure
 from scaling.report.figures.lines import line_figures
-from scaling.report.figures.plate import FigureGroup
+from scaling.report.figures.plate import FigureGroup, Picture
+from scaling.report.figures.render import render
 from scaling.report.figures.residuals import residual_figures
 from scaling.report.inputs import StudyReport
 
@@ -13,3 +14,8 @@ def figure_groups(report: StudyReport) -> tuple[FigureGroup, ...]:
     makers = (forecast_figure, loss_curves, line_figures, contour_figure, residual_figures)
     groups = (make(report) for make in makers)
     return tuple(group for group in groups if group is not None)
+
+
+def draw_figures(report: StudyReport) -> dict[str, Picture]:
+    """Every picture by the name of its panel."""
+    return {panel.name: render(panel) for group in figure_groups(report) for panel in group.panels}

@@ -16,7 +16,6 @@ from scaling.report.figures.style import (
     VERMILION,
     log_axis,
     log_ticks,
-    round_ticks,
     span,
 )
 from scaling.report.inputs import StudyReport
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
 GRID = 120
 LEVEL = 0.95
+STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 FLOPS_PER_PARAM_TOKEN = 6.0  # C = 6 N D, under which the optimum is defined
 
 
@@ -41,15 +41,18 @@ def contour_figure(report: StudyReport) -> FigureGroup | None:
     if report.optima:
         best = report.optima[-1].allocation
         alt += f" At {power_of_ten(best.flops)} FLOPs it lies at N = {amount(best.params)}, D = {amount(best.tokens)}."
+    band = "without a band, for want of a bootstrap"
+    if report.surface.bootstrap is not None:
+        band = "with its 95% band from the bootstrap"
     return FigureGroup(
         "contours",
         "Equal loss, equal compute, and the best path",
-        "Curved lines: sizes and token counts that the fitted law expects to reach the same loss (nats/token). Grey "
-        "diagonals: equal compute, C = 6 N D. Orange: the N and D with the lowest fitted loss for each compute, with its "
-        "95% band from the bootstrap; dashed where no fitted point has that much, or that little, compute. Look for: "
-        "does the path run through the measured points or outside of them? Outside, the best size is "
+        "Curved lines: sizes and token counts that the fitted law expects to reach the same loss (nats/token). "
+        "Grey diagonals: equal compute, C = 6 N D. Orange: the N and D with the lowest fitted loss for each compute, "
+        f"{band}; dashed where no fitted point has that much, or that little, compute. "
+        "Look for: does the path run through the measured points or outside of them? Outside, the best size is "
         "extrapolation.",
-        (Panel("contours", alt, lambda axes: draw(axes, report), width=5.6, height=4.4),),
+        (Panel("contours", alt, lambda axes: draw(axes, report), height=4.1),),
     )
 
 
@@ -61,12 +64,12 @@ def _path(report: StudyReport, budgets: FloatArray, theta: FloatArray) -> FloatA
 def draw(axes: "Axes", report: StudyReport) -> None:
     rows, fit = report.fitted, report.surface.fit
     everything = [rows] + ([report.held_out] if report.held_out is not None else [])
-    N_low, N_high = span((n for part in everything for n in part.params.tolist()), 0.2)
-    D_low, D_high = span((d for part in everything for d in part.tokens.tolist()), 0.25)
+    N_low, N_high = span((n for part in everything for n in part.params.tolist()), 0.2, least=3)
+    D_low, D_high = span((d for part in everything for d in part.tokens.tolist()), 0.25, least=3)
     N, D = np.meshgrid(np.geomspace(N_low, N_high, GRID), np.geomspace(D_low, D_high, GRID))
     loss = fit.law.predict(fit.theta, points(N.ravel(), D.ravel())).reshape(N.shape)
-    log_axis(axes.xaxis, N_low, N_high, "parameters N", short_amount)
-    log_axis(axes.yaxis, D_low, D_high, "training tokens D", short_amount)
+    log_axis(axes, "x", (N_low, N_high), "parameters N", short_amount)
+    log_axis(axes, "y", (D_low, D_high), "training tokens D", short_amount)
     axes.grid(visible=False)
     _draw_isoflops(axes, (N_low, N_high), (D_low, D_high))
     levels = _levels(loss)
@@ -81,15 +84,20 @@ def draw(axes: "Axes", report: StudyReport) -> None:
         )  # fmt: skip
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(
-        handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, columnspacing=1.2, handletextpad=0.5
+        handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, columnspacing=1.0, handletextpad=0.4
     )
 
 
 def _levels(loss: FloatArray) -> list[float]:
-    """Round losses, closer together where the surface is flat: equal steps in its log above its minimum."""
+    """Round losses, closer together towards the lowest, where the surface is flat."""
     low, high = float(loss.min()), float(loss.max())
-    levels = round_ticks(low, low + (high - low) / 3, most=5)
-    return sorted({round(level, 6) for level in [*levels, *round_ticks(low + (high - low) / 3, high, most=5)]})
+    wanted = low + (high - low) * np.geomspace(1 / 25, 0.9, 9)
+    levels = []
+    for level, gap in zip(wanted.tolist(), np.diff(wanted, prepend=low).tolist(), strict=True):
+        # The roundest number that does not move the line by more than a third of the gap.
+        step = max((s for s in STEPS if s <= gap * 2 / 3), default=STEPS[0])
+        levels.append(round(round(level / step) * step, 6))
+    return sorted(set(levels))
 
 
 def _draw_isoflops(axes: "Axes", N: tuple[float, float], D: tuple[float, float]) -> None:
@@ -98,10 +106,12 @@ def _draw_isoflops(axes: "Axes", N: tuple[float, float], D: tuple[float, float])
     for flops in log_ticks(low, high):
         at = flops / FLOPS_PER_PARAM_TOKEN / ends
         axes.plot(ends, at, color=FAINT, linewidth=0.6, alpha=0.7, zorder=1)
-        # Named where the line leaves the picture, below or at the right.
-        if at[1] > D[0] * 1.1:
+        # Named where the line leaves the picture, at the right or below.
+        right = at[1] > D[0] * 1.1
+        where, offset = ((N[1], at[1]), (3, 0)) if right else ((flops / FLOPS_PER_PARAM_TOKEN / D[0], D[0]), (4, 5))
+        if N[0] * 1.2 < where[0]:
             axes.annotate(
-                power_of_ten(flops), (N[1], at[1]), (3, 0), textcoords="offset points", fontsize=7, color="#666666",
+                power_of_ten(flops), where, offset, textcoords="offset points", fontsize=7, color="#666666",
                 va="center", annotation_clip=False,
             )  # fmt: skip
 
@@ -131,5 +141,3 @@ def _draw_band(axes: "Axes", report: StudyReport, boot: Bootstrap | None, budget
     edge = np.concatenate([low, high[::-1]])
     tokens = np.concatenate([budgets, budgets[::-1]]) / FLOPS_PER_PARAM_TOKEN / edge
     axes.fill(edge, tokens, color=BAND, alpha=0.25, linewidth=0, zorder=1, label="95% band")
-
-

@@ -6,7 +6,7 @@ import numpy as np
 
 from scaling.laws.observations import FloatArray
 from scaling.report.figures.plate import FigureGroup, Panel
-from scaling.report.figures.style import FAINT, INK, legend_right, log_axis, loss_text, size_colours, span
+from scaling.report.figures.style import FAINT, INK, log_axis, loss_text, size_colours, span
 from scaling.report.inputs import CurveSegment, StudyReport
 from scaling.report.numbers import amount, nats, short_amount
 from scaling.report.reading import roles, sizes
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BINS = 120
-WARMUP_SHARE = 1 / 16  # of the smallest budget: before it the curve is the warmup, which would flatten the rest
+START_SHARE = 1 / 5  # of the smallest budget: the fall before it would flatten the rest
 
 
 def loss_curves(report: StudyReport) -> FigureGroup | None:
@@ -37,7 +37,7 @@ def loss_curves(report: StudyReport) -> FigureGroup | None:
         "budget, after the cooldown; filled where the fit uses it, open diamonds where it was held out. Look "
         "for: every size falls all along, larger sizes lie lower at the right, and the cooldown takes the marker below "
         "its line.",
-        (Panel("loss-curves", alt, lambda axes: draw(axes, report), width=5.6, height=4.2),),
+        (Panel("loss-curves", alt, lambda axes: draw(axes, report), height=4.1),),
     )
 
 
@@ -61,7 +61,7 @@ def _column(segment: CurveSegment, values: tuple[float | None, ...], start: floa
 def draw(axes: "Axes", report: StudyReport) -> None:
     names = sizes(report)
     colours = size_colours(names)
-    start = min(r.budget_tokens for r in report.records) * WARMUP_SHARE
+    start = min(r.budget_tokens for r in report.records) * START_SHARE
     shown: list[FloatArray] = []
     seeds: dict[str, int] = {}
     for segment in report.curves:
@@ -79,10 +79,12 @@ def draw(axes: "Axes", report: StudyReport) -> None:
         axes.plot(tokens, loss, "o", color=colour, markersize=2.6, markerfacecolor="none", markeredgewidth=0.6)
         shown.append(loss)
     known = roles(report)
+    uses: set[str | None] = set()
     for record in report.records:
         if record.final_loss_nats is None:
             continue
         role = known.get((record.run_id, record.budget_tokens))
+        uses.add(role)
         marker, fill = ("D", "white") if role == "held out" else ("o", colours[record.size])
         if role is None:
             marker = "x"
@@ -91,12 +93,14 @@ def draw(axes: "Axes", report: StudyReport) -> None:
             markerfacecolor=fill, markeredgewidth=1.2, zorder=3,
         )  # fmt: skip
     losses = [r.final_loss_nats for r in report.records if r.final_loss_nats is not None]
-    log_axis(axes.yaxis, *span([*losses, *(v for part in shown for v in part.tolist())]), "loss (nats/token)", loss_text)
-    log_axis(
-        axes.xaxis, *span([start, *(r.tokens for r in report.records)], 0.03), "training tokens D", short_amount
-    )
+    log_axis(axes, "y", span([*losses, *(v for part in shown for v in part.tolist())]), "loss (nats/token)", loss_text)
+    log_axis(axes, "x", span([start, *(r.tokens for r in report.records)], 0.03), "training tokens D", short_amount)
     for size in reversed(names):
         axes.plot([], [], "o-", color=colours[size], markersize=4, linewidth=1, label=size)
-    axes.plot([], [], "D", color=INK, markersize=4, markerfacecolor="white", label="held out")
-    axes.plot([], [], "o", color=FAINT, markersize=2.6, markerfacecolor="none", label="validation,\ntrunk")
-    legend_right(axes, "size")
+    if "held out" in uses:
+        axes.plot([], [], "D", color=INK, markersize=4, markerfacecolor="white", label="held out")
+    if None in uses:
+        axes.plot([], [], "x", color=INK, markersize=4, label="not used")
+    if any(v is not None for segment in report.curves for v in segment.validation_loss):
+        axes.plot([], [], "o", color=FAINT, markersize=2.6, markerfacecolor="none", label="validation, trunk")
+    axes.legend(loc="upper right", ncols=2, columnspacing=1.2)

@@ -37,11 +37,14 @@ def forecast_figure(report: StudyReport) -> FigureGroup | None:
         "forecasts",
         "Predicted against measured",
         f"Points kept out of the fit, by compute, the largest at the top. Line with a tick: predicted loss and its "
-        f"{level} interval; dot: measured loss, orange where it is outside. At the right: predicted over measured, less "
-        f"one. {when} Look for: dots inside their lines, and errors without a common sign.",
+        f"{level} interval; dot: measured loss, orange where it is outside. At the right: predicted over measured, "
+        f"less one. {when} Look for: dots inside their lines, and errors without a common sign.",
         (
             Panel(
-                "forecasts", alt, lambda axes: draw(axes, rows), width=5.6, height=max(2.2, 1.0 + ROW_INCHES * len(rows))
+                "forecasts",
+                alt,
+                lambda axes: draw(axes, rows),
+                height=max(2.2, 1.0 + ROW_INCHES * len(rows)),
             ),
         ),
     )
@@ -72,5 +75,3 @@ def draw(axes: "Axes", rows: tuple[HeldOutRow, ...]) -> None:
     axes.plot([], [], color=BLUE, linewidth=3.5, alpha=0.35, label="predicted")
     axes.plot([], [], "o", color=INK, markersize=5, label="measured")
     axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0.2)
-
-

@@ -10,7 +10,7 @@ from scaling.laws.observations import FloatArray, Points, points
 from scaling.report.figures.plate import FigureGroup, Panel
 from scaling.report.figures.style import BAND, FAINT, INK, VERMILION, log_axis, loss_text, size_colours, span
 from scaling.report.inputs import FittedLaw, StudyReport
-from scaling.report.numbers import power_of_ten, short_amount, significant
+from scaling.report.numbers import greek, power_of_ten, short_amount, significant
 from scaling.report.reading import LineGroup, line_groups, row_sizes, sizes
 
 if TYPE_CHECKING:
@@ -21,26 +21,34 @@ AXIS = {"params": "parameters N", "tokens": "training tokens D", "flops": "train
 
 
 def line_figures(report: StudyReport) -> FigureGroup | None:
-    groups = line_groups(report)
+    groups = tuple(group for group in line_groups(report) if len(group.rows))
     if not groups:
         return None
     return FigureGroup(
         "lines",
         "Loss against one variable at a time",
         "Filled: points that the line was fitted to; open diamonds: held-out points of the same slice, not fitted; "
-        "pale: all other measured points. Dark line: power law with a floor E, with its 95% band from the bootstrap "
-        "over training runs; dashed: pure power law. The lines go on beyond the points on purpose. "
-        "Look for: do the open points fall inside the band, and does the dashed line leave them where the floor bends? "
-        "Fits that did not converge are named in the legend and not drawn.",
+        "small and grey: all other points, open where held out. Dark line: power law with a floor E"
+        f"{_band_words(groups)}; dashed: pure power law. The lines go on beyond the points on purpose. Look for: do "
+        "the open points lie on the dark line, and does the dashed line leave them where the floor bends? Fits that "
+        "did not converge are named in the legend and not drawn.",
         tuple(_panel(report, group, index) for index, group in enumerate(groups)),
     )
+
+
+def _band_words(groups: tuple[LineGroup, ...]) -> str:
+    if any(law.bootstrap is not None for group in groups for law in group.laws):
+        return ", with its 95% band from the bootstrap over training runs"
+    return " (no band: no bootstrap was made)"
 
 
 def _panel(report: StudyReport, group: LineGroup, index: int) -> Panel:
     x = SYMBOL[group.variable]
     held_out = 0 if group.held_out is None else len(group.held_out)
     laws = "; ".join(_words(law) for law in group.laws)
-    alt = f"{group.title}: loss against {x} on log axes, {len(group.rows)} fitted and {held_out} held-out points. {laws}."
+    alt = (
+        f"{group.title}: loss against {x} on log axes, {len(group.rows)} fitted and {held_out} held-out points. {laws}."
+    )
     same = [g.variable for g in line_groups(report)].count(group.variable) > 1
     name = f"loss-against-{group.variable}" + (f"-{index + 1}" if same else "")
     return Panel(name, alt, lambda axes: draw(axes, report, group))
@@ -51,11 +59,7 @@ def _words(law: FittedLaw) -> str:
     kind = "with floor" if "E" in fit.law.parameter_names else "pure power law"
     if not fit.usable:
         return f"{kind}: {fit.status.replace('_', ' ')}, not drawn"
-    return f"{kind}: " + ", ".join(f"{_letter(n)} = {significant(v)}" for n, v in fit.parameters.items() if n != "k")
-
-
-def _letter(name: str) -> str:
-    return {"alpha": "α", "beta": "β"}.get(name, name)
+    return f"{kind}: " + ", ".join(f"{greek(n)} = {significant(v)}" for n, v in fit.parameters.items() if n != "k")
 
 
 def _at(variable: str, x: FloatArray) -> Points:
@@ -66,16 +70,19 @@ def draw(axes: "Axes", report: StudyReport, group: LineGroup) -> None:
     variable, rows = group.variable, group.rows
     colours = size_colours(sizes(report))
     x = getattr(rows, variable)
-    everything = [report.fitted] + ([report.held_out] if report.held_out is not None else [])
+    everything = [(report.fitted, "o")] + ([(report.held_out, "D")] if report.held_out is not None else [])
     shown_x, shown_y = [*x.tolist()], [*rows.loss.tolist()]
     if group.held_out is not None:
         shown_x += getattr(group.held_out, variable).tolist()
         shown_y += group.held_out.loss.tolist()
-    for part in everything:
-        axes.plot(getattr(part, variable), part.loss, "o", color=FAINT, alpha=0.35, markersize=3, markeredgewidth=0)
+    for part, marker in everything:
+        axes.plot(
+            getattr(part, variable), part.loss, marker, color=FAINT, alpha=0.5, markersize=3, markeredgewidth=0.7,
+            markerfacecolor="white" if marker == "D" else FAINT,
+        )  # fmt: skip
         shown_x += getattr(part, variable).tolist()
         shown_y += part.loss.tolist()
-    low, high = span(shown_x, 0.12)
+    low, high = span(shown_x, 0.12, least=3)
     grid = np.geomspace(low, high, 100)
     for law in group.laws:
         _draw_law(axes, law, variable, grid)
@@ -85,11 +92,18 @@ def draw(axes: "Axes", report: StudyReport, group: LineGroup) -> None:
         held_x = getattr(group.held_out, variable)
         for size, at, loss in zip(row_sizes(report, group.held_out), held_x, group.held_out.loss, strict=True):
             axes.plot(
-                at, loss, "D", color=colours[size], markersize=5.5, markerfacecolor="white", markeredgewidth=1.3, zorder=4
+                at,
+                loss,
+                "D",
+                color=colours[size],
+                markersize=5.5,
+                markerfacecolor="white",
+                markeredgewidth=1.3,
+                zorder=4,
             )
     form = power_of_ten if variable == "flops" else short_amount
-    log_axis(axes.xaxis, low, high, AXIS[variable], form)
-    log_axis(axes.yaxis, *span(shown_y, 0.12), "loss (nats/token)", loss_text)
+    log_axis(axes, "x", (low, high), AXIS[variable], form)
+    log_axis(axes, "y", span(shown_y, 0.12), "loss (nats/token)", loss_text)
     axes.set_title(group.title)
     axes.legend(loc="upper right")
 
@@ -108,5 +122,3 @@ def _draw_law(axes: "Axes", law: FittedLaw, variable: str, grid: FloatArray) -> 
     if floor and law.bootstrap is not None and len(law.bootstrap):
         low, high = percentiles(fit.law.predict(law.bootstrap.parameters, at), LEVEL)
         axes.fill_between(grid, low, high, color=BAND, alpha=0.3, linewidth=0, zorder=1)
-
-

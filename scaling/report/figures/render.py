@@ -20,6 +20,8 @@ def render(panel: Panel) -> Picture:
         panel.draw(figure.subplots())
         svg, png = io.StringIO(), io.BytesIO()
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+        # The layout is worked out once: both pictures are the same.
+        figure.set_layout_engine("none")
         figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
     return Picture(svg.getvalue(), png.getvalue())
 

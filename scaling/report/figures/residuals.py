@@ -71,9 +71,9 @@ def draw(axes: "Axes", report: StudyReport, variable: str) -> None:
                 one, left, marker, color=colours[size], markersize=5, markerfacecolor=fill or colours[size],
                 markeredgewidth=1.2, zorder=3,
             )  # fmt: skip
-    log_axis(axes.xaxis, *span(x), AXIS[variable], power_of_ten if variable == "flops" else short_amount)
+    log_axis(axes, "x", span(x, least=3), AXIS[variable], power_of_ten if variable == "flops" else short_amount)
     axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: minus(f"{value:+.3g}%") if value else "0"))
-    reach = 1.15 * max(abs(v) for v in axes.get_ylim())
+    reach = 1.02 * max(abs(v) for v in axes.get_ylim())
     axes.set_ylim(-reach, reach)
     axes.set_ylabel("measured over fitted")

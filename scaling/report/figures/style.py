@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +19,7 @@ VERMILION = "#d55e00"
 GREEN = "#009e73"
 BAND = "#56b4e9"
 
-RC: dict[str, object] = {
+RC: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],
     "font.size": 9.0,
@@ -64,7 +64,9 @@ def log_ticks(low: float, high: float) -> list[float]:
     decades = math.log10(high / low)
     if decades < 0.7:
         return round_ticks(low, high)
-    mantissas = (1, 2, 5) if decades < 2.2 else (1, 3) if decades < 3.6 else (1,)
+    mantissas = (
+        (1, 1.5, 2, 3, 4, 5, 7) if decades < 1.2 else (1, 2, 5) if decades < 2.2 else (1, 3) if decades < 3.6 else (1,)
+    )
     stride = max(1, math.ceil(decades / 7))
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1, stride)
     return [m * 10.0**e for e in exponents for m in mantissas if low <= m * 10.0**e <= high]
@@ -75,33 +77,32 @@ def round_ticks(low: float, high: float, most: int = 7) -> list[float]:
     rough = (high - low) / most
     unit = 10.0 ** math.floor(math.log10(rough))
     step = next(m * unit for m in (1, 2, 2.5, 5, 10) if m * unit >= rough * (1 - 1e-9))
-    return [i * step for i in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+    return [float(f"{i * step:.9g}") for i in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
-def span(values: Iterable[float], margin: float = 0.06) -> tuple[float, float]:
-    """Ends of a log axis around the values, with a margin that is a share of their span."""
+def span(values: Iterable[float], margin: float = 0.06, least: float = 1.02) -> tuple[float, float]:
+    """Ends of a log axis around the values, with a margin that is a share of their span, at least a factor `least`
+    apart."""
     values = list(values)
     low, high = min(values), max(values)
-    ratio = max(high / low, 1.05) ** margin
-    return low / ratio, high * ratio
+    ratio = (high / low) ** margin
+    missing = max(1.0, least / (high / low * ratio**2)) ** 0.5
+    return low / ratio / missing, high * ratio * missing
 
 
-def log_axis(axis: "Axis", low: float, high: float, label: str, form: Callable[[float], str]) -> None:
+def log_axis(
+    axes: "Axes", which: Literal["x", "y"], ends: tuple[float, float], label: str, form: Callable[[float], str]
+) -> None:
+    """A log axis with these ends, and ticks that `form` writes."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
-    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
-    axis.set_major_locator(FixedLocator(log_ticks(low, high)))
+    axes.set(**{f"{which}scale": "log", f"{which}lim": ends, f"{which}label": label})
+    axis: Axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(FixedLocator(log_ticks(*ends)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: form(value)))
     axis.set_minor_locator(NullLocator())
     axis.set_minor_formatter(NullFormatter())
-    axis.axes.set(**{f"{axis.axis_name}lim": (low, high)})
-    axis.set_label_text(label)
 
 
 def loss_text(value: float) -> str:
     return f"{value:.3g}"
-
-
-def legend_right(axes: "Axes", title: str | None = None) -> None:
-    """Beside the axes, so that it never hides a point."""
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), title=title, title_fontsize=7.5, borderaxespad=0.3)

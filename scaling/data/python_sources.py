@@ -1,0 +1,31 @@
+"""Source code that every machine has: the standard library of the running interpreter (PSF licence), without its tests.
+
+Code, not prose. Which text it is depends on the interpreter, so its version and the content of its files are part of
+the corpus's identity, and results on it compare only on the same interpreter.
+"""
+
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+from scaling.data.documents import Document
+
+_LEFT_OUT = {"test", "tests", "idle_test", "lib2to3", "site-packages", "dist-packages", "__pycache__"}
+
+
+def files() -> list[Path]:
+    """The modules, sorted by their path, without what differs between machines: tests, packages, build settings."""
+    root = library_folder()
+    found = (path for path in root.rglob("*.py") if not _LEFT_OUT.intersection(path.relative_to(root).parts))
+    return sorted(path for path in found if path.is_file() and not path.name.startswith("_sysconfigdata"))
+
+
+def library_folder() -> Path:
+    return Path(sysconfig.get_path("stdlib"))
+
+
+def documents() -> Iterator[Document]:
+    """One document for each module, its key the path below the library's folder."""
+    root = library_folder()
+    for path in files():
+        yield Document(path.read_bytes().decode("utf-8", "replace"), path.relative_to(root).as_posix())

@@ -1,0 +1,76 @@
+"""Approach 1 (Hoffmann et al. 2022, section 3.1): for each compute, which of the training curves is lowest."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from scaling.laws.observations import FloatArray, Observations
+
+LEVELS = 500  # of compute, evenly spaced in its logarithm; Hoffmann et al. use 1500
+MIN_SIZES = 3  # distinct winning N, those at the ends of the range apart
+
+
+@dataclass(frozen=True)
+class EnvelopeFit:
+    """The lower envelope and the power law through its owners.
+
+    Attributes:
+        flops: levels of compute at which an inner size is lowest, [m].
+        params: that size, [m].
+        loss: its loss, nats per token, [m].
+        status: "refused" when too few sizes own a part of the envelope.
+        message: why.
+        params_exponent: of N* in C, None when refused; tokens grow with one minus it.
+        log_params_at_one: log N* at C = 1, None when refused.
+    """
+
+    flops: FloatArray
+    params: FloatArray
+    loss: FloatArray
+    status: Literal["converged", "refused"]
+    message: str
+    params_exponent: float | None
+    log_params_at_one: float | None
+
+    def optimal_params(self, flops: float) -> float:
+        """Give N* at a budget.
+
+        Raises:
+            ValueError: the fit was refused.
+        """
+        if self.params_exponent is None or self.log_params_at_one is None:
+            raise ValueError(f"approach 1 was refused and has no optimum: {self.message}")
+        return float(np.exp(self.params_exponent * np.log(flops) + self.log_params_at_one))
+
+
+def fit_envelope(curves: Observations) -> EnvelopeFit:
+    """Fit the envelope of training curves: rows of one trajectory are one curve, at least two points each.
+
+    Curves are interpolated in log compute, never extended. The smallest and the largest size own the ends of the
+    envelope for want of rivals, so their parts are left out.
+    """
+    log_c, loss = np.log(curves.flops), curves.loss
+    levels = np.linspace(log_c.min(), log_c.max(), LEVELS)
+    best, owner = np.full(LEVELS, np.inf), np.full(LEVELS, np.nan)
+    for trajectory in np.unique(curves.trajectory):
+        rows = np.flatnonzero(curves.trajectory == trajectory)
+        if len(rows) < 2:
+            continue
+        rows = rows[np.argsort(log_c[rows], kind="stable")]
+        here = np.interp(levels, log_c[rows], loss[rows], left=np.inf, right=np.inf)
+        lower = here < best
+        best, owner = np.where(lower, here, best), np.where(lower, curves.params[rows[0]], owner)
+    inner = np.isfinite(best) & (owner > curves.params.min()) & (owner < curves.params.max())
+    flops, params = np.exp(levels[inner]), owner[inner]
+    num_sizes = len(np.unique(params))
+    if num_sizes < MIN_SIZES:
+        message = (
+            f"{num_sizes} sizes between the smallest and the largest own a part of the envelope and {MIN_SIZES} are "
+            "needed; add sizes, and curves of at least two points each"
+        )
+        return EnvelopeFit(flops, params, best[inner], "refused", message, None, None)
+    x = np.log(flops)
+    slope, level = np.polyfit(x - x.mean(), np.log(params), 1)
+    message = f"{num_sizes} sizes own the envelope"
+    return EnvelopeFit(flops, params, best[inner], "converged", message, float(slope), float(level - slope * x.mean()))

@@ -1,0 +1,141 @@
+"""Approach 2 (Hoffmann et al. 2022, section 3.2): a parabola in log N for each budget, and a power law through its
+minima.
+
+A cross-check of approach 3, not the main fit: parabolas are biased where alpha and beta differ or the grid is off
+centre. A budget whose parabola opens downward, or has its minimum at the edge of what was trained, is reported and
+not used.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from scaling.laws.observations import FloatArray, IntArray, Observations
+
+MIN_SIZES = 4  # distinct N for a parabola with one degree of freedom
+MIN_BUDGETS = 3  # used budgets for a line with one
+SAME = 0.02  # relative distance within which two values of compute are one budget, where no nominal budget is given
+
+
+@dataclass(frozen=True)
+class Parabola:
+    """One budget.
+
+    Attributes:
+        budget: FLOPs, nominal where known.
+        num_points: rows of this budget.
+        status: "used"; "concave"; "edge" (the minimum is not between the second and the last but one size); "few".
+        message: what to do about it.
+        params: N at the minimum, None unless used.
+        tokens: D there.
+        loss: nats per token there.
+        curvature: second derivative of the loss by log N; None where there are too few sizes.
+    """
+
+    budget: float
+    num_points: int
+    status: Literal["used", "concave", "edge", "few"]
+    message: str
+    params: float | None
+    tokens: float | None
+    loss: float | None
+    curvature: float | None
+
+
+@dataclass(frozen=True)
+class IsoflopFit:
+    """The minima and the power law through them: log N* = params_exponent log C + log_params_at_one.
+
+    The numbers are None unless status is "converged".
+    """
+
+    parabolas: tuple[Parabola, ...]
+    status: Literal["converged", "refused"]
+    message: str
+    params_exponent: float | None
+    tokens_exponent: float | None
+    log_params_at_one: float | None
+    log_tokens_at_one: float | None
+
+    def optimal_params(self, flops: float) -> float:
+        """Give N* at a budget.
+
+        Raises:
+            ValueError: the fit was refused.
+        """
+        if self.params_exponent is None or self.log_params_at_one is None:
+            raise ValueError(f"approach 2 was refused and has no optimum: {self.message}")
+        return float(np.exp(self.params_exponent * np.log(flops) + self.log_params_at_one))
+
+
+def budget_groups(observations: Observations) -> list[tuple[float, IntArray]]:
+    """Give each budget with its rows, by increasing budget: nominal, or compute within 2% where none is given."""
+    if observations.budget is not None:
+        return [(float(b), np.flatnonzero(observations.budget == b)) for b in np.unique(observations.budget)]
+    order = np.argsort(observations.flops, kind="stable")
+    ordered = observations.flops[order]
+    groups, begin = [], 0
+    while begin < len(order):
+        end = int(np.searchsorted(ordered, ordered[begin] * (1 + SAME), side="right"))
+        groups.append((float(np.exp(np.log(ordered[begin:end]).mean())), np.asarray(order[begin:end], dtype=np.int64)))
+        begin = end
+    return groups
+
+
+def fit_isoflops(observations: Observations) -> IsoflopFit:
+    """Fit a parabola to each budget and a power law to the minima that can be used."""
+    parabolas = tuple(_parabola(budget, observations.take(rows)) for budget, rows in budget_groups(observations))
+    used = [p for p in parabolas if p.status == "used"]
+    if len(used) < MIN_BUDGETS:
+        problems = sorted({f"{p.budget:.3g}: {p.message}" for p in parabolas if p.status != "used"})
+        return IsoflopFit(
+            parabolas,
+            "refused",
+            f"{len(used)} budgets have a usable minimum and {MIN_BUDGETS} are needed; add budgets"
+            + ("; " + "; ".join(problems[:5]) if problems else ""),
+            None,
+            None,
+            None,
+            None,
+        )
+    log_c = np.log([p.budget for p in used])
+    n_slope, n_level = _line(log_c, np.log([p.params or np.nan for p in used]))
+    d_slope, d_level = _line(log_c, np.log([p.tokens or np.nan for p in used]))
+    message = f"{len(used)} of {len(parabolas)} budgets used"
+    return IsoflopFit(parabolas, "converged", message, n_slope, d_slope, n_level, d_level)
+
+
+def _line(x: FloatArray, y: FloatArray) -> tuple[float, float]:
+    slope, level = np.polyfit(x - x.mean(), y, 1)
+    return float(slope), float(level - slope * x.mean())
+
+
+def _parabola(budget: float, rows: Observations) -> Parabola:
+    x = np.log(rows.params)
+    sizes = np.unique(x)
+    n = len(rows)
+    if len(sizes) < MIN_SIZES:
+        message = f"{len(sizes)} sizes, {MIN_SIZES} are needed: add sizes"
+        return Parabola(budget, n, "few", message, None, None, None, None)
+    centre = x.mean()
+    bend, slope, level = np.polyfit(x - centre, rows.loss, 2, w=np.sqrt(rows.weights))
+    if bend <= 0:
+        message = "the parabola opens downward: look for a broken run, add sizes on both sides"
+        return Parabola(budget, n, "concave", message, None, None, None, float(2 * bend))
+    at = float(centre - slope / (2 * bend))
+    if not sizes[1] <= at <= sizes[-2]:
+        side = "smaller" if at < sizes[1] else "larger"
+        message = f"the minimum is at the edge: add {side} sizes"
+        return Parabola(budget, n, "edge", message, None, None, None, float(2 * bend))
+    token_slope, token_level = np.polyfit(x - centre, np.log(rows.tokens), 1)
+    return Parabola(
+        budget,
+        n,
+        "used",
+        "",
+        float(np.exp(at)),
+        float(np.exp(token_level + token_slope * (at - centre))),
+        float(level - slope**2 / (4 * bend)),
+        float(2 * bend),
+    )

@@ -1,0 +1,140 @@
+"""fits.json, schema 1: plain dicts and lists, None for what is missing. Later versions only add keys."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from scaling.laws.analysis import Analysis, FormReport, HeldOut, TargetForecast
+from scaling.laws.fit import Fit
+from scaling.laws.intervals import Interval
+from scaling.laws.selection import Selection
+
+SCHEMA = 1
+Json = dict[str, Any]
+
+
+def fits_payload(
+    analysis: Analysis, *, source: str, num_held: int = 0, seconds: Mapping[str, float] | None = None
+) -> Json:
+    """Give the content of fits.json.
+
+    Args:
+        analysis: of the training rows.
+        source: where the rows came from.
+        num_held: rows kept out of the fit; they count as read, not as used.
+        seconds: further durations, by what took them.
+    """
+    rows = analysis.observations
+    return {
+        "schema": SCHEMA,
+        "source": source,
+        "observations": {
+            "num_rows": len(rows) + num_held + len(rows.excluded),
+            "num_used": len(rows),
+            "num_heldout": num_held,
+            "excluded": [{"row": e.row, "reason": e.reason} for e in rows.excluded],
+            "conventions": rows.convention,
+        },
+        "fits": [fit_payload(report) for report in analysis.reports],
+        "selected": _selected(analysis.selection, analysis.selection_message, analysis.heldout, analysis),
+        "forecasts": [_forecast(target) for target in analysis.forecasts],
+        "seconds": {**analysis.seconds, **(seconds or {})},
+    }
+
+
+def fit_payload(report: FormReport) -> Json:
+    """Give one entry of "fits". Parameters of a law that the rows cannot tell are None: they are no result."""
+    fit = report.fit
+    return {
+        "law": fit.law.name,
+        "formula": fit.law.formula,
+        "status": fit.status,
+        "message": fit.message,
+        "num_points": fit.num_points,
+        "parameters": _parameters(fit),
+        "objective": {
+            "name": fit.objective.name,
+            "delta": fit.objective.delta,
+            "weights": fit.objective.weights,
+            "value": fit.objective.value,
+        },
+        "intervals": _intervals(report.intervals),
+        "other_intervals": _intervals(report.other_intervals),
+        "optimum": _optimum(report),
+        "heldout": heldout_payload(report.heldout),
+    }
+
+
+def _parameters(fit: Fit) -> Json | None:
+    """Give the numbers of a fit that stands, or that stands at a bound (which its status says); None of any other."""
+    return dict(fit.parameters) if fit.status in ("converged", "at_bound") else None
+
+
+def interval_payload(interval: Interval) -> Json:
+    """Give an interval as a dict."""
+    return {"low": interval.low, "high": interval.high, "level": interval.level, "method": interval.method}
+
+
+def _intervals(intervals: Mapping[str, Interval]) -> Json:
+    return {name: interval_payload(interval) for name, interval in intervals.items()}
+
+
+def _optimum(report: FormReport) -> Json | None:
+    if not report.exponent_intervals:
+        return None
+    params_exponent, tokens_exponent = report.fit.law.compute_exponents(report.fit.theta)
+    return {
+        "params_exponent": float(params_exponent),
+        "tokens_exponent": float(tokens_exponent),
+        "intervals": _intervals(report.exponent_intervals),
+    }
+
+
+def heldout_payload(heldout: HeldOut | None) -> Json | None:
+    """Give a score on held-out rows as a dict."""
+    if heldout is None:
+        return None
+    return {
+        "num_points": heldout.num_points,
+        "mean_abs_rel_error": heldout.mean_abs_rel_error,
+        "interval_level": heldout.interval_level,
+        "interval_coverage": heldout.interval_coverage,
+    }
+
+
+def _selected(selection: Selection | None, message: str, heldout: HeldOut | None, analysis: Analysis) -> Json:
+    if selection is None:
+        return {"law": None, "weights": None, "why": message, "heldout": None, "candidates": [], "widen": None}
+    return {
+        "law": selection.law,
+        "weights": {candidate.name: candidate.weight for candidate in selection.candidates},
+        "why": selection.why,
+        "heldout": heldout_payload(heldout),
+        "candidates": [
+            {
+                "law": candidate.fit.law.name,
+                "compute_power": candidate.compute_power,
+                "inner_errors": dict(zip(selection.splits, candidate.inner_errors, strict=True)),
+                "aicc": candidate.aicc,
+                "weight": candidate.weight,
+            }
+            for candidate in selection.candidates
+        ],
+        "widen": None if analysis.backtest is None else analysis.backtest.widen,
+    }
+
+
+def _forecast(target: TargetForecast) -> Json:
+    at = target.allocation
+    return {
+        "flops": at.flops,
+        "params": at.params,
+        "tokens": at.tokens,
+        "loss": target.loss,
+        "chinchilla_loss": at.loss,
+        "intervals": {
+            "params": interval_payload(target.params),
+            "tokens": interval_payload(target.tokens),
+            "loss": interval_payload(target.loss_interval),
+        },
+        "log10_extrapolation": target.extrapolation,
+    }

@@ -1,0 +1,155 @@
+"""The top of the page: what may be concluded, in sentences and in the few numbers that decide."""
+
+from dataclasses import replace
+
+from scaling.laws.forms import SumOfPowers
+from scaling.laws.observations import Points
+from scaling.report.document import Block, Fact, Facts, Formula, Paragraph, Section, Tone, Verdict
+from scaling.report.inputs import StudyReport
+from scaling.report.numbers import amount, level_text, nats, percent, plural, scientific, sentence, significant
+from scaling.report.reading import Score, held_out_rows, residual_rms, score
+from scaling.report.tables import optima_table, parameter_table
+
+
+def answer(report: StudyReport) -> Section:
+    fit = report.surface.fit
+    blocks: list[Block] = [verdict(report)]
+    if fit.usable:
+        blocks += [Formula(fitted_formula(report)), Facts(tuple(_facts(report)))]
+        blocks += [table for table in (optima_table(report),) if table is not None]
+        blocks += [parameter_table(report)]
+        blocks += [Paragraph(text) for text in (_worth(report),) if text]
+    return Section("answer", "Answer", tuple(blocks))
+
+
+def verdict(report: StudyReport) -> Verdict:
+    fit = report.surface.fit
+    result = score(held_out_rows(report))
+    refusals = [f for f in report.findings if f.level == "refuse"]
+    warnings = [f for f in report.findings if f.level == "warn"]
+    if not fit.usable:
+        return Verdict("stop", "No law", sentence(f"The fit is {fit.status.replace('_', ' ')}: {fit.message}"))
+    tested = _tested(result)
+    if refusals:
+        names = ", ".join(f.name for f in refusals)
+        return Verdict("stop", "Do not conclude yet", f"{plural(len(refusals), 'check')} refused ({names}). {tested}")
+    tone: Tone = "good"
+    words = "A law that holds on unseen points"
+    if result is None:
+        tone, words = "careful", "Fitted, not yet tested"
+    elif not _covered(result):
+        tone, words = "careful", "Fitted, but it misses unseen points"
+    elif warnings:
+        tone, words = "careful", "A law, with reservations"
+    if warnings:
+        tested += f" {plural(len(warnings), 'check')} warned: see below."
+    return Verdict(tone, words, tested)
+
+
+def _covered(result: Score) -> bool:
+    """Fewer points inside than chance allows one time in twenty says that the intervals are too narrow."""
+    from scipy.stats import binom
+
+    return bool(binom.cdf(result.inside, result.measured, result.level) > 0.05)
+
+
+def _tested(result: Score | None) -> str:
+    if result is None:
+        return "No held-out point is measured, so nothing says how well the law predicts."
+    when = "made before they were trained" if result.ahead else "made by a fit without them"
+    still = f" {plural(result.pending, 'more is', 'more are')} not measured yet." if result.pending else ""
+    return (
+        f"{plural(result.measured, 'held-out point')}: predictions {when} are off by {percent(result.mean_error)} on "
+        f"average, {percent(result.largest_error)} at worst; {result.inside} of {result.measured} lie inside their "
+        f"{level_text(result.level)} intervals.{still}"
+    )
+
+
+def fitted_formula(report: StudyReport) -> str:
+    """The law with its numbers in it; no number of a fit that did not converge."""
+    fit = report.surface.fit
+    assert fit.usable
+    if not isinstance(fit.law, SumOfPowers):
+        return fit.law.formula
+    terms = []
+    for term in fit.law.terms:
+        text = significant(fit.parameters[term.coefficient])
+        for name, variable, sign in term.powers:
+            letter = {"params": "N", "tokens": "D", "flops": "C"}[variable]
+            text += f" {'/' if sign < 0 else '×'} {letter}^{significant(fit.parameters[name])}"
+        terms.append(text)
+    return "loss = " + " + ".join(terms)
+
+
+def _facts(report: StudyReport) -> list[Fact]:
+    fit, rows = report.surface.fit, report.fitted
+    result = score(held_out_rows(report))
+    rms = residual_rms(fit)
+    facts = []
+    if result is None:
+        facts.append(Fact("Error on held-out points", "not measured", "the law has not been tested"))
+    else:
+        facts += [
+            Fact(
+                "Mean error on held-out points",
+                percent(result.mean_error),
+                f"{plural(result.measured, 'point')}, largest {percent(result.largest_error)}",
+            ),
+            Fact(
+                f"Inside the {level_text(result.level)} interval",
+                f"{result.inside} of {result.measured}",
+                f"{result.level * result.measured:.1f} expected",
+            ),
+        ]
+    noise = report.noise
+    beside = (
+        "seed noise unknown: no size has several seeds"
+        if noise is None
+        else f"seed noise {percent(noise.relative_sd)} ({plural(noise.num_cells, 'cell')}, "
+        f"{plural(noise.num_points, 'run')})"
+    )
+    facts.append(Fact("Residual of the fit, rms", percent(rms), beside))
+    facts.append(
+        Fact(
+            "Fitted",
+            plural(fit.num_points, "point"),
+            f"N {amount(rows.params.min())} to {amount(rows.params.max())}, D {amount(rows.tokens.min())} to "
+            f"{amount(rows.tokens.max())}, C {scientific(rows.flops.min(), 2)} to {scientific(rows.flops.max(), 2)}",
+        )
+    )
+    facts += _exponent_fact(report)
+    return facts
+
+
+def _exponent_fact(report: StudyReport) -> list[Fact]:
+    if not report.optima or report.optima[0].allocation.params_exponent is None:
+        return []
+    best = report.optima[0].allocation
+    return [
+        Fact(
+            "Best N grows as",
+            f"C^{significant(best.params_exponent, 2)}",
+            f"best D as C^{significant(best.tokens_exponent, 2)}; Hoffmann et al. 2022 found about C^0.5 for both",
+        )
+    ]
+
+
+def _worth(report: StudyReport) -> str | None:
+    """What each term of the law is worth at the largest measured point, in nats: where more would help."""
+    fit = report.surface.fit
+    if not isinstance(fit.law, SumOfPowers):
+        return None
+    rows = report.fitted if report.held_out is None else report.held_out
+    at = int(rows.flops.argmax())
+    point = Points(rows.params[[at]], rows.tokens[[at]], rows.flops[[at]])
+    parts = []
+    for term in fit.law.terms:
+        variables = {variable for _, variable, _ in term.powers}
+        what = "the floor" if not variables else "finite size" if variables == {"params"} else "finite data"
+        alone = replace(fit.law, terms=(term,))
+        theta = fit.theta[[*(fit.law.parameter_names.index(name) for name in alone.parameter_names)]]
+        parts.append(f"{nats(float(alone.predict(theta, point)[0]))} {what}")
+    return (
+        f"At the point of most compute (N = {amount(point.params[0])}, D = {amount(point.tokens[0])}) the law splits "
+        f"the loss, in nats/token, into {', '.join(parts)}."
+    )

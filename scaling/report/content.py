@@ -1,0 +1,102 @@
+"""The order of the page: the answer, what could be wrong with it, the evidence, the tables, the words."""
+
+import json
+
+from scaling.report import tables
+from scaling.report.answer import answer
+from scaling.report.document import Block, Definitions, Document, FindingList, Paragraph, Quotation, Section
+from scaling.report.figures.plate import FigureGroup
+from scaling.report.inputs import StudyReport
+from scaling.values import to_plain
+
+FITS_LINK = "../fits.json"
+LONGEST_QUOTATION = 100_000  # characters
+SEVERITY = {"refuse": 0, "warn": 1, "info": 2}
+
+DEFINITIONS = (
+    (
+        "N, parameters",
+        "How many numbers a model trains. The convention that the fit uses is named in the table of fits; the "
+        "table of points gives the total and the count without embeddings.",
+    ),
+    (
+        "D, training tokens",
+        "How many tokens a model was trained on, repeats included. An epoch is one pass over the text.",
+    ),
+    (
+        "C, training compute",
+        "Floating-point operations of training. Each point's C is counted product by product; the optimum "
+        "and the grey lines of the contour figure use the common approximation C = 6 N D.",
+    ),
+    (
+        "Loss, nats/token",
+        "Mean negative natural logarithm of the probability that the model gives to the next token of the "
+        "validation text. A model that knows nothing of V tokens has ln V. Lower is better.",
+    ),
+    (
+        "Bits per byte",
+        "The same loss for each byte of text, in bits: it can be compared across tokenizers, as nats/token cannot.",
+    ),
+    ("Perplexity", "e to the loss: how many equally likely tokens the model hesitates between."),
+    ("Held out", "Measured, but kept out of the fit, so that the law is tested on points it has not seen."),
+    (
+        "Trunk and cooldown",
+        "With the warmup-stable-decay schedule a size is trained once at a constant learning rate (the trunk); "
+        "for each budget of tokens a short branch leaves it whose rate falls to zero (the cooldown).",
+    ),
+    (
+        "Seed noise",
+        "Relative standard deviation of the final loss between runs that differ only in their random seeds.",
+    ),
+    ("Residual", "Logarithm of measured over fitted loss; 0.01 is about one percent."),
+    (
+        "Interval",
+        "A range that should hold the truth with the stated probability if the law's form is right. The "
+        "bootstrap refits the law to resampled training runs.",
+    ),
+    ("Frontier", "The points that no other point beats with the same compute or less."),
+    (
+        "Status of a fit",
+        "Converged: a result. Unidentified: other parameters fit as well. At bound: a parameter "
+        "stopped at the end of its range. Refused: the points cannot carry this law. Only the first may be used.",
+    ),
+)  # fmt: skip
+
+
+def content(report: StudyReport, groups: tuple[FigureGroup, ...]) -> Document:
+    evidence: list[Block] = list(groups)
+    if not report.surface.fit.usable:
+        status = report.surface.fit.status.replace("_", " ")
+        evidence.append(Paragraph(f"Contours and residuals are not drawn: the fit of the law is {status}."))
+    if not groups:
+        evidence = [Paragraph("No figure was drawn.")]
+    kinds = (
+        tables.fits_table(report),
+        tables.forecast_table(report),
+        tables.convention_table(report),
+        tables.points_table(report),
+        tables.exclusion_table(report) or Paragraph("Every measured point is fitted or held out; none was excluded."),
+        tables.provenance_table(report),
+    )
+    data: list[Block] = [block for block in kinds if block is not None]
+    quoted = json.dumps(to_plain(report.fits_json), indent=1, default=str)
+    if len(quoted) > LONGEST_QUOTATION:
+        quoted = f"{len(quoted):,} characters, too long to quote: open the file."
+    data.append(Quotation("Fits for programs (fits.json)", FITS_LINK, quoted))
+    return Document(
+        title=report.study,
+        question=report.question,
+        sections=(
+            answer(report),
+            Section("findings", "What could be wrong", (findings(report),)),
+            Section("evidence", "Evidence", tuple(evidence)),
+            Section("tables", "Tables", tuple(data)),
+            Section("definitions", "What the words mean", (Definitions(DEFINITIONS),)),
+        ),
+    )
+
+
+def findings(report: StudyReport) -> Block:
+    if not report.findings:
+        return Paragraph("No check had anything to say.")
+    return FindingList(tuple(sorted(report.findings, key=lambda f: SEVERITY[f.level])))

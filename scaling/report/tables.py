@@ -1,0 +1,320 @@
+"""Tables of text, the same in HTML and Markdown. A fit that did not converge shows its status before any number."""
+
+from collections import Counter
+
+import numpy as np
+
+from scaling.laws.fit import Fit
+from scaling.laws.observations import Observations
+from scaling.records import RunRecord
+from scaling.report.document import Column, Table
+from scaling.report.inputs import ConventionRow, FittedLaw, OptimalAllocation, StudyReport
+from scaling.report.numbers import (
+    MISSING,
+    amount,
+    duration,
+    formula_text,
+    greek,
+    level_text,
+    nats,
+    percent,
+    range_text,
+    scientific,
+    signed_percent,
+    significant,
+)
+from scaling.report.reading import (
+    fitted_loss,
+    held_out_rows,
+    line_groups,
+    residual_rms,
+    roles,
+    score,
+    sizes,
+    unused,
+)
+
+MEANING = {
+    "E": "loss that no size and no data would remove (nats/token)",
+    "A": "scale of the term in N; moves with alpha, so read the two together",
+    "B": "scale of the term in D; moves with beta, so read the two together",
+    "alpha": "how fast the loss falls with parameters",
+    "beta": "how fast the loss falls with tokens",
+    "gamma": "how the term in D changes with N",
+}
+METHOD = {"delta-t": "from the curvature of the fit and the spread of its residuals (Student's t)"}
+
+
+def _text(*headings: str) -> tuple[Column, ...]:
+    return tuple(Column(heading, numeric=False) for heading in headings)
+
+
+def _numbers(*headings: str) -> tuple[Column, ...]:
+    return tuple(Column(heading) for heading in headings)
+
+
+def parameter_table(report: StudyReport) -> Table:
+    """The surface's parameters; only for a usable fit."""
+    law = report.surface
+    assert law.fit.usable
+    rows = [
+        (greek(name), significant(value), range_text(law.intervals.get(name)), MEANING.get(name, ""))
+        for name, value in law.fit.parameters.items()
+    ]
+    return Table(
+        "parameters",
+        "Parameters of the law",
+        f"{formula_text(law.fit.law.formula)}. {_interval_words(law)}",
+        (*_text("Parameter"), *_numbers("Value", "Interval"), *_text("What it is")),
+        tuple(rows),
+    )
+
+
+def _interval_words(law: FittedLaw) -> str:
+    some = next(iter(law.intervals.values()), None)
+    if some is None:
+        return "No intervals were worked out."
+    if law.bootstrap is None:
+        return f"Intervals: {level_text(some.level)}, {METHOD.get(some.method, some.method)}."
+    return (
+        f"Intervals: {level_text(some.level)}, from {len(law.bootstrap):,} refits of resampled training runs "
+        f"({law.bootstrap.num_trajectories} runs)."
+    )
+
+
+def optima_table(report: StudyReport) -> Table | None:
+    """The best N and D for each budget of compute."""
+    if not report.optima or not report.surface.fit.usable:
+        return None
+    largest = float((6.0 * report.fitted.params * report.fitted.tokens).max())
+    return Table(
+        "optima",
+        "Best use of a budget",
+        "By the fitted law, under C = 6 N D. Far beyond the fitted points these are "
+        "extrapolations, and the intervals do not cover a change of the law.",
+        (
+            *_text("Budget C (FLOPs)"),
+            *_numbers(
+                "Beyond largest fitted C", "Parameters N", "Interval", "Tokens D", "Interval", "D / N",
+                "Loss (nats/token)", "Interval",
+            ),
+        ),
+        tuple(_optimum_row(best, largest) for best in report.optima),
+    )  # fmt: skip
+
+
+def _optimum_row(best: OptimalAllocation, largest: float) -> tuple[str, ...]:
+    a = best.allocation
+    beyond = f"{a.flops / largest:.2g}×" if a.flops > largest else "within"
+    return (
+        scientific(a.flops), beyond, amount(a.params), range_text(best.params, amount), amount(a.tokens),
+        range_text(best.tokens, amount), significant(a.tokens / a.params, 2), nats(a.loss), range_text(best.loss, nats),
+    )  # fmt: skip
+
+
+def fits_table(report: StudyReport) -> Table:
+    """Every law that was tried, usable or not."""
+    held_out = {id(report.surface): score(held_out_rows(report))}
+    errors: dict[int, str] = {
+        key: MISSING if result is None else f"{percent(result.mean_error)} ({result.measured})"
+        for key, result in held_out.items()
+    }
+    for group in line_groups(report):
+        for law in group.laws:
+            errors[id(law)] = _line_error(law, group.held_out)
+    rows = [_fit_row(law, errors[id(law)]) for law in (report.surface, *report.lines)]
+    return Table(
+        "fits",
+        "Fits",
+        "Every law that was fitted. Only a converged fit is a result; the numbers of any other stand under its status "
+        "and must not be used. Objective: sum of Huber losses of log residuals. Held-out error: mean absolute relative "
+        "error, over (how many) held-out points of the same slice or on the frontier.",
+        (
+            *_text("Law", "Form", "Status", "Parameters (interval)"),
+            *_numbers("Points", "Objective", "Residual rms", "Held-out error"),
+        ),
+        tuple(rows),
+    )
+
+
+def _line_error(law: FittedLaw, held_out: Observations | None) -> str:
+    if held_out is None or not law.fit.usable:
+        return MISSING
+    errors = np.abs(fitted_loss(law.fit, held_out) / held_out.loss - 1)
+    return f"{percent(float(errors.mean()))} ({len(held_out)})"
+
+
+def _fit_row(law: FittedLaw, error: str) -> tuple[str, ...]:
+    fit = law.fit
+    return (
+        law.title, formula_text(fit.law.formula), status_words(fit), _parameters(law), str(fit.num_points),
+        MISSING if fit.objective.value is None else scientific(fit.objective.value), percent(residual_rms(fit)),
+        error if fit.usable else MISSING,
+    )  # fmt: skip
+
+
+def status_words(fit: Fit) -> str:
+    status = fit.status.replace("_", " ")
+    return status if fit.usable else f"{status}, not a result: {fit.message}"
+
+
+def _parameters(law: FittedLaw) -> str:
+    if not law.fit.parameters:
+        return "none"
+    parts = []
+    for name, value in law.fit.parameters.items():
+        interval = law.intervals.get(name) if law.fit.usable else None
+        parts.append(f"{greek(name)} = {significant(value)}" + (f" ({range_text(interval)})" if interval else ""))
+    return "; ".join(parts)
+
+
+def forecast_table(report: StudyReport) -> Table | None:
+    """The ledger: every prediction of every law, beside what was measured."""
+    laws = dict.fromkeys(forecast.law for forecast in report.forecasts) or {report.surface.fit.law.name: None}
+    rows = [row for law in laws for row in held_out_rows(report, law)]
+    if not rows:
+        return None
+    ahead = all(row.ahead for row in rows)
+    words = (
+        "Each prediction was stored before its point was trained."
+        if ahead
+        else "No stored predictions: these were made after the measurement, from a fit that did not use the points."
+    )
+    return Table(
+        "forecasts",
+        "Forecasts",
+        f"Predicted and measured loss of the held-out points (nats/token). {words} Error: predicted over measured, "
+        f"less one. Interval: {level_text(rows[0].level)}, for the measured loss.",
+        (
+            *_text("Point"),
+            *_numbers("C (FLOPs)"),
+            *_text("Law"),
+            *_numbers("Predicted", "Interval", "Measured", "Error"),
+            *_text("Inside?"),
+        ),
+        tuple(
+            (
+                f"{row.size} at {amount(row.tokens)} tokens", scientific(row.flops), row.law, nats(row.predicted),
+                f"{nats(row.low)} to {nats(row.high)}", nats(row.measured) if row.measured else "not measured yet",
+                signed_percent(row.relative_error), {True: "yes", False: "no", None: MISSING}[row.inside],
+            )
+            for row in rows
+        ),
+    )  # fmt: skip
+
+
+def convention_table(report: StudyReport) -> Table | None:
+    if not report.conventions:
+        return None
+    return Table(
+        "conventions",
+        "Ways of counting",
+        "The same losses fitted under other ways of counting N and C. Where these rows disagree, the answer depends "
+        "on the definition, and a comparison with other work must use theirs.",
+        (
+            *_text("Counting", "Status"),
+            *_numbers("α", "β", "Best N grows as C to the", "Best N for the first budget"),
+        ),
+        tuple(_convention_row(row) for row in report.conventions),
+    )
+
+
+def _convention_row(row: ConventionRow) -> tuple[str, ...]:
+    if row.status != "converged":
+        return (row.convention, f"{row.status.replace('_', ' ')}, not a result", *[MISSING] * 4)
+    numbers = (significant(row.alpha), significant(row.beta), significant(row.params_exponent))
+    return (row.convention, row.status, *numbers, amount(row.optimal_params))
+
+
+def points_table(report: StudyReport) -> Table:
+    """Every planned point, by size and tokens: measured, failed, or not there yet."""
+    known = roles(report)
+    records = {(r.run_id, r.budget_tokens): r for r in report.records}
+    planned = {(p.run_id, p.tokens): p for p in report.plan.points}
+    rank = {size: i for i, size in enumerate(sizes(report))}
+    rows = []
+    for key in {**planned, **records}:
+        point, record = planned.get(key), records.get(key)
+        spec = report.plan.by_id.get(key[0])
+        known_as = record or point
+        assert known_as is not None
+        batch = MISSING if spec is None else amount(spec.optimizer.batch_tokens)
+        rate = MISSING if spec is None else significant(spec.optimizer.matrix_lr, 2)
+        head = (known_as.size, str(known_as.init_seed))
+        if record is not None:
+            cells = _record_cells(record, known.get(key, "not used"), batch, rate)
+        else:
+            assert point is not None
+            role = "held out" if point.held_out else "to be fitted"
+            cells = (
+                amount(point.params), amount(point.non_embedding_params), amount(point.tokens), scientific(point.flops),
+                significant(point.epochs, 2), *[MISSING] * 3, rate, batch, MISSING, role, "not measured yet", key[0],
+            )  # fmt: skip
+        rows.append((rank[known_as.size], key[1], known_as.init_seed, head + cells))
+    rows.sort()
+    return Table(
+        "points",
+        "Points",
+        "Every point of the plan, by size and tokens. Loss ± its standard error over validation windows.",
+        (
+            *_text("Size"),
+            *_numbers(
+                "Seed", "N", "N without embeddings", "D", "C (FLOPs)", "Epochs", "Loss (nats/token)", "Bits/byte",
+                "Perplexity", "Peak LR", "Batch (tokens)", "Time",
+            ),
+            *_text("Use", "Status", "Run"),
+        ),
+        tuple(row[-1] for row in rows),
+    )  # fmt: skip
+
+
+def _record_cells(record: RunRecord, role: str, batch: str, rate: str) -> tuple[str, ...]:
+    loss = nats(record.final_loss_nats)
+    if record.final_loss_nats is not None and record.loss_sem_nats is not None:
+        loss += f" ± {nats(record.loss_sem_nats)}"
+    status = "done" if record.status == "done" else f"{record.status.replace('_', ' ')}: {record.reason}"
+    return (
+        amount(record.params.total), amount(record.params.non_embedding), amount(record.tokens),
+        scientific(record.flops), significant(record.epochs, 2), loss, nats(record.bits_per_byte),
+        significant(record.perplexity), rate, batch, duration(record.seconds), role, status, record.run_id,
+    )  # fmt: skip
+
+
+def exclusion_table(report: StudyReport) -> Table | None:
+    rows = [(run_id, amount(tokens), reason) for run_id, tokens, reason in unused(report)]
+    if not rows:
+        return None
+    return Table(
+        "exclusions",
+        "Left out",
+        "Points that no fit uses, and why.",
+        (*_text("Run"), *_numbers("Tokens"), *_text("Reason")),
+        tuple(rows),
+    )
+
+
+def provenance_table(report: StudyReport) -> Table:
+    """What all points have in common, and where they differ how many have which."""
+    origins = [record.provenance for record in report.records]
+    names = {
+        "code_version": "Program", "git_commit": "Git commit", "python": "Python", "torch": "PyTorch",
+        "device": "Device", "precision": "Precision", "threads": "Threads of a run", "corpus": "Corpus fingerprint",
+        "tokenizer": "Tokenizer",
+    }  # fmt: skip
+    finished = sorted(origin.finished_at for origin in origins)
+    rows = [
+        ("Corpus", report.corpus),
+        ("Command", report.command),
+        *((title, _counted([getattr(origin, name) for origin in origins])) for name, title in names.items()),
+        ("Hosts", str(len({origin.host for origin in origins}))),
+        ("Finished", f"{finished[0]} to {finished[-1]}" if finished else MISSING),
+        ("Counted FLOPs, trunks shared", scientific(report.plan.total_flops)),
+    ]
+    return Table("provenance", "Provenance", "Where the numbers come from.", _text("What", "Value"), tuple(rows))
+
+
+def _counted(values: list[object]) -> str:
+    counts = Counter(MISSING if value is None else str(value) for value in values)
+    if len(counts) == 1:
+        return next(iter(counts))
+    return "; ".join(f"{value} ({count} points)" for value, count in sorted(counts.items())) or MISSING

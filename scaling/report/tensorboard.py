@@ -1,0 +1,210 @@
+"""TensorBoard's `analysis` run: the figures, the report's words, and every point once in HParams.
+
+Events are written record by record to files whose names and times come from the study, so that a second report of
+the same study leaves the same bytes and no second, phantom copy of a run. No torch, no TensorFlow.
+"""
+
+import io
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from scaling.records import RunRecord
+from scaling.report.content import content
+from scaling.report.figures.catalogue import draw_figures, figure_groups
+from scaling.report.figures.plate import Picture
+from scaling.report.inputs import StudyReport
+from scaling.report.markdown import markdown
+from scaling.specs import Plan
+
+ANALYSIS = "analysis"
+HPARAMS = (
+    "size", "params", "non_embedding_params", "tokens", "flops", "batch_tokens", "matrix_lr", "schedule", "init_seed",
+    "corpus",
+)  # fmt: skip
+METRICS = {
+    "final/loss_nats": "validation loss, nats/token",
+    "final/bits_per_byte": "bits per byte",
+    "final/perplexity": "perplexity",
+    "final/tokens_per_second": "training tokens per second",
+}
+FILE_VERSION = "brain.Event:2"
+
+
+def write_analysis_events(
+    report: StudyReport, study_folder: Path, *, pictures: Mapping[str, Picture] | None = None
+) -> Path:
+    """Write `<study>/analysis/` anew and give it; points are runs below it, `analysis/<run>/budget-<tokens>`.
+
+    `pictures` are those of `draw_figures`, for who needs them twice.
+    """
+    folder = study_folder / ANALYSIS
+    when = max((_finished(record) for record in report.records), default=0.0)
+    files = {folder / _file_name(when): _events(when, _analysis_values(report, when, pictures))}
+    for record in report.records:
+        finished = _finished(record)
+        path = folder / record.run_id / f"budget-{record.budget_tokens}" / _file_name(finished)
+        files[path] = _events(finished, _point_values(report.plan, record, finished), step=record.steps)
+    _replace(folder, files)
+    return folder
+
+
+def _finished(record: RunRecord) -> float:
+    return datetime.fromisoformat(record.provenance.finished_at).timestamp()
+
+
+def _file_name(when: float) -> str:
+    """TensorBoard reads the files of a run in the order of their names: a later report comes after an earlier one."""
+    return f"events.out.tfevents.{int(when):010d}.report"
+
+
+def _replace(folder: Path, files: Mapping[Path, bytes]) -> None:
+    """Write the files and remove whatever else an earlier report left."""
+    for path, data in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Not `write_atomically`: its temporary name would hold "tfevents", which a running TensorBoard reads.
+        temporary = path.with_name("pending.tmp")
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+        elif path.is_file() and path not in files:
+            path.unlink()
+            if not any(path.parent.iterdir()):
+                path.parent.rmdir()
+
+
+def _events(when: float, values: Iterable[Any], step: int = 0) -> bytes:
+    """An event file of summary values: one event each, all of one step and time."""
+    from tensorboard.compat.proto import event_pb2, summary_pb2
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    file = io.BytesIO()
+    writer = RecordWriter(file)
+    # The start of a session makes TensorBoard forget what an earlier file of the run said.
+    start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+    head = [event_pb2.Event(file_version=FILE_VERSION), event_pb2.Event(session_log=start)]
+    for event in [*head, *(event_pb2.Event(summary=summary_pb2.Summary(value=[v]), step=step) for v in values)]:
+        event.wall_time = when
+        writer.write(event.SerializeToString(deterministic=True))
+    return file.getvalue()
+
+
+def _analysis_values(report: StudyReport, when: float, pictures: Mapping[str, Picture] | None) -> list[Any]:
+    groups = figure_groups(report)
+    if pictures is None:
+        pictures = draw_figures(report)
+    names = {panel.name: f"{group.name}/{panel.name}" for group in groups for panel in group.panels}
+    return [
+        _experiment(report, when),
+        _text("report", markdown(content(report, groups), figures=None)),
+        *(_image(names.get(name, name), picture.png) for name, picture in pictures.items()),
+    ]
+
+
+def _point_values(plan: Plan, record: RunRecord, finished: float) -> list[Any]:
+    from tensorboard.compat.proto import summary_pb2
+    from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
+
+    start = plugin_data_pb2.SessionStartInfo(
+        group_name=f"{record.run_id} at {record.budget_tokens}", start_time_secs=finished - record.seconds
+    )
+    for name, value in point_hparams(plan, record).items():
+        if isinstance(value, str):
+            start.hparams[name].string_value = value
+        else:
+            start.hparams[name].number_value = value
+    done = record.status == "done"
+    end = plugin_data_pb2.SessionEndInfo(
+        status=api_pb2.STATUS_SUCCESS if done else api_pb2.STATUS_FAILURE, end_time_secs=finished
+    )
+    metrics = point_metrics(record)
+    return [
+        _hparams("_hparams_/session_start_info", session_start_info=start),
+        *(summary_pb2.Summary.Value(tag=tag, simple_value=value) for tag, value in metrics.items()),
+        _hparams("_hparams_/session_end_info", session_end_info=end),
+    ]
+
+
+def point_hparams(plan: Plan, record: RunRecord) -> dict[str, str | float]:
+    """What was asked of a point: the same keys for each, by `HPARAMS`."""
+    spec = plan.by_id[record.run_id]
+    values: dict[str, str | float] = {
+        "size": record.size,
+        "params": record.params.total,
+        "non_embedding_params": record.params.non_embedding,
+        "tokens": record.tokens,
+        "flops": record.flops,
+        "batch_tokens": spec.optimizer.batch_tokens,
+        "matrix_lr": spec.optimizer.matrix_lr,
+        "schedule": spec.schedule.kind,
+        "init_seed": record.init_seed,
+        "corpus": spec.corpus,
+    }
+    return {name: values[name] for name in HPARAMS}
+
+
+def point_metrics(record: RunRecord) -> dict[str, float]:
+    """What was measured, by `METRICS`; a point that failed has no loss, and none is made up for it."""
+    values = dict(
+        zip(
+            METRICS,
+            (record.final_loss_nats, record.bits_per_byte, record.perplexity, record.tokens_per_second),
+            strict=True,
+        )
+    )
+    return {tag: value for tag, value in values.items() if value is not None}
+
+
+def _experiment(report: StudyReport, when: float) -> Any:
+    from tensorboard.plugins.hparams import api_pb2
+
+    text, number = api_pb2.DATA_TYPE_STRING, api_pb2.DATA_TYPE_FLOAT64
+    experiment = api_pb2.Experiment(
+        name=report.study,
+        description=report.question,
+        time_created_secs=when,
+        hparam_infos=[
+            api_pb2.HParamInfo(name=name, type=text if name in ("size", "schedule", "corpus") else number)
+            for name in HPARAMS
+        ],
+        metric_infos=[
+            api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=words) for tag, words in METRICS.items()
+        ],
+    )
+    return _hparams("_hparams_/experiment", experiment=experiment)
+
+
+def _hparams(tag: str, **data: Any) -> Any:
+    """A summary that carries plugin data and no number."""
+    from tensorboard.compat.proto import summary_pb2
+    from tensorboard.plugins.hparams import metadata, plugin_data_pb2
+
+    content_ = plugin_data_pb2.HParamsPluginData(version=metadata.PLUGIN_DATA_VERSION, **data)
+    plugin = summary_pb2.SummaryMetadata.PluginData(
+        plugin_name=metadata.PLUGIN_NAME, content=content_.SerializeToString(deterministic=True)
+    )
+    return summary_pb2.Summary.Value(
+        tag=tag, metadata=summary_pb2.SummaryMetadata(plugin_data=plugin), tensor=metadata.NULL_TENSOR
+    )
+
+
+def _text(tag: str, words: str) -> Any:
+    from tensorboard.compat.proto import summary_pb2, tensor_pb2, types_pb2
+    from tensorboard.plugins.text import metadata
+
+    tensor = tensor_pb2.TensorProto(dtype=types_pb2.DT_STRING, string_val=[words.encode()])
+    return summary_pb2.Summary.Value(
+        tag=tag, metadata=metadata.create_summary_metadata(display_name=tag, description=""), tensor=tensor
+    )
+
+
+def _image(tag: str, png: bytes) -> Any:
+    from tensorboard.compat.proto import summary_pb2
+
+    # A PNG says its size in the first chunk, eight bytes of which are width and height.
+    width, height = int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
+    image = summary_pb2.Summary.Image(width=width, height=height, colorspace=3, encoded_image_string=png)
+    return summary_pb2.Summary.Value(tag=tag, image=image)

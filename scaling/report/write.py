@@ -1,0 +1,46 @@
+"""Write a study's report to disk."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from scaling.report.content import content
+from scaling.report.figures.catalogue import draw_figures, figure_groups
+from scaling.report.figures.plate import Picture
+from scaling.report.html import page
+from scaling.report.inputs import StudyReport
+from scaling.report.markdown import markdown
+from scaling.values import write_atomically
+
+FIGURES = "figures"
+
+
+def write_report(
+    report: StudyReport, folder: Path, *, figures: bool = True, pictures: Mapping[str, Picture] | None = None
+) -> Path:
+    """Write index.html, report.md and the figures (PNG and SVG) into `folder`; give the page.
+
+    The same study gives the same bytes. `figures` False writes the words and tables alone, in a moment;
+    `pictures` are those of `draw_figures`, for who needs them twice.
+    """
+    groups = figure_groups(report) if figures else ()
+    if pictures is None:
+        pictures = draw_figures(report) if figures else {}
+    document = content(report, groups)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_pictures(folder / FIGURES, pictures)
+    write_atomically(folder / "report.md", markdown(document).encode())
+    index = folder / "index.html"
+    write_atomically(index, page(document, pictures).encode())
+    return index
+
+
+def _write_pictures(folder: Path, pictures: Mapping[str, Picture]) -> None:
+    """Pictures of an earlier report that this one does not have are removed: a stale figure is a wrong one."""
+    folder.mkdir(exist_ok=True)
+    files = {f"{name}.svg": picture.svg.encode() for name, picture in pictures.items()}
+    files |= {f"{name}.png": picture.png for name, picture in pictures.items()}
+    for name, content_ in files.items():
+        write_atomically(folder / name, content_)
+    for path in folder.iterdir():
+        if path.suffix in (".svg", ".png") and path.name not in files:
+            path.unlink()

@@ -1,0 +1,78 @@
+"""`python -m scaling.status study=default`: what a study has done, what runs, what failed. It never writes."""
+
+import time
+from collections import Counter
+
+from filelock import FileLock, Timeout
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from scaling.command import run_hydra
+from scaling.config import ConfigError, StudyConfig, study_config
+from scaling.records import RunStatus, read_record, record_path
+from scaling.specs import Plan, PlannedPoint
+from scaling.values import ValueMismatch, read_json
+
+
+def task(composed: DictConfig) -> int:
+    config = study_config(composed)
+    path = config.folder / "plan.json"
+    if not path.exists():
+        raise ConfigError(
+            f"{config.folder} holds no plan.json: run `python -m scaling.sweep study={config.study}` first"
+        )
+    plan = read_json(Plan, path)
+    states = [point_state(config, point) for point in plan.points]
+    if config.json:
+        rows = [
+            {"run_id": p.run_id, "tokens": p.tokens, "state": state, "detail": detail}
+            for p, (state, detail) in zip(plan.points, states, strict=True)
+        ]
+        Console().print_json(data={"study": plan.study, "points": rows})
+        return 0
+    table = Table(title=f"{plan.study}: {dict(Counter(state for state, _ in states))}", title_justify="left")
+    for column in ("point", "run", "D tokens", "state", "detail"):
+        table.add_column(column)
+    for point, (state, detail) in zip(plan.points, states, strict=True):
+        table.add_row(str(point.index), point.run_id, f"{point.tokens:,}", state, detail)
+    Console().print(table)
+    return 0
+
+
+def point_state(config: StudyConfig, point: PlannedPoint) -> tuple[str, str]:
+    """A state and a few words: done, diverged, out_of_memory, running, stale, interrupted, failed or planned."""
+    folder = config.folder / point.run_id
+    path = record_path(folder, point.tokens)
+    if path.exists():
+        record = read_record(path)
+        loss = "" if record.final_loss_nats is None else f"{record.final_loss_nats:.4f} nats/token"
+        return record.status, record.reason or loss
+    try:
+        status = read_json(RunStatus, folder / "status.json")
+    except (FileNotFoundError, ValueMismatch):
+        return "planned", ""
+    age = time.time() - status.updated_at
+    progress = f"step {status.step:,} of {status.total_steps:,}, {age:.0f} s ago on {status.host}"
+    if status.state == "running":
+        return ("running" if _alive(config, point) else "stale"), progress
+    if status.state == "done":
+        return "planned", "its trajectory is there up to an earlier budget"
+    return status.state, status.error or progress
+
+
+def _alive(config: StudyConfig, point: PlannedPoint) -> bool:
+    """Whether a process holds the run's lock."""
+    try:
+        with FileLock(config.folder / point.run_id / ".lock", blocking=False):
+            return False
+    except Timeout:
+        return True
+
+
+def main() -> None:
+    run_hydra(task, "sweep")
+
+
+if __name__ == "__main__":
+    main()

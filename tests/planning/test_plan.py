@@ -1,0 +1,144 @@
+"""Plans: what the rules give, what a plan refuses, and what must not move."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scaling.model.counting import count_training_flops
+from scaling.planning.config import ReplicateConfig, SizeConfig
+from scaling.planning.cost import makespan, wall_seconds
+from tests.planning.conftest import COST, SIZES, plan
+
+
+def test_every_size_meets_every_budget_in_whole_batches() -> None:
+    study = plan()
+    assert len(study.points) == 16
+    assert len(study.runs) == 4
+    for point in study.points:
+        assert point.tokens % 512 == 0
+        assert abs(point.tokens - point.nominal_tokens) <= 256
+        assert point.steps * 512 == point.tokens
+        assert point.flops == point.tokens * count_training_flops(study.by_id[point.run_id].model).total
+
+
+def test_the_top_fifth_by_compute_is_held_out() -> None:
+    points = plan().points
+    held_out = [point.flops for point in points if point.held_out]
+    assert len(held_out) == 4
+    assert min(held_out) >= max(point.flops for point in points if not point.held_out)
+
+
+def test_isoflop_budgets_become_tokens_of_equal_compute() -> None:
+    study = plan(grid={"kind": "isoflop", "budgets": (3e12,), "holdout_share": 0.0})
+    for point in study.points:
+        assert point.flops == pytest.approx(3e12, rel=0.01)
+        assert point.nominal_flops == 3e12
+    assert len({point.tokens for point in study.points}) == 4
+
+
+def test_tokens_per_param_counts_all_parameters() -> None:
+    for point in plan(grid={"kind": "tokens_per_param", "budgets": (20.0,), "holdout_share": 0.0}).points:
+        assert point.tokens / point.params == pytest.approx(20.0, rel=0.01)
+
+
+def test_max_flops_leaves_out_what_costs_more() -> None:
+    points = plan(grid={"max_flops": 1e12}).points
+    assert 0 < len(points) < 16
+    assert max(point.flops for point in points) <= 1e12
+
+
+def test_mup_rates_fall_as_one_over_width_and_embeddings_keep_theirs() -> None:
+    runs = plan().runs
+    assert [run.optimizer.matrix_lr * run.model.d_model for run in runs] == pytest.approx([0.004 * 64] * 4)
+    assert {run.optimizer.embedding_lr for run in runs} == {0.016}
+    assert {run.optimizer.matrix_lr for run in plan(mup_base_width=None).runs} == {0.004}
+
+
+def test_batch_and_warmup_grow_with_n() -> None:
+    runs = plan(recipe={"batch_exponent": 0.5, "warmup_params_share": 0.3}).runs
+    batches = [run.optimizer.batch_tokens for run in runs]
+    assert batches == sorted(batches)
+    assert batches[0] < batches[-1]
+    assert all(batch % 64 == 0 for batch in batches)
+    assert runs[-1].schedule.warmup_steps > runs[0].schedule.warmup_steps >= 20
+
+
+def test_ids_do_not_move_when_the_grid_grows() -> None:
+    before = {run.id for run in plan().runs}
+    grown = plan(
+        grid={
+            "budgets": (3e5, 6e5, 1.2e6, 2.4e6, 4.8e6),
+            "sizes": (SizeConfig("25k", 2, 32, 4), *SIZES),
+            "holdout_min": 2,
+        }
+    )
+    assert before < {run.id for run in grown.runs}
+    assert before.isdisjoint({run.id for run in plan(recipe={"matrix_lr": 0.005}).runs})
+    assert before.isdisjoint({run.id for run in plan(rope_base=31.0).runs})
+
+
+def test_a_horizon_schedule_gives_each_budget_a_run() -> None:
+    study = plan(recipe={"schedule": "cosine"})
+    assert len(study.runs) == len(study.points) == 16
+    assert len({run.id for run in study.runs}) == 16
+
+
+def test_replicates_share_all_but_the_seed_and_the_cells_hold_out_together() -> None:
+    study = plan(
+        grid={"replicates": (ReplicateConfig("14k", (1, 2), (3e5, 6e5)), ReplicateConfig("332k", (7,), (2.4e6,)))}
+    )
+    replicates = [point for point in study.points if point.replicate]
+    assert len(replicates) == 5
+    assert {point.init_seed for point in replicates} == {1, 2, 7}
+    assert [point.held_out for point in replicates if point.size == "332k"] == [True]
+    assert not any(point.held_out for point in replicates if point.size == "14k")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"grid": {"budgets": (400.0,)}}, "a batch of 512 tokens is larger than a budget of 400 tokens"),
+        ({"grid": {"budgets": (5120.0,)}}, "not more than the warmup of 20 steps: raise the budget or shorten"),
+        ({"grid": {"sizes": (SizeConfig("bad", 2, 40, 3),)}}, "size bad: model.num_heads is 3, which does not divide"),
+        ({"grid": {"max_flops": 1.0}}, "every point of the grid costs more than grid.max_flops"),
+        ({"grid": {"holdout_share": 0.99}}, "leaves nothing to fit"),
+        ({"grid": {"sizes": (*SIZES, SIZES[0])}}, "'14k' twice"),
+        ({"grid": {"budgets": (-1.0,)}}, "a budget must be positive"),
+        ({"grid": {"replicates": (ReplicateConfig("9k", (1,)),)}}, "names the size '9k'; the sizes are 14k"),
+        ({"grid": {"replicates": (ReplicateConfig("14k", (0,)),)}}, "which the grid itself uses"),
+        ({"recipe": {"cooldown_share": 0.0}}, "recipe.cooldown_share is 0.0"),
+        ({"recipe": {"matrix_lr": 0.0}}, "recipe.matrix_lr is 0.0; it must be positive"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_in_one_sentence(changes: dict[str, dict[str, object]], words: str) -> None:
+    with pytest.raises(ValueError, match=words) as caught:
+        plan(**changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_wall_time_follows_longest_first() -> None:
+    assert makespan([4.0, 3.0, 3.0, 2.0], 2) == 6.0
+    assert makespan([5.0], 2) == 5.0
+    one, two = (sum(wall_seconds(plan(), COST, workers)) for workers in (1, 2))
+    assert one / 2 <= two < one
+
+
+def test_ten_thousand_points_in_two_seconds_without_torch() -> None:
+    """In a process of its own, imports and all; the bound is the requirement, on a machine that is busy elsewhere."""
+    code = """
+import sys, time
+started = time.process_time()
+from scaling.planning.config import SizeConfig
+from tests.planning.conftest import plan
+sizes = tuple(SizeConfig(f"n{i}", 2 + i // 25, 16 * (1 + i % 25), 1 + i % 25) for i in range(100))
+study = plan(grid={"sizes": sizes, "budgets": tuple(1e6 * (1 + i) for i in range(100))})
+assert len(study.points) == 10_000
+assert "torch" not in sys.modules
+print(time.process_time() - started)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+    )
+    assert float(done.stdout) < 2.0

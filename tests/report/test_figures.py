@@ -1,0 +1,151 @@
+"""Figures hide no point, are the same every time, and draw no fit that may not be used."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from scaling.report.figures import contours, curves, forecasts, lines, residuals
+from scaling.report.figures.catalogue import draw_figures, figure_groups
+from scaling.report.figures.plate import Picture
+from scaling.report.figures.style import log_ticks, round_ticks, span
+from scaling.report.inputs import StudyReport
+from scaling.report.reading import held_out_rows, line_groups
+from scaling.report.write import write_report
+
+from .synthetic import study
+
+
+def drawn(axes: object, x: float, y: float) -> bool:
+    """Whether a marker stands at (x, y), inside the axes."""
+    low, high = axes.get_xlim()  # type: ignore[attr-defined]
+    bottom, top = axes.get_ylim()  # type: ignore[attr-defined]
+    inside = low <= x <= high and bottom <= y <= top
+    found = any(
+        line.get_marker() not in ("None", "", " ")
+        and np.any(np.isclose(line.get_xdata(), x, rtol=1e-9) & np.isclose(line.get_ydata(), y, rtol=1e-9))
+        for line in axes.get_lines()  # type: ignore[attr-defined]
+    )
+    return bool(inside and found)
+
+
+def test_every_measured_point_is_in_the_loss_curves(report: StudyReport) -> None:
+    axes = Figure().subplots()
+    curves.draw(axes, report)
+    for record in report.records:
+        if record.final_loss_nats is not None:
+            assert drawn(axes, record.tokens, record.final_loss_nats)
+
+
+@pytest.mark.parametrize("variable", ["params", "tokens", "flops"])
+def test_every_point_is_in_every_line_figure(report: StudyReport, variable: str) -> None:
+    (group,) = [group for group in line_groups(report) if group.variable == variable]
+    axes = Figure().subplots()
+    lines.draw(axes, report, group)
+    for rows in (report.fitted, report.held_out):
+        assert rows is not None
+        for x, loss in zip(getattr(rows, variable), rows.loss, strict=True):
+            assert drawn(axes, x, loss)
+
+
+def test_every_point_is_in_the_contours(report: StudyReport) -> None:
+    axes = Figure().subplots()
+    contours.draw(axes, report)
+    for rows in (report.fitted, report.held_out):
+        assert rows is not None
+        for N, D in zip(rows.params, rows.tokens, strict=True):
+            assert drawn(axes, N, D)
+
+
+@pytest.mark.parametrize("variable", ["params", "tokens", "flops"])
+def test_every_residual_is_drawn_at_its_value(report: StudyReport, variable: str) -> None:
+    axes = Figure().subplots()
+    residuals.draw(axes, report, variable)
+    for x, left in zip(getattr(report.fitted, variable), report.surface.fit.residuals, strict=True):
+        assert drawn(axes, x, 100 * left)
+
+
+def test_every_forecast_is_drawn_with_its_measurement(report: StudyReport) -> None:
+    axes = Figure().subplots()
+    rows = held_out_rows(report)
+    forecasts.draw(axes, rows)
+    assert len(rows) == len(report.forecasts) == report.plan.num_held_out
+    for y, row in enumerate(rows):
+        assert row.measured is not None
+        assert drawn(axes, row.measured, y)
+        assert drawn(axes, row.predicted, y)
+
+
+def test_the_path_of_the_contours_is_the_optimum(report: StudyReport) -> None:
+    axes = Figure().subplots()
+    contours.draw(axes, report)
+    (path,) = [line for line in axes.get_lines() if line.get_label() == "best N and D"]
+    E, A, B, alpha, beta = (report.surface.fit.parameters[name] for name in ("E", "A", "B", "alpha", "beta"))
+    N, D = path.get_xdata(), path.get_ydata()
+    for i in (0, len(N) // 2, -1):
+        around = N[i] * np.geomspace(0.5, 2, 4001)
+        loss = E + A / around**alpha + B / (N[i] * D[i] / around) ** beta
+        # The grid is fine to 2 log(2) / 4000 = 0.03%.
+        assert around[np.argmin(loss)] == pytest.approx(N[i], rel=1e-3)
+
+
+def test_a_refused_line_is_named_and_not_drawn() -> None:
+    report = study(refused=True)
+    (group,) = [group for group in line_groups(report) if group.variable == "params"]
+    axes = Figure().subplots()
+    lines.draw(axes, report, group)
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == ["with floor: refused, not drawn", "pure power law: refused, not drawn"]
+    assert not [line for line in axes.get_lines() if len(line.get_xdata()) > 50]
+
+
+def test_a_doubtful_surface_is_not_drawn(report: StudyReport) -> None:
+    doubtful = replace(report.surface, fit=replace(report.surface.fit, status="at_bound"))
+    names = {group.name for group in figure_groups(replace(report, surface=doubtful))}
+    assert names == {"forecasts", "loss-curves", "lines"}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [{"measured": False, "resamples": None, "replicated": False}, {"refused": True}],
+    ids=str,
+)
+def test_every_figure_draws_in_every_case(case: dict[str, bool | None], tmp_path: Path) -> None:
+    write_report(study(**case), tmp_path)  # type: ignore[arg-type]
+    assert len(list((tmp_path / "figures").glob("*.png"))) == len(list((tmp_path / "figures").glob("*.svg"))) >= 4
+
+
+def test_the_same_study_gives_the_same_bytes(
+    report: StudyReport, pictures: dict[str, Picture], folder: Path, tmp_path: Path
+) -> None:
+    assert draw_figures(report) == pictures
+    write_report(report, tmp_path, pictures=pictures)
+    files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    assert len(files) == 2 + 2 * len(pictures)
+    assert all((folder / name).read_bytes() == (tmp_path / name).read_bytes() for name in files)
+
+
+def test_the_room_imports_neither_torch_nor_matplotlib_nor_tensorboard() -> None:
+    code = (
+        "import sys, scaling.report.write, scaling.report.tensorboard; "
+        "print([m for m in ('torch', 'matplotlib', 'tensorboard', 'omegaconf', 'hydra') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("low", "high"), [(9e5, 1.1e6), (1e4, 1e6), (3e9, 4e16), (2.7, 2.8), (1.1, 6.3), (5e5, 8e6)])
+def test_log_ticks_are_a_handful_inside_the_axis(low: float, high: float) -> None:
+    ticks = log_ticks(low, high)
+    assert 3 <= len(ticks) <= 9
+    assert all(low <= tick <= high for tick in ticks)
+    assert ticks == sorted(set(ticks))
+
+
+def test_round_ticks_are_round() -> None:
+    assert round_ticks(1.13, 2.1) == pytest.approx([1.2, 1.4, 1.6, 1.8, 2.0])
+    assert span([10.0, 10.0], least=4.0) == pytest.approx((5.0, 20.0))

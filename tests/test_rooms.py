@@ -1,0 +1,74 @@
+"""The direction of imports: what each room may know of the others, and which rooms start without torch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "scaling"
+LEAVES = {"model", "data", "laws"}
+NOUNS = {"values", "specs", "records", "findings", "results", "store"}
+VERBS = {"planning", "training", "launching", "analysis", "checks", "report"}
+HYDRA_ROOMS = {"config", "command", "prepare", "plan", "sweep", "train", "fit", "status"}
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+def room(module: str) -> str:
+    """The second part of scaling.room.file."""
+    return module.split(".")[1] if module.startswith("scaling.") else ""
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_go_one_way(path: Path) -> None:
+    mine = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    known = {room(module) for module in imports(path)} - {"", mine}
+    if mine in LEAVES:
+        assert known == set()
+    elif mine in NOUNS:
+        assert known <= NOUNS | LEAVES
+    elif mine in VERBS:
+        assert known <= NOUNS | LEAVES, "a verb knows no other verb"
+    if mine not in HYDRA_ROOMS:
+        assert not {m for m in imports(path) if m.split(".")[0] in ("hydra", "omegaconf")}
+    if path.name == "__init__.py":
+        assert not imports(path)
+
+
+def test_laws_need_numpy_and_scipy_alone() -> None:
+    allowed = {"numpy", "scipy", "scaling", *sys.stdlib_module_names}
+    for path in (PACKAGE / "laws").glob("*.py"):
+        assert {module.split(".")[0] for module in imports(path)} <= allowed, path
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "planning.plan",
+        "laws.fit",
+        "checks.plan",
+        "report.write",
+        "config",
+        "store",
+        "analysis.study",
+        "sweep",
+        "fit",
+        "status",
+    ],
+)
+def test_a_login_node_needs_no_torch(module: str) -> None:
+    code = f"import sys, scaling.{module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=PACKAGE.parent).returncode == 0

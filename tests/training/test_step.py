@@ -1,0 +1,96 @@
+"""One step: accumulation, precision, roles of parameters."""
+
+import pytest
+import torch
+
+from scaling.model.decoder import Decoder, initialise
+from scaling.training.evaluate import evaluate
+from scaling.training.optimizer import make_optimizer
+from scaling.training.step import TrainState, train_step
+from tests.training.conftest import make_spec
+
+
+def make_state(*, enabled: bool = False, **model: object) -> TrainState:
+    spec = make_spec(**model)
+    decoder = Decoder(spec.model)
+    initialise(decoder, 0)
+    scaler = torch.amp.GradScaler("cpu", enabled=enabled)
+    return TrainState(decoder, decoder, make_optimizer(decoder, spec.optimizer), scaler)
+
+
+def windows(rows: int = 8) -> torch.Tensor:
+    return torch.randint(0, 256, (rows, 33), generator=torch.Generator().manual_seed(3))
+
+
+def step(state: TrainState, *, micro_sequences: int = 8, precision: str = "fp32") -> float:
+    result = train_step(
+        state,
+        windows(),
+        learning_rate_share=1.0,
+        grad_clip=1.0,
+        precision=precision,
+        micro_sequences=micro_sequences,
+        dropout_seed=0,
+    )
+    return float(result.loss)
+
+
+@pytest.mark.parametrize("micro_sequences", [1, 3, 4])
+def test_micro_batches_equal_one_batch(micro_sequences: int) -> None:
+    """Also where they do not divide it: sums are divided once by the tokens of the whole batch."""
+    whole, split = make_state(), make_state()
+    for _ in range(3):
+        assert step(split, micro_sequences=micro_sequences) == pytest.approx(step(whole), rel=1e-6)
+    for mine, theirs in zip(split.decoder.parameters(), whole.decoder.parameters(), strict=True):
+        # Adam divides by the gradient's size, so rounding of near-zero gradients shows at the scale of lr * 1e-3.
+        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_autocast_stays_near_fp32(precision: str) -> None:
+    exact, half = make_state(), make_state(enabled=precision == "fp16")
+    for _ in range(5):
+        reference, value = step(exact), step(half, precision=precision)
+    # bf16 has 8 bits of mantissa: 0.4% a product, averaged over many.
+    assert value == pytest.approx(reference, rel=5e-3)
+    assert all(p.dtype == torch.float32 for p in half.decoder.parameters())
+
+
+def test_a_step_with_an_overflow_is_skipped_and_counted() -> None:
+    state = make_state(enabled=True)
+    before = [p.clone() for p in state.decoder.parameters()]
+    state.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**120)
+    step(state, precision="fp16")
+    assert state.skipped_steps == 1
+    assert all(torch.equal(a, b) for a, b in zip(before, state.decoder.parameters(), strict=True))
+
+
+def test_decay_touches_hidden_matrices_alone() -> None:
+    spec = make_spec(tied_embeddings=False, positions="learned")
+    decoder = Decoder(spec.model)
+    matrices, embeddings, vectors = make_optimizer(decoder, spec.optimizer).param_groups
+    assert matrices["weight_decay"] == 0.1
+    assert embeddings["weight_decay"] == vectors["weight_decay"] == 0.0
+    assert {id(p) for p in embeddings["params"]} == {
+        id(decoder.embedding.weight),
+        id(decoder.positions.weight),  # type: ignore[union-attr]
+        id(decoder.head.weight),  # type: ignore[union-attr]
+    }
+    grouped = [id(p) for group in (matrices, embeddings, vectors) for p in group["params"]]
+    assert sorted(grouped) == sorted(id(p) for p in decoder.parameters())
+
+
+def test_evaluation_does_not_depend_on_how_many_windows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = make_state()
+    data = windows(50).numpy()
+    inputs, targets = data[:, :-1].copy(), data[:, 1:].copy()
+    targets[-1, 10:] = -1
+    whole = evaluate(state.decoder, inputs, targets, torch.device("cpu"))
+    monkeypatch.setattr("scaling.training.evaluate.TOKENS_AT_A_TIME", 96)
+    parts = evaluate(state.decoder, inputs, targets, torch.device("cpu"))
+    assert parts.loss_nats == pytest.approx(whole.loss_nats, rel=1e-6)
+    assert whole.num_tokens == 50 * 32 - 22
+    losses = state.decoder.token_losses(torch.from_numpy(inputs), torch.from_numpy(targets)).detach().double()
+    assert whole.loss_nats == pytest.approx(float(losses.detach().sum()) / whole.num_tokens, rel=1e-6)
+    means = losses[:-1].mean(dim=1)
+    assert whole.loss_sem_nats == pytest.approx(float(means.std()) / 50**0.5, rel=0.1)

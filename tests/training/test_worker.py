@@ -1,0 +1,102 @@
+"""The worker as a process: signals, locks, exit codes, kills."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from scaling.records import (
+    EXIT_BUSY,
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    RunStatus,
+    read_record,
+    record_path,
+)
+from scaling.values import read_json
+from tests.training.conftest import make_run, make_spec
+
+LONG = (100, 400, 4000)
+
+
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "scaling.train", str(folder)], stderr=subprocess.PIPE)
+
+
+def wait_until_running(folder: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        status = folder / "status.json"
+        if status.exists() and read_json(RunStatus, status).step > 0:
+            return
+        time.sleep(0.02)
+    pytest.fail("the worker took no step within 60 s")
+
+
+def losses(folder: Path, budgets: tuple[int, ...]) -> list[float | None]:
+    return [read_record(record_path(folder, budget)).final_loss_nats for budget in budgets]
+
+
+def test_terminated_it_saves_and_killed_it_resumes_to_the_same_losses(tmp_path: Path, corpus_folder: Path) -> None:
+    spec = make_spec(steps=LONG)
+    settings = {"checkpoint_every_seconds": 0.1}
+    _, straight = make_run(tmp_path / "straight", spec, corpus_folder, **settings)
+    _, disturbed = make_run(tmp_path / "disturbed", spec, corpus_folder, **settings)
+
+    worker = start(disturbed)
+    wait_until_running(disturbed)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=60) == EXIT_INTERRUPTED
+    assert read_json(RunStatus, disturbed / "status.json").state == "interrupted"
+    assert (disturbed / "trunk.pt").exists()
+
+    worker = start(disturbed)
+    wait_until_running(disturbed)
+    time.sleep(0.3)
+    worker.kill()
+    assert worker.wait(timeout=60) == -signal.SIGKILL
+
+    assert start(disturbed).wait(timeout=120) == EXIT_DONE
+    assert start(straight).wait(timeout=120) == EXIT_DONE
+    assert losses(disturbed, spec.budgets) == losses(straight, spec.budgets)
+    assert not [path.name for path in disturbed.iterdir() if path.name.endswith(".tmp")]
+
+
+def test_a_second_process_leaves_the_folder_to_the_first(tmp_path: Path, corpus_folder: Path) -> None:
+    _, folder = make_run(tmp_path, make_spec(), corpus_folder)
+    with FileLock(folder / ".lock"):
+        worker = start(folder)
+        assert worker.wait(timeout=60) == EXIT_BUSY
+    assert not list(folder.glob("record-*"))
+
+
+def test_a_copied_folder_is_refused(tmp_path: Path, corpus_folder: Path) -> None:
+    _, folder = make_run(tmp_path, make_spec(), corpus_folder)
+    copied = folder.rename(tmp_path / "renamed")
+    worker = start(copied)
+    assert worker.wait(timeout=60) == EXIT_FAILED
+    assert worker.stderr is not None
+    assert b"copied or edited by hand" in worker.stderr.read()
+
+
+def test_a_missing_corpus_is_told_in_the_status(tmp_path: Path) -> None:
+    _, folder = make_run(tmp_path, make_spec(), tmp_path / "nowhere")
+    assert start(folder).wait(timeout=60) == EXIT_FAILED
+    status = json.loads((folder / "status.json").read_text())
+    assert status["state"] == "failed"
+    assert "nowhere" in status["error"]
+
+
+def test_a_finished_folder_is_left_as_it_is(tmp_path: Path, corpus_folder: Path) -> None:
+    spec = make_spec(steps=(20,))
+    _, folder = make_run(tmp_path, spec, corpus_folder)
+    assert start(folder).wait(timeout=60) == EXIT_DONE
+    before = record_path(folder, spec.budgets[0]).stat().st_mtime_ns
+    assert start(folder).wait(timeout=60) == EXIT_DONE
+    assert record_path(folder, spec.budgets[0]).stat().st_mtime_ns == before
