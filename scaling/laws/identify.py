@@ -17,6 +17,7 @@ CONSTANT_LOSS = 1e-6  # relative spread of the loss below which there is nothing
 SAME = 0.02  # relative distance within which two values of a column count as one: sizes and budgets are rounded
 MIN_VALUES = 3  # of each variable: with two, a floor and an exponent are one number too many
 MIN_BUDGETS = 3
+CLEAR = 3.0  # times the half-width of its interval: a floor so far from zero needs no profile
 FLOOR_TOLERANCE = 1e-4  # relative, of the objective without a floor: it is only compared
 LEVEL = 0.95  # at which a floor or an exponent must differ from zero to count as seen
 MAX_CONDITION = 1e12  # of the scaled information matrix; its inverse has no digits left beyond
@@ -136,7 +137,7 @@ def after_fit(law: Law, observations: Observations, surface: Surface, optimum: O
                 f"{name} = {value:.3g} +- {t * error:.2g} ({LEVEL:.0%}) cannot be told from zero; "
                 "add points that spread the variable it belongs to, or seeds that lower the noise",
             )
-    if "E" in names:
+    if "E" in names and theta[names.index("E")] < CLEAR * t * errors[names.index("E")]:
         return _floor_verdict(names.index("E"), observations, surface, optimum, delta, linear.noise)
     return Verdict("converged", f"{optimum.witnesses} of {optimum.starts} starts ended in this minimum")
 
@@ -153,7 +154,9 @@ def _floor_verdict(
     upper = surface.upper.copy()
     upper[at] = 0.0
     weights = observations.weights / observations.weights.mean()
-    without = polish(surface, starts, weights, delta, upper=upper, tolerance=FLOOR_TOLERANCE).values.min()
+    without = polish(
+        surface, starts, weights, delta, upper=upper, tolerance=FLOOR_TOLERANCE, max_iterations=60
+    ).values.min()
     rise = without - optimum.value / observations.weights.mean()
     if second > 0 and 2 * rise * inside / second < stats.chi2.ppf(LEVEL, 1):
         return Verdict(

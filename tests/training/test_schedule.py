@@ -1,5 +1,7 @@
 """The learning rate as a function of the step."""
 
+import itertools
+
 import pytest
 
 from scaling.training.schedule import learning_rate_share
@@ -16,14 +18,14 @@ def test_rises_to_one_then_falls_towards_zero(kind: str) -> None:
     values = shares(kind, 50)
     assert values[:3] == pytest.approx([1 / 3, 2 / 3, 1.0], rel=0.01)
     assert all(0 < value <= 1 for value in values)
-    assert all(later <= earlier for earlier, later in zip(values[2:], values[3:], strict=False))
+    assert all(later <= earlier for earlier, later in itertools.pairwise(values[2:]))
     assert values[-1] < 0.12
 
 
 def test_wsd_is_constant_until_its_cooldown_and_linear_in_it() -> None:
     values = shares("wsd", 50)
     assert values[3:40] == [1.0] * 37
-    drops = [a - b for a, b in zip(values[39:], values[40:], strict=False)]
+    drops = [a - b for a, b in itertools.pairwise(values[39:])]
     assert drops == pytest.approx([1 / 11] * 10)
 
 
