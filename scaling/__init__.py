@@ -5,10 +5,13 @@ The map, in the order in which a study flows (a room imports only from the lines
 entry    `prepare` `plan` `sweep` `train` `fit` `status`: one short module for each command
 edge     `config`: YAML to frozen dataclasses, validated before anything runs
 verbs    `planning`: rules for learning rate, batch and shapes; grids; what a plan costs
-         `training`: one trajectory from its spec to its records; the pool that runs several
+         `training`: one trajectory from its spec to its records
          `checks`: pitfalls, each a function from plan or records to a finding
          `report`: figures, tables, pages, TensorBoard's analysis run
-nouns    `specs`: what shall be trained; `records`: what happened; `store`: the study's database
+         `launching`: run folders on the slots of a machine
+         `analysis`: records to observations, laws, forecasts, results
+nouns    `specs`: what shall be trained; `records`: what happened; `findings`: what a check saw
+         `results`: what a study found; `store`: its database; `values`: dataclasses from and to JSON
 leaves   `model`: the decoder, its parameter and FLOP counts
          `data`: corpora, tokenizers, token files
          `laws`: functional forms, fits, intervals (numpy and scipy alone)

@@ -11,6 +11,8 @@ from scaling.command import run_hydra
 from scaling.config import ConfigError, StudyConfig, study_config
 from scaling.findings import Finding
 from scaling.records import read_records
+from scaling.report.figures.catalogue import draw_figures
+from scaling.report.tensorboard import write_analysis_events
 from scaling.report.write import write_report
 from scaling.specs import Plan
 from scaling.store import export_points, read_forecasts, save_fits, save_forecasts, save_study
@@ -60,7 +62,9 @@ def finish_study(config: StudyConfig, plan: Plan, findings: Sequence[Finding]) -
     save_forecasts(config.folder, report.forecasts)
     save_fits(config.folder, report.fits_json)
     write_json(config.folder / "fits.json", report.fits_json)
-    return write_report(report, config.folder, figures=config.fit.figures)
+    pictures = draw_figures(report) if config.fit.figures else {}
+    write_analysis_events(report, config.folder, pictures=pictures)
+    return write_report(report, config.folder, figures=config.fit.figures, pictures=pictures)
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from scaling.report.inputs import CurveSegment
+from scaling.results import CurveSegment
 from scaling.specs import Plan
 
 

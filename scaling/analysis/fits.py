@@ -13,7 +13,7 @@ from scaling.laws.intervals import Interval, parameter_intervals, percentiles
 from scaling.laws.observations import Observations, frontier
 from scaling.laws.optimum import allocate, optimum
 from scaling.records import RunRecord
-from scaling.report.inputs import ConventionRow, FittedLaw, OptimalAllocation
+from scaling.results import ConventionRow, FittedLaw, OptimalAllocation
 from scaling.specs import Plan
 
 

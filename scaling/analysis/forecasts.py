@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from scaling.analysis.observations import Convention, points_at
 from scaling.laws.intervals import Prediction, predict_interval
 from scaling.records import RunRecord
-from scaling.report.inputs import FittedLaw
+from scaling.results import FittedLaw
 from scaling.specs import Plan
 from scaling.store import Forecast, data_hash
 

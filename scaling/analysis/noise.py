@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from scaling.records import RunRecord
-from scaling.report.inputs import SeedNoise
+from scaling.results import SeedNoise
 
 
 def seed_noise(records: Sequence[RunRecord]) -> SeedNoise | None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from scaling.laws.intervals import Prediction
 from scaling.laws.observations import Observations
-from scaling.report.inputs import FittedLaw
+from scaling.results import FittedLaw
 from scaling.specs import Plan
 from scaling.store import Exclusion, Forecast
 from scaling.values import to_plain

@@ -17,7 +17,7 @@ from scaling.analysis.payload import payload
 from scaling.findings import Finding
 from scaling.laws.intervals import Prediction
 from scaling.records import RunRecord
-from scaling.report.inputs import FittedLaw, StudyReport
+from scaling.results import FittedLaw, StudyReport
 from scaling.specs import Plan
 from scaling.store import Exclusion, Forecast
 
@@ -128,4 +128,5 @@ def analyse(
         noise=seed_noise(records),
         findings=tuple(findings),
         fits_json=content,
+        exclusions=measured.exclusions,
     )

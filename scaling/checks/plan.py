@@ -112,7 +112,7 @@ def unidentifiable_design(plan: Plan) -> Iterator[Finding]:
             "refuse",
             f"{numbers}, so N and D move together and no fit can tell their exponents apart.",
             "Add budgets away from that ratio: points at a tenth of the compute suffice.",
-            "Open-Athena 2026; docs/pitfalls.md",
+            "docs/numbers.md; Hoffmann et al. 2022, arXiv 2203.15556",
         )
 
 

@@ -1,7 +1,8 @@
 """What a prepared corpus says of itself: one JSON file beside its token files, written last."""
 
 import json
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ class SplitCounts:
     words: int
     lines: int
     tokens: int
+
+    def __add__(self, other: "SplitCounts") -> "SplitCounts":
+        return SplitCounts(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def bytes_per_token(self) -> float:
@@ -93,7 +97,11 @@ class Manifest:
     true_nats_per_byte: float | None = None
 
     def write(self, folder: Path) -> None:
-        (folder / MANIFEST_FILE).write_text(json.dumps(_with_rates(self), indent=2) + "\n", encoding="utf-8")
+        """Write it to disk, not only to the system's memory: the corpus counts as whole when this is there."""
+        with (folder / MANIFEST_FILE).open("w", encoding="utf-8") as file:
+            file.write(json.dumps(_with_rates(self), indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def read_manifest(folder: Path) -> Manifest:

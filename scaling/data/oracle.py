@@ -26,8 +26,8 @@ def validation_floor(source: SourceConfig, corpus: Corpus, context: int) -> floa
     manifest = corpus.manifest
     if source.kind != "synthetic" or manifest.tokenizer_kind != "bytes":
         raise DataError(
-            f"The floor of {manifest.name} (source {source.kind}, tokenizer {manifest.tokenizer_kind}) is not known: it is "
-            "known for kind synthetic with bytes, data=synthetic."
+            f"The floor of {manifest.name} (source {source.kind}, tokenizer {manifest.tokenizer_kind}) is not known: "
+            "it is for kind synthetic with bytes, data=synthetic."
         )
     inputs, targets = corpus.validation_windows(context)
     losses = oracle_losses(language(source), inputs, targets)
@@ -35,7 +35,8 @@ def validation_floor(source: SourceConfig, corpus: Corpus, context: int) -> floa
 
 
 def oracle_losses(spoken: Language, inputs: NDArray[np.int64], targets: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Loss in nats of each target, float64 [windows, context]; 0 where a target is to be ignored.
+    """Loss in nats of each target, float64 [windows, context]; 0 where a target is to be ignored, infinite where the
+    language cannot go on like this.
 
     inputs, targets: int64 [windows, context] as `Corpus.validation_windows` gives them, of byte tokens. Each window
     is predicted from its own inputs alone, by Bayes' rule over every place in every word.
@@ -47,7 +48,7 @@ def oracle_losses(spoken: Language, inputs: NDArray[np.int64], targets: NDArray[
         for place, token in enumerate(targets[window].tolist()):
             if token != IGNORED_TARGET:
                 belief, probability = oracle.emit(belief, token)
-                losses[window, place] = -math.log(probability)
+                losses[window, place] = -math.log(probability) if probability > 0.0 else math.inf
     return losses
 
 
@@ -93,7 +94,7 @@ class _Oracle:
         else:
             after = _Belief(states + 1, mass)
         probability = float(after.mass.sum())
-        return _Belief(after.states, after.mass / probability), probability
+        return _Belief(after.states, after.mass / (probability or 1.0)), probability
 
     def _before_word(self, classes: NDArray[np.float64]) -> _Belief:
         return _Belief(self._first, classes[self._spoken.word_class] * self._spoken.word_probability)

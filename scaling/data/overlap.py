@@ -1,6 +1,7 @@
 """How much of the validation text stands in the training text too, by n-grams of words, in bounded memory."""
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,19 +91,14 @@ def ngram_hashes(text: bytes, ngram_words: int) -> Iterator[NDArray[np.uint64]]:
 
 
 def word_hashes(text: bytes) -> NDArray[np.uint64]:
-    """One hash for each word of a text, in order."""
+    """One hash for each word of a text of at most one chunk, in order."""
     codes = np.frombuffer(text, dtype=np.uint8)
     in_word = np.concatenate([[False], codes > _SPACE, [False]])
     starts = np.flatnonzero(in_word[1:] & ~in_word[:-1])
     ends = np.flatnonzero(in_word[:-1] & ~in_word[1:])
-    powers = np.full(len(codes), _BASE, dtype=np.uint64)
-    powers[:1] = 1
-    powers = np.cumprod(powers)
+    powers, inverse_powers = _powers()
     prefix = np.zeros(len(codes) + 1, dtype=np.uint64)
-    np.cumsum(_BYTE_NUMBERS[codes] * powers, out=prefix[1:])
-    inverse_powers = np.full(len(codes), _BASE_INVERSE, dtype=np.uint64)
-    inverse_powers[:1] = 1
-    inverse_powers = np.cumprod(inverse_powers)
+    np.cumsum(_BYTE_NUMBERS[codes] * powers[: len(codes)], out=prefix[1:])
     words = (prefix[ends] - prefix[starts]) * inverse_powers[starts]
     words ^= words >> np.uint64(31)
     mixed: NDArray[np.uint64] = words * _BASE
@@ -125,6 +121,15 @@ def _chunks(text: bytes) -> Iterator[bytes]:
             end = max(text.rfind(b" ", start, end), text.rfind(b"\n", start, end)) + 1 or end
         yield text[start:end]
         start = end
+
+
+@cache
+def _powers() -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Powers of the base and of its inverse, from 0 on, for a whole chunk."""
+    bases = np.full((2, _CHUNK_BYTES), [[_BASE], [_BASE_INVERSE]], dtype=np.uint64)
+    bases[:, 0] = 1
+    powers, inverse_powers = np.cumprod(bases, axis=1)
+    return powers, inverse_powers
 
 
 def _byte_numbers() -> NDArray[np.uint64]:

@@ -1,7 +1,6 @@
 """From a source to token files: read, clean, split, tokenise, count; whole or not at all."""
 
 import errno
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,15 +12,15 @@ from filelock import FileLock, Timeout
 from scaling.data import tokenizers
 from scaling.data.config import DataConfig, DataError
 from scaling.data.fingerprint import FORMAT_VERSION, fingerprint
-from scaling.data.manifest import Manifest, SplitCounts, read_manifest
+from scaling.data.manifest import Manifest, read_manifest
 from scaling.data.overlap import measure_overlap
 from scaling.data.sources import open_source
-from scaling.data.spool import Side, gather
+from scaling.data.spool import gather
+from scaling.data.token_files import write_tokens
 
 TRAIN_FILE = "train.bin"
 VALIDATION_FILE = "validation.bin"
 
-_BATCH_BYTES = 1 << 22
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 Progress = Callable[[str], None]
@@ -111,8 +110,8 @@ def _write_corpus(config: DataConfig, identity: str, folder: Path, report: Progr
         tokenizer.save(folder)
     dtype = np.dtype("<u2" if tokenizer.vocab_size <= 1 << 16 else "<u4")
     report("tokenising")
-    validation = _write_tokens(spool.validation, tokenizer, folder / VALIDATION_FILE, dtype)
-    train = _write_tokens(spool.train, tokenizer, folder / TRAIN_FILE, dtype)
+    validation = write_tokens(spool.validation, tokenizer, folder / VALIDATION_FILE, dtype)
+    train = write_tokens(spool.train, tokenizer, folder / TRAIN_FILE, dtype)
     report("measuring the overlap of validation with training")
     manifest = Manifest(
         format_version=FORMAT_VERSION,
@@ -137,39 +136,3 @@ def _write_corpus(config: DataConfig, identity: str, folder: Path, report: Progr
     )
     shutil.rmtree(spool_folder)
     manifest.write(folder)
-
-
-def _write_tokens(
-    side: Side, tokenizer: tokenizers.Tokenizer, path: Path, dtype: np.dtype[np.unsignedinteger]
-) -> SplitCounts:
-    """Write the side's documents as tokens, a separator before each, and count what they hold."""
-    documents = num_bytes = characters = words = lines = tokens = 0
-    separator = np.array([tokenizer.separator], dtype=dtype).tobytes()
-    with path.open("wb") as file:
-        for batch in _batches(side.texts()):
-            for text, ids in zip(batch, tokenizer.encode(batch), strict=True):
-                file.write(separator)
-                file.write(ids.astype(dtype).tobytes())
-                decoded = text.decode()
-                documents += 1
-                num_bytes += len(text)
-                characters += len(decoded)
-                words += len(decoded.split())
-                lines += decoded.count("\n")
-                tokens += 1 + len(ids)
-        file.flush()
-        os.fsync(file.fileno())
-    return SplitCounts(documents, num_bytes, characters, words, lines, tokens)
-
-
-def _batches(texts: Iterator[bytes]) -> Iterator[list[bytes]]:
-    batch: list[bytes] = []
-    size = 0
-    for text in texts:
-        batch.append(text)
-        size += len(text)
-        if size >= _BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.data.config import BYTE_VALUES, DataError, TokenizerConfig
+from scaling.data.word_memo import WordMemo
 
 if TYPE_CHECKING:
     import tokenizers
 
 TOKENIZER_FILE = "tokenizer.json"
 
-# A long document goes to the encoder in pieces, so that cores share it and memory stays bounded.
-_PIECE_BYTES = 1 << 15
+# A long document goes to the encoder in pieces, so that memory stays bounded.
+_PIECE_BYTES = 1 << 18
 
 
 class Tokenizer(Protocol):
@@ -54,11 +56,11 @@ class ByteTokenizer:
 
 @dataclass(frozen=True)
 class SubwordTokenizer:
-    """A tokenizer of the `tokenizers` library; `cuts_at_lines`: whether long texts may be cut (`_pieces`)."""
+    """A tokenizer of the `tokenizers` library; `memo`: a faster way to the same tokens, where there is one."""
 
     inner: "tokenizers.Tokenizer"
     separator: int
-    cuts_at_lines: bool
+    memo: WordMemo | None = None
 
     @property
     def vocab_size(self) -> int:
@@ -69,18 +71,23 @@ class SubwordTokenizer:
         return hashlib.sha256(self.inner.to_str().encode()).hexdigest()
 
     def encode(self, documents: Sequence[bytes]) -> list[NDArray[np.uint32]]:
-        pieces = [[text] if not self.cuts_at_lines else list(_pieces(text)) for text in documents]
-        texts = [piece.decode() for document in pieces for piece in document]
-        encodings = iter(self.inner.encode_batch_fast(texts, add_special_tokens=False))
-        return [
-            np.concatenate([np.asarray(next(encodings).ids, dtype=np.uint32) for _ in document]) for document in pieces
-        ]
+        if self.memo is None:
+            texts = [text.decode() for text in documents]
+            encodings = self.inner.encode_batch_fast(texts, add_special_tokens=False)
+            return [np.asarray(encoding.ids, dtype=np.uint32) for encoding in encodings]
+        pieces = [[piece.decode() for piece in _pieces(text)] for text in documents]
+        encoded = iter(self.memo.encode(list(chain.from_iterable(pieces))))
+        return [np.concatenate([next(encoded) for _ in parts]) for parts in pieces]
 
     def decode(self, tokens: NDArray[Any]) -> str:
         return str(self.inner.decode([int(token) for token in tokens], skip_special_tokens=False))
 
     def save(self, folder: Path) -> None:
         self.inner.save(str(folder / TOKENIZER_FILE))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process goes the tokenizer's JSON, not what the memo has gathered."""
+        return _restore, (self.inner.to_str(), self.separator, self.memo is not None)
 
 
 def build(config: TokenizerConfig, training_texts: Iterable[bytes]) -> ByteTokenizer | SubwordTokenizer:
@@ -97,7 +104,7 @@ def build(config: TokenizerConfig, training_texts: Iterable[bytes]) -> ByteToken
     return load(Path(config.path), config.separator)
 
 
-def load(path: Path, separator: str, *, cuts_at_lines: bool = False) -> SubwordTokenizer:
+def load(path: Path, separator: str) -> SubwordTokenizer:
     """Read a tokenizer.json. Raises DataError if it cannot be read or does not know the separator."""
     import tokenizers
 
@@ -108,9 +115,22 @@ def load(path: Path, separator: str, *, cuts_at_lines: bool = False) -> SubwordT
             f"data.tokenizer.path={str(path)!r} cannot be read as a tokenizer.json ({error}): "
             "give a file written by the `tokenizers` library."
         ) from error
+    return SubwordTokenizer(_literal(inner), _separator_id(inner, separator, str(path)))
+
+
+def _restore(content: str, separator: int, has_memo: bool) -> SubwordTokenizer:
+    import tokenizers
+
+    inner = _literal(tokenizers.Tokenizer.from_str(content))
+    return SubwordTokenizer(inner, separator, WordMemo(inner) if has_memo else None)
+
+
+def _literal(inner: "tokenizers.Tokenizer") -> "tokenizers.Tokenizer":
+    """Whole texts as they stand: one that spells out the separator is text, since only this program puts the token."""
+    inner.encode_special_tokens = True
     inner.no_truncation()
     inner.no_padding()
-    return _subword(inner, separator, str(path), cuts_at_lines=cuts_at_lines)
+    return inner
 
 
 def _train_bpe(config: TokenizerConfig, training_texts: Iterable[bytes]) -> SubwordTokenizer:
@@ -128,7 +148,8 @@ def _train_bpe(config: TokenizerConfig, training_texts: Iterable[bytes]) -> Subw
         show_progress=False,
     )
     inner.train_from_iterator((piece.decode() for text in training_texts for piece in _pieces(text)), trainer)
-    tokenizer = _subword(inner, config.separator, "the trained tokenizer", cuts_at_lines=True)
+    separator = _separator_id(inner, config.separator, "the trained tokenizer")
+    tokenizer = SubwordTokenizer(_literal(inner), separator, WordMemo(inner))
     if tokenizer.vocab_size != config.vocab_size:
         raise DataError(
             f"data.tokenizer.vocab_size={config.vocab_size} is more than the training text can fill: it "
@@ -137,9 +158,7 @@ def _train_bpe(config: TokenizerConfig, training_texts: Iterable[bytes]) -> Subw
     return tokenizer
 
 
-def _subword(inner: "tokenizers.Tokenizer", separator: str, origin: str, *, cuts_at_lines: bool) -> SubwordTokenizer:
-    # A text that spells out the separator is text: only this program puts the token itself.
-    inner.encode_special_tokens = True
+def _separator_id(inner: "tokenizers.Tokenizer", separator: str, origin: str) -> int:
     separator_id = inner.token_to_id(separator)
     if separator_id is None:
         special = sorted(token.content for token in inner.get_added_tokens_decoder().values())
@@ -147,7 +166,7 @@ def _subword(inner: "tokenizers.Tokenizer", separator: str, origin: str, *, cuts
             f"data.tokenizer.separator={separator!r} is no token of {origin}, whose special tokens are "
             f"{', '.join(special) or 'none'}: choose the one that stands between documents."
         )
-    return SubwordTokenizer(inner, separator_id, cuts_at_lines)
+    return separator_id
 
 
 def _pieces(text: bytes) -> Iterator[bytes]:

@@ -17,12 +17,14 @@ from scaling.laws.objective import DELTA
 from scaling.laws.observations import FloatArray, Observations, frontier, points
 from scaling.laws.optimum import Allocation, allocate, optimum
 from scaling.laws.repeated import DATA_CONSTRAINED
+from scaling.laws.search import spread_rows
 from scaling.laws.selection import Selection, default_forms, select
 
 # Below this many independent trajectories the bootstrap's percentiles are too wide (they cover 93-97% at a nominal
 # 90% on 24 points; docs table of benchmarks/laws_coverage.py), and the t-based delta method is the interval shown
 # first.
 MIN_BOOTSTRAP_UNITS = 50
+LARGE = 3000  # rows beyond which the other forms and the selection see a sample, and the bootstrap is left out
 
 
 @dataclass(frozen=True)
@@ -105,33 +107,33 @@ def analyse(
         observations: the training rows.
         held: rows to score on, never fitted.
         targets: budgets in FLOPs.
-        resamples: of the bootstrap of Chinchilla's law; 0 leaves it out.
+        resamples: of the bootstrap of Chinchilla's law; 0 leaves it out, and so do more than `LARGE` rows.
         seed: of the resampling.
         level: of every interval.
         delta: of the Huber loss.
     """
     began = time.perf_counter()
     chinchilla = fit_law(CHINCHILLA, observations, delta=delta)
-    others = [fit_law(law, rows, delta=delta) for law, rows in _laws(observations)]
+    sample = _sample(observations)
+    laws = _laws(sample)
+    others = [fit_law(law, rows, delta=delta) for law, rows in laws]
     fitted = time.perf_counter()
-    boot = (
-        bootstrap(chinchilla, observations, resamples=resamples, seed=seed) if _worth(chinchilla, resamples) else None
-    )
+    worth = bool(chinchilla.parameters) and resamples > 0 and len(sample) == len(observations)
+    boot = bootstrap(chinchilla, observations, resamples=resamples, seed=seed) if worth else None
     resampled = time.perf_counter()
-    selection, message, trial = _select(observations, delta)
+    selection, message, trial = _select(sample, delta)
     selected = time.perf_counter()
     reports = [_report(chinchilla, observations, boot, held, level)]
-    for fit, (_, rows) in zip(others, _laws(observations), strict=True):
-        reports.append(_report(fit, rows, None, held, level))
+    reports += [_report(fit, rows, None, held, level) for fit, (_, rows) in zip(others, laws, strict=True)]
     return Analysis(
         observations=observations,
         reports=tuple(reports),
         selection=selection,
         selection_message=message,
         backtest=trial,
-        heldout=_score_selection(selection, trial, observations, held, level),
+        heldout=_score_selection(selection, trial, sample, held, level),
         forecasts=tuple(
-            _target(chinchilla, selection, trial, observations, boot, flops, level)
+            _target(chinchilla, selection, trial, observations, sample, boot, flops, level)
             for flops in targets
             if chinchilla.usable and selection is not None and trial is not None
         ),
@@ -152,8 +154,12 @@ def _laws(observations: Observations) -> list[tuple[Law, Observations]]:
     return laws
 
 
-def _worth(fit: Fit, resamples: int) -> bool:
-    return resamples > 0 and bool(fit.parameters)
+def _sample(observations: Observations) -> Observations:
+    """Give at most `LARGE` rows, evenly spread in compute: what the other forms and the selection are fitted to."""
+    if len(observations) <= LARGE:
+        return observations
+    order = np.argsort(observations.flops, kind="stable")
+    return observations.take(np.sort(order[spread_rows(len(observations), LARGE)]))
 
 
 def _select(observations: Observations, delta: float) -> tuple[Selection | None, str, Backtest | None]:
@@ -167,15 +173,15 @@ def _select(observations: Observations, delta: float) -> tuple[Selection | None,
 def _report(
     fit: Fit, rows: Observations, boot: Bootstrap | None, held: Observations | None, level: float
 ) -> FormReport:
-    if not fit.usable:
-        return FormReport(fit, boot, {}, {}, {}, None)
-    by_delta = parameter_intervals(fit, rows, level=level)
-    exponents = _exponent_intervals(fit, rows, None, level)
     heldout = None
-    if held is not None and len(held):
+    if fit.parameters and held is not None and len(held):
         prediction = predict_interval(fit, rows, held, boot, level=level)
         error, coverage = score(prediction, held)
         heldout = HeldOut(len(held), error, level, coverage)
+    if not fit.usable:
+        return FormReport(fit, boot, {}, {}, {}, heldout)
+    by_delta = parameter_intervals(fit, rows, level=level)
+    exponents = _exponent_intervals(fit, rows, None, level)
     if boot is None:
         return FormReport(fit, None, by_delta, {}, exponents, heldout)
     by_bootstrap = parameter_intervals(fit, rows, boot, level=level)
@@ -245,6 +251,7 @@ def _target(
     selection: Selection,
     trial: Backtest,
     observations: Observations,
+    sample: Observations,
     boot: Bootstrap | None,
     flops: float,
     level: float,
@@ -253,7 +260,7 @@ def _target(
     preferred = boot if boot is not None and boot.num_trajectories >= MIN_BOOTSTRAP_UNITS else None
     params, tokens, _ = optimum_intervals(fit, observations, flops, preferred, level=level)
     there = points(at.params, at.tokens)
-    prediction = forecast(selection, observations, there, level=level, widen=trial.widen)
+    prediction = forecast(selection, sample, there, level=level, widen=trial.widen)
     return TargetForecast(
         allocation=at,
         params=params,

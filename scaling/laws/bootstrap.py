@@ -16,7 +16,7 @@ import numpy as np
 from scaling.laws.fit import Fit
 from scaling.laws.newton import Polished, polish
 from scaling.laws.objective import huber
-from scaling.laws.observations import FloatArray, Observations
+from scaling.laws.observations import FloatArray, IntArray, Observations
 from scaling.laws.surface import Surface
 
 CHUNK_ELEMENTS = 24_000  # lanes times rows in one batch: its arrays stay in the second-level cache
@@ -24,6 +24,10 @@ TOLERANCE = 1e-11  # of the Newton decrement, relative; values are then exact to
 WITNESSES = 400  # resamples whose optimum is tried on every other resample
 POOL = 200  # outer-search points of the full fit that are tried on every resample
 ROUNDS = 6
+FEW_ROWS = 100  # below, resamples that miss a row or two can have other minima: each gets more starts
+FEW_ROWS_STARTS = 3
+HOPELESS = 1e6  # the loss of a row where a candidate is undefined
+MAX_COUNTS = 10**8  # resamples times rows, 0.8 GB of weights
 
 
 @dataclass(frozen=True)
@@ -66,31 +70,19 @@ def bootstrap(fit: Fit, observations: Observations, *, resamples: int, seed: int
     search of the full fit, and moves wherever one of them is better, until none is.
 
     Raises:
-        ValueError: the fit has no parameters (it was refused), or resamples is negative.
+        ValueError: the fit has no parameters (it was refused), resamples is negative, or the counts would not fit in
+            memory.
     """
     if resamples < 0:
         raise ValueError(f"resamples is {resamples}: it must be 0 or more")
+    if resamples * len(observations) > MAX_COUNTS:
+        raise ValueError(
+            f"{resamples} resamples of {len(observations)} rows are beyond {MAX_COUNTS:.0e} counts: ask for fewer, or "
+            "use the delta method, which many rows make exact"
+        )
     surface = fit.law.surface(observations)
-    best = surface.from_raw(fit.theta)
-    counts = resample_counts(observations, resamples, seed)
-    weights = counts * observations.weights
-    delta = fit.objective.delta
-    starts = np.repeat(best[None], resamples, axis=0)
-    pool = surface.from_raw(fit.pool[:POOL])
-    first = _polish_in_chunks(surface, starts, weights, delta)
-    coords, values = first.coords, first.values
-    for round_ in range(ROUNDS if resamples else 0):
-        candidates = coords[:WITNESSES] if round_ else np.concatenate([coords[:WITNESSES], pool])
-        losses = huber(surface.residuals(candidates), delta)
-        scores = weights @ np.where(np.isfinite(losses), losses, np.inf).T
-        choice = np.argmin(scores, axis=1)
-        better = np.flatnonzero(scores[np.arange(resamples), choice] < values * (1 - 1e-9))
-        if not better.size:
-            break
-        again = _polish_in_chunks(surface, candidates[choice[better]], weights[better], delta)
-        improved = again.values < values[better]
-        coords[better[improved]] = again.coords[improved]
-        values[better[improved]] = again.values[improved]
+    weights = resample_counts(observations, resamples, seed) * observations.weights
+    coords, values = _search_all(surface, surface.from_raw(fit.theta), surface.from_raw(fit.pool[:POOL]), weights, fit)
     return Bootstrap(
         parameter_names=fit.law.parameter_names,
         parameters=surface.to_raw(coords),
@@ -98,6 +90,41 @@ def bootstrap(fit: Fit, observations: Observations, *, resamples: int, seed: int
         num_trajectories=int(observations.trajectory_index().max()) + 1,
         seed=seed,
     )
+
+
+def _search_all(
+    surface: Surface, best: FloatArray, pool: FloatArray, weights: FloatArray, fit: Fit
+) -> tuple[FloatArray, FloatArray]:
+    """Give coordinates, [R, P], and objective, [R], of each resample's optimum under weights, [R, n]."""
+    delta, resamples = fit.objective.delta, len(weights)
+    first = _polish_in_chunks(surface, np.repeat(best[None], resamples, axis=0), weights, delta)
+    coords, values = first.coords, first.values
+
+    def retry(at: IntArray, starts: FloatArray) -> None:
+        again = _polish_in_chunks(surface, starts, weights[at], delta)
+        improved = again.values < values[at]
+        coords[at[improved]] = again.coords[improved]
+        values[at[improved]] = again.values[improved]
+
+    if resamples and len(pool) and surface.num_rows <= FEW_ROWS:
+        rank = np.argsort(_scores(surface, pool, weights, delta), axis=1)
+        for start in rank[:, :FEW_ROWS_STARTS].T:
+            retry(np.arange(resamples), pool[start])
+    for round_ in range(ROUNDS if resamples else 0):
+        candidates = coords[:WITNESSES] if round_ else np.concatenate([coords[:WITNESSES], pool])
+        scores = _scores(surface, candidates, weights, delta)
+        choice = np.argmin(scores, axis=1)
+        better = np.flatnonzero(scores[np.arange(resamples), choice] < values * (1 - 1e-9))
+        if not better.size:
+            break
+        retry(better, candidates[choice[better]])
+    return coords, values
+
+
+def _scores(surface: Surface, candidates: FloatArray, weights: FloatArray, delta: float) -> FloatArray:
+    """Give the objective of every candidate, [G, P], on every resample, [R, G]: one matrix product."""
+    losses = huber(surface.residuals(candidates), delta)
+    return np.asarray(weights @ np.where(np.isfinite(losses), losses, HOPELESS).T)
 
 
 def num_workers() -> int:

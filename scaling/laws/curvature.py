@@ -10,15 +10,17 @@ STEP = 6e-6  # eps^(1/3): balances truncation against rounding in a central diff
 
 
 def curvature_by_differences(weighted_gradient: Callable[[FloatArray], FloatArray], coords: FloatArray) -> FloatArray:
-    """Give d weighted_gradient / dcoords, symmetrised, [S, P, P]; weighted_gradient maps [S, P] to [S, P].
+    """Give d weighted_gradient / dcoords, symmetrised, [S, P, P].
+
+    weighted_gradient maps [2 S P, P] to [2 S P, P], where the lanes are 2 directions, S lanes of coords, P
+    coordinates.
 
     Only the speed of the Newton iteration depends on it: where it stops is decided by the exact gradient.
     """
     S, P = coords.shape
-    total = np.empty((S, P, P))
-    for j in range(P):
-        step = np.zeros((S, P))
-        step[:, j] = STEP * np.maximum(np.abs(coords[:, j]), 0.1)
-        rise = weighted_gradient(coords + step) - weighted_gradient(coords - step)
-        total[:, j] = rise / (2 * step[:, j, None])
+    size = STEP * np.maximum(np.abs(coords), 0.1)
+    steps = size[:, None, :] * np.eye(P)
+    moved = np.stack([coords[:, None] + steps, coords[:, None] - steps])  # [2, S, P, P]
+    ahead, behind = weighted_gradient(moved.reshape(-1, P)).reshape(2, S, P, P)
+    total = (ahead - behind) / (2 * size[:, :, None])
     return np.asarray(0.5 * (total + total.transpose(0, 2, 1)))

@@ -100,7 +100,7 @@ class JointSurface:
 
     def curvature(self, coords: FloatArray, expansion: Expansion, factors: FloatArray) -> FloatArray:
         """Give sum over rows of factors * d2f/dcoordinates2 / f, [S, P, P]; by differences."""
-        shares = (factors / expansion.loss)[:, :, None]
+        shares = np.tile(np.repeat(factors / expansion.loss, coords.shape[1], axis=0), (2, 1))[:, :, None]
         return curvature_by_differences(lambda at: np.matmul(self._slopes(at)[1], shares)[:, :, 0], coords)
 
     def starts(self, weights: FloatArray) -> FloatArray:

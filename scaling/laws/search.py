@@ -54,8 +54,11 @@ def search_near(surface: Surface, weights: FloatArray, delta: float, pool: Float
     usable = np.clip(pool[np.isfinite(pool).all(axis=1)], surface.lower, surface.upper)
     scores = huber_sums(surface.residuals(usable), weights, delta)
     usable = usable[np.argsort(scores, kind="stable")]
-    result = polish(surface, usable[:NEAR_STARTS], weights, delta)
+    result = polish(surface, usable[:NEAR_STARTS], weights, delta, max_iterations=FIRST_ITERATIONS)
     best = int(np.argmin(result.values))
+    if not result.settled[best]:
+        result = polish(surface, result.coords[[best]], weights, delta)
+        best = 0
     return Optimum(
         coords=result.coords[best],
         value=float(result.values[best]),

@@ -5,10 +5,10 @@ from dataclasses import replace
 from scaling.laws.forms import SumOfPowers
 from scaling.laws.observations import Points
 from scaling.report.document import Block, Fact, Facts, Formula, Paragraph, Section, Tone, Verdict
-from scaling.report.inputs import StudyReport
 from scaling.report.numbers import amount, level_text, nats, percent, plural, scientific, sentence, significant
 from scaling.report.reading import Score, held_out_rows, residual_rms, score
 from scaling.report.tables import optima_table, parameter_table
+from scaling.results import StudyReport
 
 
 def answer(report: StudyReport) -> Section:
@@ -33,14 +33,17 @@ def verdict(report: StudyReport) -> Verdict:
     if refusals:
         names = ", ".join(f.name for f in refusals)
         return Verdict("stop", "Do not conclude yet", f"{plural(len(refusals), 'check')} refused ({names}). {tested}")
+    misfit = _misfit(report)
     tone: Tone = "good"
     words = "A law that holds on unseen points"
     if result is None:
         tone, words = "careful", "Fitted, not yet tested"
     elif not _covered(result):
         tone, words = "careful", "Fitted, but it misses unseen points"
-    elif warnings:
+    elif warnings or misfit:
         tone, words = "careful", "A law, with reservations"
+    if misfit:
+        tested += f" {misfit}"
     if warnings:
         tested += f" {plural(len(warnings), 'check')} warned: see below."
     return Verdict(tone, words, tested)
@@ -53,6 +56,24 @@ def _covered(result: Score) -> bool:
     return bool(binom.cdf(result.inside, result.measured, result.level) > 0.05)
 
 
+def _misfit(report: StudyReport) -> str | None:
+    """Residuals larger than the seeds explain, by the F test of lack of fit at one percent (Fisher 1922)."""
+    from scipy.stats import f
+
+    fit, noise = report.surface.fit, report.noise
+    rms = residual_rms(fit)
+    if noise is None or rms is None or noise.relative_sd <= 0:
+        return None
+    freedom = max(fit.num_points - len(fit.parameters), 1)
+    ratio = rms**2 * fit.num_points / freedom / noise.relative_sd**2
+    if f.sf(ratio, freedom, max(noise.num_points - noise.num_cells, 1)) > 0.01:
+        return None
+    return (
+        f"The law misses the points it was fitted to by {significant(ratio**0.5, 2)} times what seeds explain: its "
+        "form, or the recipe somewhere in the grid, is not right to the level of the noise."
+    )
+
+
 def _tested(result: Score | None) -> str:
     if result is None:
         return "No held-out point is measured, so nothing says how well the law predicts."
@@ -61,8 +82,14 @@ def _tested(result: Score | None) -> str:
     return (
         f"{plural(result.measured, 'held-out point')}: predictions {when} are off by {percent(result.mean_error)} on "
         f"average, {percent(result.largest_error)} at worst; {result.inside} of {result.measured} lie inside their "
-        f"{level_text(result.level)} intervals.{still}"
+        f"{level_text(result.level)} intervals{_one_sided(result)}.{still}"
     )
+
+
+def _one_sided(result: Score) -> str:
+    if result.measured < 2 or 0 < result.too_high < result.measured:
+        return ""
+    return f", and every one was predicted too {'high' if result.too_high else 'low'}"
 
 
 def fitted_formula(report: StudyReport) -> str:

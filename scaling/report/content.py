@@ -6,7 +6,7 @@ from scaling.report import tables
 from scaling.report.answer import answer
 from scaling.report.document import Block, Definitions, Document, FindingList, Paragraph, Quotation, Section
 from scaling.report.figures.plate import FigureGroup
-from scaling.report.inputs import StudyReport
+from scaling.results import StudyReport
 from scaling.values import to_plain
 
 FITS_LINK = "../fits.json"

@@ -128,7 +128,7 @@ def _row(row: tuple[str, ...], classes: list[str]) -> str:
     cells = "".join(
         f"<td{kind or _width(cell)}>{raised(cell)}</td>" for cell, kind in zip(row[1:], classes[1:], strict=True)
     )
-    return f'<tr><th scope="row">{escape(row[0])}</th>{cells}</tr>'
+    return f'<tr><th scope="row"{_width(row[0])}>{raised(row[0])}</th>{cells}</tr>'
 
 
 def _width(cell: str) -> str:

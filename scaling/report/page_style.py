@@ -56,7 +56,8 @@ th, td { padding: 0.3rem 0.7rem 0.3rem 0; text-align: left; vertical-align: top;
 thead th { border-bottom: 2px solid var(--soft); vertical-align: bottom; }
 tbody th { font-weight: 600; }
 .number { text-align: right; } thead th { white-space: normal; }
-td, tbody th { white-space: nowrap; } td.prose { white-space: normal; min-width: 17rem; max-width: 44rem; }
+td, tbody th { white-space: nowrap; } .prose.prose { white-space: normal; min-width: min(17rem, 52vw);
+  max-width: 44rem; }
 .terms dt { font-weight: 600; margin-top: 0.75rem; } .terms dd { margin: 0; }
 pre { overflow: auto; max-height: 24rem; background: var(--shade); padding: 0.75rem; font-size: 0.8rem; }
 summary { cursor: pointer; }

@@ -8,7 +8,7 @@ import numpy as np
 from scaling.laws.fit import Fit
 from scaling.laws.observations import FloatArray, Observations, frontier
 from scaling.records import RunRecord
-from scaling.report.inputs import FittedLaw, StudyReport
+from scaling.results import FittedLaw, StudyReport
 from scaling.store import Forecast
 
 SAME = 0.02  # relative: token budgets are rounded to whole batches
@@ -34,6 +34,11 @@ def row_sizes(report: StudyReport, rows: Observations) -> list[str]:
 def fitted_loss(fit: Fit, rows: Observations) -> FloatArray:
     """What the law says of rows; the fit has parameters."""
     return np.asarray(fit.law.predict(fit.theta, rows))
+
+
+def interval_level(report: StudyReport) -> float:
+    """The probability of the study's intervals, which its bands share."""
+    return next((interval.level for interval in report.surface.intervals.values()), 0.95)
 
 
 def residual_rms(fit: Fit) -> float | None:
@@ -154,6 +159,7 @@ class Score:
     mean_error: float
     largest_error: float
     inside: int
+    too_high: int
     level: float
     ahead: bool
 
@@ -168,6 +174,7 @@ def score(rows: tuple[HeldOutRow, ...]) -> Score | None:
         pending=len(rows) - len(errors),
         mean_error=sum(errors) / len(errors),
         largest_error=max(errors),
+        too_high=sum((row.relative_error or 0.0) > 0 for row in rows),
         inside=sum(row.inside is True for row in rows),
         level=rows[0].level,
         ahead=all(row.ahead for row in rows),

@@ -8,7 +8,6 @@ from scaling.laws.fit import Fit
 from scaling.laws.observations import Observations
 from scaling.records import RunRecord
 from scaling.report.document import Column, Table
-from scaling.report.inputs import ConventionRow, FittedLaw, OptimalAllocation, StudyReport
 from scaling.report.numbers import (
     MISSING,
     amount,
@@ -20,6 +19,7 @@ from scaling.report.numbers import (
     percent,
     range_text,
     scientific,
+    sentence,
     signed_percent,
     significant,
 )
@@ -33,6 +33,7 @@ from scaling.report.reading import (
     sizes,
     unused,
 )
+from scaling.results import ConventionRow, FittedLaw, OptimalAllocation, StudyReport
 
 MEANING = {
     "E": "loss that no size and no data would remove (nats/token)",
@@ -105,7 +106,7 @@ def optima_table(report: StudyReport) -> Table | None:
 
 def _optimum_row(best: OptimalAllocation, largest: float) -> tuple[str, ...]:
     a = best.allocation
-    beyond = f"{a.flops / largest:.2g}×" if a.flops > largest else "within"
+    beyond = f"{significant(a.flops / largest, 2)}×" if a.flops > largest else "within"
     return (
         scientific(a.flops), beyond, amount(a.params), range_text(best.params, amount), amount(a.tokens),
         range_text(best.tokens, amount), significant(a.tokens / a.params, 2), nats(a.loss), range_text(best.loss, nats),
@@ -128,7 +129,8 @@ def fits_table(report: StudyReport) -> Table:
         "Fits",
         "Every law that was fitted. Only a converged fit is a result; the numbers of any other stand under its status "
         "and must not be used. Objective: sum of Huber losses of log residuals. Held-out error: mean absolute relative "
-        "error, over (how many) held-out points of the same slice or on the frontier.",
+        "error, over (how many) held-out points of the same slice or on the frontier. "
+        f"Counting: {sentence(report.fitted.convention)}",
         (
             *_text("Law", "Form", "Status", "Parameters (interval)"),
             *_numbers("Points", "Objective", "Residual rms", "Held-out error"),

@@ -14,8 +14,8 @@ from scaling.records import RunRecord
 from scaling.report.content import content
 from scaling.report.figures.catalogue import draw_figures, figure_groups
 from scaling.report.figures.plate import Picture
-from scaling.report.inputs import StudyReport
 from scaling.report.markdown import markdown
+from scaling.results import StudyReport
 from scaling.specs import Plan
 
 ANALYSIS = "analysis"
@@ -109,7 +109,7 @@ def _point_values(plan: Plan, record: RunRecord, finished: float) -> list[Any]:
     from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 
     start = plugin_data_pb2.SessionStartInfo(
-        group_name=f"{record.run_id} at {record.budget_tokens}", start_time_secs=finished - record.seconds
+        group_name=f"{record.size} {record.budget_tokens} {record.run_id}", start_time_secs=finished - record.seconds
     )
     for name, value in point_hparams(plan, record).items():
         if isinstance(value, str):
@@ -161,13 +161,18 @@ def point_metrics(record: RunRecord) -> dict[str, float]:
 def _experiment(report: StudyReport, when: float) -> Any:
     from tensorboard.plugins.hparams import api_pb2
 
+    points = [point_hparams(report.plan, record) for record in report.records]
     text, number = api_pb2.DATA_TYPE_STRING, api_pb2.DATA_TYPE_FLOAT64
     experiment = api_pb2.Experiment(
         name=report.study,
         description=report.question,
         time_created_secs=when,
         hparam_infos=[
-            api_pb2.HParamInfo(name=name, type=text if name in ("size", "schedule", "corpus") else number)
+            api_pb2.HParamInfo(
+                name=name,
+                type=text if name in ("size", "schedule", "corpus") else number,
+                differs=len({point[name] for point in points}) > 1,
+            )
             for name in HPARAMS
         ],
         metric_infos=[

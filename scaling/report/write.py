@@ -7,17 +7,17 @@ from scaling.report.content import content
 from scaling.report.figures.catalogue import draw_figures, figure_groups
 from scaling.report.figures.plate import Picture
 from scaling.report.html import page
-from scaling.report.inputs import StudyReport
 from scaling.report.markdown import markdown
+from scaling.results import StudyReport
 from scaling.values import write_atomically
 
-FIGURES = "figures"
+REPORT, FIGURES = "report", "figures"
 
 
 def write_report(
-    report: StudyReport, folder: Path, *, figures: bool = True, pictures: Mapping[str, Picture] | None = None
+    report: StudyReport, study_folder: Path, *, figures: bool = True, pictures: Mapping[str, Picture] | None = None
 ) -> Path:
-    """Write index.html, report.md and the figures (PNG and SVG) into `folder`; give the page.
+    """Write index.html, report.md and figures/ (PNG and SVG) into `<study>/report/`; give the page.
 
     The same study gives the same bytes. `figures` False writes the words and tables alone, in a moment;
     `pictures` are those of `draw_figures`, for who needs them twice.
@@ -26,6 +26,7 @@ def write_report(
     if pictures is None:
         pictures = draw_figures(report) if figures else {}
     document = content(report, groups)
+    folder = study_folder / REPORT
     folder.mkdir(parents=True, exist_ok=True)
     _write_pictures(folder / FIGURES, pictures)
     write_atomically(folder / "report.md", markdown(document).encode())

@@ -18,8 +18,12 @@ HUB: dict[str, Any] = {"kind": "hub", "path": "a/b", "revision": "c"}
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"kind": "s3"}, "data.source.kind='s3' is not one of botocore, hub, local"),
+        (
+            {"kind": "s3"},
+            "data.source.kind='s3' is not one of botocore, api_docs, python_sources, synthetic, hub, local",
+        ),
         ({"kind": "botocore"}, "data.source.version is missing"),
+        ({"kind": "api_docs", "version": "1"}, "data.source.google_version is missing"),
         ({"kind": "local"}, "data.source.path is missing"),
         ({"kind": "hub", "revision": "c"}, "data.source.path is missing"),
         ({"kind": "hub", "path": "a/b"}, "data.source.revision is missing"),
@@ -57,6 +61,7 @@ def test_a_tokenizer_that_makes_no_sense(wrong: dict[str, Any], message: str) ->
         ({"source": SourceConfig(**HUB, validation_split="validation")}, "exclude each other"),
         ({"validation_fraction": 0.0}, "must lie between 0 and 1"),
         ({"unique_tokens": 1}, "at least 2"),
+        ({"near_duplicate_similarity": 1.0}, "must be at least 0.1 and below 1"),
     ],
 )
 def test_a_corpus_that_makes_no_sense(wrong: dict[str, Any], message: str) -> None:

@@ -52,7 +52,13 @@ def test_the_oracle_predicts_with_probabilities() -> None:
     for token in b"a so":
         total = sum(oracle.emit(belief, other)[1] for other in set(oracle._byte.tolist()) | {ord("\n")})
         assert total == pytest.approx(1.0, rel=1e-12)
-        belief, _ = oracle.emit(belief, token) if oracle.emit(belief, token)[1] > 0 else (belief, 0.0)
+        after, probability = oracle.emit(belief, token)
+        belief = after if probability > 0.0 else belief
+
+
+def test_what_the_language_cannot_say_costs_infinitely() -> None:
+    tokens = np.frombuffer(b"\0qqq", dtype=np.uint8).astype(np.int64)
+    assert oracle_losses(language(SMALL), tokens[None, :-1], tokens[None, 1:])[0, 0] == math.inf
 
 
 def test_the_rate_is_the_one_that_the_text_shows() -> None:
@@ -80,7 +86,7 @@ def test_text_is_the_seeds() -> None:
 
 def test_a_corpus_of_it_carries_the_truth(tmp_path: Path, shipped: Callable[[str], DataConfig]) -> None:
     config = shipped("synthetic")
-    config = replace(config, source=replace(config.source, language_documents=2000), validation_fraction=0.05)
+    config = replace(config, source=replace(config.source, language_documents=1000), validation_fraction=0.05)
     corpus = Corpus.open(prepare(config, tmp_path))
     truth = corpus.manifest.true_nats_per_byte
     assert truth == language(config.source).nats_per_byte

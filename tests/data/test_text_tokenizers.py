@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaling.data import tokenizers
+from scaling.data import tokenizers, word_memo
 from scaling.data.config import DataConfig, DataError, TokenizerConfig, vocab_size
 from scaling.data.corpus import Corpus
 from scaling.data.prepare import prepare
@@ -50,19 +50,34 @@ def test_a_separator_spelled_out_in_the_text_is_text(bpe: SubwordTokenizer) -> N
     assert bpe.decode(tokens) == text
 
 
+WHITE = ["", " ", "  ", "\n", "\n\n", " \n", "\n ", "\t", "\r\n", "\x85", "\u3000", "\u2028 ", "\x1c", "\xa0"]
+BLACK = ["law", "loss's", "width", "é", "12", "x", "it'll", "--", "<|endoftext|>", "数", "\u200b", "'s", "a\u0301"]
+
+
 @given(
-    lines=st.lists(st.sampled_from(["law of loss", "  width", "rate  ", "", "\t", "é", " 12 ", "x"]), max_size=60),
+    parts=st.lists(st.tuples(st.sampled_from(WHITE), st.sampled_from(BLACK)), max_size=60),
     piece=st.integers(1, 40),
 )
-@settings(max_examples=200, deadline=None)
-def test_cutting_a_long_text_changes_no_token(lines: list[str], piece: int, bpe: SubwordTokenizer) -> None:
-    text = "\n".join(lines).encode()
-    whole = bpe.inner.encode(text.decode()).ids
+@settings(max_examples=300, deadline=None)
+def test_the_fast_way_gives_the_same_tokens(parts: list[tuple[str, str]], piece: int, bpe: SubwordTokenizer) -> None:
+    text = "".join(white + black for white, black in parts).encode()
+    assert bpe.memo is not None
+    expected = SubwordTokenizer(bpe.inner, bpe.separator).encode([text, b""])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tokenizers, "_PIECE_BYTES", piece)
+        patch.setattr(word_memo, "_MOST_WORDS", 5)
         assert b"".join(tokenizers._pieces(text)) == text
-        (tokens,) = bpe.encode([text])
-    assert tokens.tolist() == whole
+        tokens = bpe.encode([text, b""])
+    for fast, plain in zip(tokens, expected, strict=True):
+        np.testing.assert_array_equal(fast, plain)
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=200))
+@settings(max_examples=300, deadline=None)
+def test_the_fast_way_agrees_on_any_text(text: str, bpe: SubwordTokenizer) -> None:
+    (plain,) = SubwordTokenizer(bpe.inner, bpe.separator).encode([text.encode()])
+    (fast,) = bpe.encode([text.encode()])
+    np.testing.assert_array_equal(fast, plain)
 
 
 def test_training_is_deterministic_and_fills_the_vocabulary(bpe: SubwordTokenizer) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from scaling.report.figures.catalogue import draw_figures
 from scaling.report.figures.plate import Picture
-from scaling.report.inputs import StudyReport
 from scaling.report.write import write_report
+from scaling.results import StudyReport
 
 from .synthetic import study
 
@@ -24,6 +24,4 @@ def pictures(report: StudyReport) -> dict[str, Picture]:
 
 @pytest.fixture(scope="session")
 def folder(report: StudyReport, pictures: dict[str, Picture], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("study") / "report"
-    write_report(report, folder, pictures=pictures)
-    return folder
+    return write_report(report, tmp_path_factory.mktemp("study"), pictures=pictures).parent

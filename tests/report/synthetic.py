@@ -17,7 +17,7 @@ from scaling.model.config import ModelConfig
 from scaling.model.counting import chinchilla_training_flops, count_parameters, count_training_flops
 from scaling.model.counting import kaplan_training_flops as kaplan_flops
 from scaling.records import RECORD_SCHEMA, Provenance, RunRecord
-from scaling.report.inputs import ConventionRow, CurveSegment, FittedLaw, OptimalAllocation, SeedNoise, StudyReport
+from scaling.results import ConventionRow, CurveSegment, FittedLaw, OptimalAllocation, SeedNoise, StudyReport
 from scaling.specs import Optimizer, Plan, PlannedPoint, RunSpec, Schedule
 from scaling.store import Exclusion, Forecast
 

@@ -11,10 +11,10 @@ import pytest
 from scaling.report.content import content
 from scaling.report.document import Table
 from scaling.report.html import page
-from scaling.report.inputs import StudyReport
 from scaling.report.markdown import markdown
 from scaling.report.numbers import nats
 from scaling.report.write import write_report
+from scaling.results import SeedNoise, StudyReport
 
 from .reader import Page
 from .synthetic import study
@@ -176,6 +176,9 @@ def test_the_verdict_follows_the_evidence(report: StudyReport) -> None:
     missed = tuple(replace(f, measured=2 * f.predicted) for f in report.forecasts)
     assert verdict(replace(report, findings=(), forecasts=missed)) == "Fitted, but it misses unseen points"
     assert verdict(study(measured=False)) == "Fitted, not yet tested"
+    quiet = replace(report, findings=(), noise=SeedNoise(0.002, 7, 21))
+    assert verdict(quiet) == "A law, with reservations"
+    assert "times what seeds explain" in words(quiet)
     grave = replace(report.findings[0], level="refuse")
     assert verdict(replace(report, findings=(grave,))) == "Do not conclude yet"
 
@@ -193,8 +196,9 @@ def test_markdown_points_to_files_that_exist(folder: Path) -> None:
 
 
 def test_stale_figures_are_removed(report: StudyReport, tmp_path: Path) -> None:
-    (tmp_path / "figures").mkdir()
-    (tmp_path / "figures" / "old.png").write_bytes(b"old")
-    write_report(report, tmp_path, figures=False)
-    assert list((tmp_path / "figures").iterdir()) == []
-    assert "No figure was drawn" in (tmp_path / "index.html").read_text()
+    figures = tmp_path / "report" / "figures"
+    figures.mkdir(parents=True)
+    (figures / "old.png").write_bytes(b"old")
+    page = write_report(report, tmp_path, figures=False)
+    assert list(figures.iterdir()) == []
+    assert "No figure was drawn" in page.read_text()

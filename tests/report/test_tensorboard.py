@@ -9,8 +9,8 @@ from tensorboard.backend.event_processing.plugin_event_multiplexer import EventM
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 
 from scaling.report.figures.plate import Picture
-from scaling.report.inputs import StudyReport
 from scaling.report.tensorboard import HPARAMS, METRICS, write_analysis_events
+from scaling.results import StudyReport
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from scaling.report.figures.lines import line_figures
 from scaling.report.figures.plate import FigureGroup, Picture
 from scaling.report.figures.render import render
 from scaling.report.figures.residuals import residual_figures
-from scaling.report.inputs import StudyReport
+from scaling.results import StudyReport
 
 
 def figure_groups(report: StudyReport) -> tuple[FigureGroup, ...]:

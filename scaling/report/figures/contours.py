@@ -18,14 +18,14 @@ from scaling.report.figures.style import (
     log_ticks,
     span,
 )
-from scaling.report.inputs import StudyReport
-from scaling.report.numbers import amount, power_of_ten, short_amount
+from scaling.report.numbers import amount, level_text, power_of_ten, short_amount
+from scaling.report.reading import interval_level
+from scaling.results import StudyReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 GRID = 120
-LEVEL = 0.95
 STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 FLOPS_PER_PARAM_TOKEN = 6.0  # C = 6 N D, under which the optimum is defined
 
@@ -43,7 +43,7 @@ def contour_figure(report: StudyReport) -> FigureGroup | None:
         alt += f" At {power_of_ten(best.flops)} FLOPs it lies at N = {amount(best.params)}, D = {amount(best.tokens)}."
     band = "without a band, for want of a bootstrap"
     if report.surface.bootstrap is not None:
-        band = "with its 95% band from the bootstrap"
+        band = f"with its {level_text(interval_level(report))} band from the bootstrap"
     return FigureGroup(
         "contours",
         "Equal loss, equal compute, and the best path",
@@ -134,10 +134,11 @@ def _draw_band(axes: "Axes", report: StudyReport, boot: Bootstrap | None, budget
     """The band of N* at each compute: its edges lie on lines of equal compute."""
     if boot is None or not len(boot):
         return
+    level = interval_level(report)
     draws = _path(report, budgets, boot.parameters)
-    if np.isnan(draws).mean() > 1 - LEVEL:
+    if np.isnan(draws).mean() > 1 - level:
         return
-    low, high = percentiles(draws, LEVEL)
+    low, high = percentiles(draws, level)
     edge = np.concatenate([low, high[::-1]])
     tokens = np.concatenate([budgets, budgets[::-1]]) / FLOPS_PER_PARAM_TOKEN / edge
-    axes.fill(edge, tokens, color=BAND, alpha=0.25, linewidth=0, zorder=1, label="95% band")
+    axes.fill(edge, tokens, color=BAND, alpha=0.25, linewidth=0, zorder=1, label=f"{level_text(level)} band")

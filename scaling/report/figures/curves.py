@@ -7,9 +7,9 @@ import numpy as np
 from scaling.laws.observations import FloatArray
 from scaling.report.figures.plate import FigureGroup, Panel
 from scaling.report.figures.style import FAINT, INK, log_axis, loss_text, size_colours, span
-from scaling.report.inputs import CurveSegment, StudyReport
 from scaling.report.numbers import amount, nats, short_amount
 from scaling.report.reading import roles, sizes
+from scaling.results import CurveSegment, StudyReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,6 +63,7 @@ def draw(axes: "Axes", report: StudyReport) -> None:
     colours = size_colours(names)
     start = min(r.budget_tokens for r in report.records) * START_SHARE
     shown: list[FloatArray] = []
+    begins: list[float] = []
     seeds: dict[str, int] = {}
     for segment in report.curves:
         if segment.budget is not None:
@@ -73,6 +74,7 @@ def draw(axes: "Axes", report: StudyReport) -> None:
         tokens, loss = _column(segment, segment.train_loss, start)
         if len(tokens):
             x, y = smooth(tokens, loss)
+            begins.append(float(x[0]))
             axes.plot(x, y, color=colour, linewidth=0.9, alpha=0.25 if replicate else 0.75)
             shown.append(y)
         tokens, loss = _column(segment, segment.validation_loss, start)
@@ -94,7 +96,7 @@ def draw(axes: "Axes", report: StudyReport) -> None:
         )  # fmt: skip
     losses = [r.final_loss_nats for r in report.records if r.final_loss_nats is not None]
     log_axis(axes, "y", span([*losses, *(v for part in shown for v in part.tolist())]), "loss (nats/token)", loss_text)
-    log_axis(axes, "x", span([start, *(r.tokens for r in report.records)], 0.03), "training tokens D", short_amount)
+    log_axis(axes, "x", span([*begins, *(r.tokens for r in report.records)], 0.03), "training tokens D", short_amount)
     for size in reversed(names):
         axes.plot([], [], "o-", color=colours[size], markersize=4, linewidth=1, label=size)
     if "held out" in uses:

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from scaling.report.figures.plate import FigureGroup, Panel
 from scaling.report.figures.style import BLUE, INK, VERMILION, loss_text, round_ticks, span
-from scaling.report.inputs import StudyReport
 from scaling.report.numbers import amount, level_text, percent, signed_percent
 from scaling.report.reading import HeldOutRow, held_out_rows, score
+from scaling.results import StudyReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,17 +6,16 @@ import numpy as np
 
 from scaling.laws.forms import SYMBOL
 from scaling.laws.intervals import percentiles
-from scaling.laws.observations import FloatArray, Points, points
+from scaling.laws.observations import FloatArray, Points, frontier, points
 from scaling.report.figures.plate import FigureGroup, Panel
 from scaling.report.figures.style import BAND, FAINT, INK, VERMILION, log_axis, loss_text, size_colours, span
-from scaling.report.inputs import FittedLaw, StudyReport
-from scaling.report.numbers import greek, power_of_ten, short_amount, significant
-from scaling.report.reading import LineGroup, line_groups, row_sizes, sizes
+from scaling.report.numbers import greek, level_text, power_of_ten, short_amount, significant
+from scaling.report.reading import LineGroup, interval_level, line_groups, row_sizes, sizes
+from scaling.results import FittedLaw, StudyReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LEVEL = 0.95
 AXIS = {"params": "parameters N", "tokens": "training tokens D", "flops": "training compute C (FLOPs)"}
 
 
@@ -27,18 +26,25 @@ def line_figures(report: StudyReport) -> FigureGroup | None:
     return FigureGroup(
         "lines",
         "Loss against one variable at a time",
-        "Filled: points that the line was fitted to; open diamonds: held-out points of the same slice, not fitted; "
-        "small and grey: all other points, open where held out. Dark line: power law with a floor E"
-        f"{_band_words(groups)}; dashed: pure power law. The lines go on beyond the points on purpose. Look for: do "
-        "the open points lie on the dark line, and does the dashed line leave them where the floor bends? Fits that "
-        "did not converge are named in the legend and not drawn.",
+        f"Filled: points that the line was fitted to{_frontier_words(groups)}; open diamonds: held-out points of the "
+        "same slice, not fitted; small and grey: all other points, open where held out. Dark line: power law with a "
+        f"floor E{_band_words(report)}; dashed: pure power law. The lines go on beyond the points on purpose. Look "
+        "for: do the open points lie on the dark line, and does the dashed line leave them where the floor bends? "
+        "Fits that did not converge are named in the legend and not drawn.",
         tuple(_panel(report, group, index) for index, group in enumerate(groups)),
     )
 
 
-def _band_words(groups: tuple[LineGroup, ...]) -> str:
-    if any(law.bootstrap is not None for group in groups for law in group.laws):
-        return ", with its 95% band from the bootstrap over training runs"
+def _frontier_words(groups: tuple[LineGroup, ...]) -> str:
+    by_flops = [group.rows for group in groups if group.variable == "flops"]
+    if by_flops and all(len(frontier(rows)) == len(rows) for rows in by_flops):
+        return " (for L(C) the frontier, which no other point beats with the same compute or less)"
+    return ""
+
+
+def _band_words(report: StudyReport) -> str:
+    if any(law.bootstrap is not None for law in report.lines):
+        return f", with its {level_text(interval_level(report))} band from the bootstrap over training runs"
     return " (no band: no bootstrap was made)"
 
 
@@ -85,7 +91,7 @@ def draw(axes: "Axes", report: StudyReport, group: LineGroup) -> None:
     low, high = span(shown_x, 0.12, least=3)
     grid = np.geomspace(low, high, 100)
     for law in group.laws:
-        _draw_law(axes, law, variable, grid)
+        _draw_law(axes, law, variable, grid, interval_level(report))
     for size, at, loss in zip(row_sizes(report, rows), x, rows.loss, strict=True):
         axes.plot(at, loss, "o", color=colours[size], markersize=5.5, markeredgecolor="white", markeredgewidth=0.5)
     if group.held_out is not None:
@@ -108,7 +114,7 @@ def draw(axes: "Axes", report: StudyReport, group: LineGroup) -> None:
     axes.legend(loc="upper right")
 
 
-def _draw_law(axes: "Axes", law: FittedLaw, variable: str, grid: FloatArray) -> None:
+def _draw_law(axes: "Axes", law: FittedLaw, variable: str, grid: FloatArray, level: float) -> None:
     fit = law.fit
     floor = "E" in fit.law.parameter_names
     if not fit.usable:
@@ -120,5 +126,5 @@ def _draw_law(axes: "Axes", law: FittedLaw, variable: str, grid: FloatArray) -> 
         linestyle="-" if floor else (0, (5, 2.5)), label=_words(law), zorder=2,
     )  # fmt: skip
     if floor and law.bootstrap is not None and len(law.bootstrap):
-        low, high = percentiles(fit.law.predict(law.bootstrap.parameters, at), LEVEL)
+        low, high = percentiles(fit.law.predict(law.bootstrap.parameters, at), level)
         axes.fill_between(grid, low, high, color=BAND, alpha=0.3, linewidth=0, zorder=1)

@@ -7,9 +7,9 @@ import numpy as np
 from scaling.laws.observations import FloatArray, Observations
 from scaling.report.figures.plate import FigureGroup, Panel
 from scaling.report.figures.style import BAND, INK, log_axis, size_colours, span
-from scaling.report.inputs import StudyReport
 from scaling.report.numbers import minus, percent, power_of_ten, short_amount
 from scaling.report.reading import fitted_loss, residual_rms, row_sizes, sizes
+from scaling.results import StudyReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,4 +1,4 @@
-"""What a report is made of: plain values that were worked out elsewhere. Nothing here computes or reads a run."""
+"""What a study found: the value that the analysis makes and the report shows. Nothing here computes or reads."""
 
 from dataclasses import dataclass
 
