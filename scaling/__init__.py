@@ -1,15 +1,15 @@
 """A scaling-law study: plan a grid of decoders, train it, fit the laws, say what may be concluded.
 
-The map, in the order in which a study flows (a room imports only from the lines below its own layer):
+The map, in the order in which a study flows (a room imports from the layers below its own):
 
 entry    `prepare` `plan` `sweep` `train` `fit` `status`: one short module for each command
 edge     `config`: YAML to frozen dataclasses, validated before anything runs
 verbs    `planning`: rules for learning rate, batch and shapes; grids; what a plan costs
+         `launching`: run folders on the slots of a machine
          `training`: one trajectory from its spec to its records
+         `analysis`: records to observations, laws, forecasts, results
          `checks`: pitfalls, each a function from plan or records to a finding
          `report`: figures, tables, pages, TensorBoard's analysis run
-         `launching`: run folders on the slots of a machine
-         `analysis`: records to observations, laws, forecasts, results
 nouns    `specs`: what shall be trained; `records`: what happened; `findings`: what a check saw
          `results`: what a study found; `store`: its database; `values`: dataclasses from and to JSON
 leaves   `model`: the decoder, its parameter and FLOP counts

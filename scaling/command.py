@@ -3,7 +3,8 @@
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import hydra
@@ -29,23 +30,29 @@ def run_hydra(task: Callable[[DictConfig], int], config_name: str) -> None:
 
     A mistake of the user is told in one paragraph and exits with 2; `debug=true` shows the traceback.
     """
-    debug = any(argument in ("debug=true", "debug=True") for argument in sys.argv[1:])
-    # Hydra would print its own account and swallow the exception.
+    # Hydra would print its own account of an error and swallow the exception.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     exit_codes: list[int] = []
 
     def run(composed: DictConfig) -> None:
-        exit_codes.append(task(composed))
+        # Caught here, inside Hydra's job, around which it would print a line of its own.
+        with told_in_one_paragraph(exit_codes):
+            exit_codes.append(task(composed))
 
-    run.__module__ = task.__module__
-    try:
+    with told_in_one_paragraph(exit_codes):
         hydra.main(config_path=str(config_folder()), config_name=config_name, version_base="1.3")(run)()
+    sys.exit(max(exit_codes, default=0))
+
+
+@contextmanager
+def told_in_one_paragraph(exit_codes: list[int]) -> Iterator[None]:
+    try:
+        yield
     except (ConfigError, DataError, ValueMismatch, HydraException, OmegaConfBaseException) as error:
-        if debug:
+        if any(argument.lower() == "debug=true" for argument in sys.argv[1:]):
             traceback.print_exc()
         print(f"error: {explain(error)}", file=sys.stderr)
-        sys.exit(EXIT_BAD_CONFIG)
-    sys.exit(max(exit_codes, default=0))
+        exit_codes.append(EXIT_BAD_CONFIG)
 
 
 def explain(error: Exception) -> str:

@@ -31,12 +31,21 @@ def task(composed: DictConfig) -> int:
     return 0
 
 
-def forecast_held_out(config: StudyConfig, plan: Plan) -> None:
-    """Write what the points so far say of the held-out ones into the ledger, before those are trained."""
+def forecast_held_out(config: StudyConfig, plan: Plan) -> str:
+    """Write what the points so far say of the held-out ones into the ledger, before those are trained.
+
+    Returns what was done, or why there is no forecast, in a sentence.
+    """
     known = read_forecasts(config.folder)
-    new = forecast(plan, list(read_records(config.folder)), config.fit, known)
+    try:
+        new, reason = forecast(plan, list(read_records(config.folder)), config.fit, known)
+    except NothingToFit as error:
+        return f"no forecast: {error}"
+    if reason is not None:
+        return f"no forecast: {reason}"
     if new:
         save_forecasts(config.folder, [*known, *new])
+    return f"{len(new)} losses predicted and written to the ledger before their runs"
 
 
 def finish_study(config: StudyConfig, plan: Plan, findings: Sequence[Finding]) -> Path:

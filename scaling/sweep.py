@@ -17,14 +17,14 @@ from scaling.config import ConfigError, StudyConfig, study_config
 from scaling.data.config import vocab_size
 from scaling.data.fingerprint import fingerprint
 from scaling.data.manifest import read_manifest
-from scaling.data.prepare import is_whole, prepare
+from scaling.data.prepare import corpus_folder, is_whole, prepare
 from scaling.fit import finish_study, forecast_held_out
 from scaling.launching.pool import PoolResult, Task, make_slots, run_pool
 from scaling.launching.progress import ProgressLine
 from scaling.planning.cost import Cost
 from scaling.planning.plan import CorpusFacts, make_plan
 from scaling.planning.table import print_findings, print_plan
-from scaling.records import is_done, record_path
+from scaling.records import is_done, read_record, record_path
 from scaling.specs import Plan, PlannedPoint
 from scaling.training.config import Job
 from scaling.values import to_plain, write_json
@@ -53,24 +53,24 @@ def task(composed: DictConfig) -> int:
     refused = [finding for finding in findings if finding.level == "refuse"]
     if refused:
         return EXIT_BAD_CONFIG
-    corpus_folder = prepare_study(config, console)
+    corpus = prepare_study(config, console)
     plan = plan_study(config)  # now with epochs
     config.folder.mkdir(parents=True, exist_ok=True)
     write_json(config.folder / "plan.json", plan)
     failed: dict[str, str] = {}
     for wave in (1, 2):
         points = [point for point in plan.points if point.wave == wave]
-        folders = write_jobs(config, plan, corpus_folder, points)
+        folders = write_jobs(config, plan, corpus, points)
         tasks = [
             Task(
                 folder, cost.run_seconds(plan.by_id[folder.name], [p.tokens for p in points if p.run_id == folder.name])
             )
             for folder in folders
         ]
-        if wave == 2 and tasks:
-            forecast_held_out(config, plan)
         if not tasks:
             continue
+        if wave == 2:
+            console.print(forecast_held_out(config, plan), highlight=False)
         with ProgressLine(f"wave {wave} of 2", tasks, len(slots), console) as line:
             result: PoolResult = run_pool(tasks, slots, on_change=line.show)
         failed.update(result.failed)
@@ -78,16 +78,28 @@ def task(composed: DictConfig) -> int:
             console.print("interrupted: every run is saved, and the same command goes on from here")
             return EXIT_INTERRUPTED
     report = finish_study(config, plan, findings)
+    failed.update(unfinished(config, plan))
     for run_id, reason in failed.items():
         console.print(f"[red]failed[/] {run_id}: {reason}")
     console.print(f"report: {report}")
     return EXIT_SOME_FAILED if failed else 0
 
 
+def unfinished(config: StudyConfig, plan: Plan) -> dict[str, str]:
+    """Points that ended without a loss, by run and tokens, with the reason in their record."""
+    ended = {}
+    for point in plan.points:
+        path = record_path(config.folder / point.run_id, point.tokens)
+        record = read_record(path) if path.exists() else None
+        if record is not None and record.status != "done":
+            ended[f"{point.run_id} at {point.tokens:,} tokens"] = f"{record.status}: {record.reason}"
+    return ended
+
+
 def plan_study(config: StudyConfig) -> Plan:
     """Raises ConfigError. Writes nothing and imports no torch; epochs are known once the corpus is prepared."""
     identity = fingerprint(config.data)
-    folder = config.cache_folder / f"{config.data.name}-{identity[:12]}"
+    folder = corpus_folder(config.data, config.cache_folder)
     train_tokens = read_manifest(folder).train.tokens if is_whole(folder, identity) else None
     facts = CorpusFacts(identity, vocab_size(config.data.tokenizer), train_tokens, config.data.unique_tokens)
     try:
@@ -108,7 +120,7 @@ def prepare_study(config: StudyConfig, console: Console | None = None) -> Path:
     return prepare(config.data, config.cache_folder, lambda stage: console.print(f"prepare: {stage}", highlight=False))
 
 
-def write_jobs(config: StudyConfig, plan: Plan, corpus_folder: Path, points: Iterable[PlannedPoint]) -> list[Path]:
+def write_jobs(config: StudyConfig, plan: Plan, corpus: Path, points: Iterable[PlannedPoint]) -> list[Path]:
     """Freeze a job into the folder of each run that lacks a record of `points`; returns those folders."""
     budgets: dict[str, list[int]] = {}
     for point in points:
@@ -122,7 +134,7 @@ def write_jobs(config: StudyConfig, plan: Plan, corpus_folder: Path, points: Ite
         there = [b for b in plan.by_id[run_id].budgets if record_path(folder, b).exists()]
         spec = replace(plan.by_id[run_id], budgets=tuple(sorted({*wanted, *there})))
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "job.json", Job(spec, config.runtime, str(corpus_folder.resolve())))
+        write_json(folder / "job.json", Job(spec, config.runtime, str(corpus.resolve())))
         folders.append(folder)
     return folders
 

@@ -18,7 +18,7 @@ def task(composed: DictConfig) -> int:
     from scaling.training.worker import run_folder
 
     config = study_config(composed)
-    corpus_folder = prepare_study(config)
+    corpus = prepare_study(config)
     plan = plan_study(config)
     if config.point is None or not 0 <= config.point < len(plan.points):
         raise ConfigError(
@@ -26,7 +26,7 @@ def task(composed: DictConfig) -> int:
             "`python -m scaling.sweep dry_run=true` lists them"
         )
     point = plan.points[config.point]
-    write_jobs(config, plan, corpus_folder, [point])
+    write_jobs(config, plan, corpus, [point])
     return run_folder(config.folder / point.run_id)
 
 

@@ -49,8 +49,8 @@ def fit_lines(
     params = max(by_params, key=lambda p: (by_params[p], p))
     size = sizes[int(np.flatnonzero(rows.params == params)[0])]
     slices = (
-        ("params", f"L(N) at D = {tokens:.4g} tokens", rows.take(np.flatnonzero(rows.tokens == tokens))),
-        ("tokens", f"L(D) of the size {size}", rows.take(np.flatnonzero(rows.params == params))),
+        ("params", f"L(N) at D = {tokens / 1e6:.3g}M tokens", rows.take(np.flatnonzero(rows.tokens == tokens))),
+        ("tokens", f"L(D) of size {size}", rows.take(np.flatnonzero(rows.params == params))),
         ("flops", "L(C) along the frontier", rows.take(frontier(rows))),
     )
     fitted = []

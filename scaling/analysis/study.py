@@ -59,19 +59,21 @@ def surface_of(plan: Plan, measured: Measured, options: FitOptions) -> FittedLaw
 
 def forecast(
     plan: Plan, records: Sequence[RunRecord], options: FitOptions, known: Sequence[Forecast]
-) -> list[Forecast]:
-    """Ledger entries for the held-out points that are not measured, from those that are fitted.
+) -> tuple[list[Forecast], str | None]:
+    """Ledger entries for the held-out points that are not measured, from those that are fitted; or why there are none.
 
-    Points that have a forecast keep it: a ledger whose entries change is none.
+    Points that have a forecast keep it: a ledger whose entries change is none. Raises NothingToFit.
     """
     measured = split_records(plan, records)
     there = {(r.run_id, r.budget_tokens) for r in measured.held_out} | {(f.run_id, f.tokens) for f in known}
     cells = [(p.run_id, p.tokens) for p in plan.points if p.held_out and (p.run_id, p.tokens) not in there]
-    if not cells or not measured.fitted:
-        return []
+    if not cells:
+        return [], None
     surface = surface_of(plan, measured, options)
+    if not surface.fit.usable:
+        return [], f"the fit of {surface.fit.law.name} is {surface.fit.status}: {surface.fit.message}"
     prediction = predict(surface, plan, cells, CONVENTIONS[options.convention], options.level)
-    return new_forecasts(prediction, plan, cells, measured.fitted, surface.fit.law.name)
+    return new_forecasts(prediction, plan, cells, measured.fitted, surface.fit.law.name), None
 
 
 def analyse(
@@ -105,7 +107,14 @@ def analyse(
     scored = tuple(score(forecasts, records))
     optima = optimal_allocations(surface, targets, options.level)
     content: dict[str, Any] = payload(
-        plan, measured.exclusions, surface, lines, held_out=held_out, prediction=prediction, forecasts=scored
+        plan,
+        measured.exclusions,
+        surface,
+        lines,
+        held_out=held_out,
+        prediction=prediction,
+        forecasts=scored,
+        level=options.level,
     )
     return StudyReport(
         study=plan.study,

@@ -7,7 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
@@ -95,7 +95,8 @@ class _Worker:
         assert self._process.stdin is not None
         if kind is not None:
             self._process.kill()
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):  # it has ended already
+            self._process.stdin.close()
         self._process.wait()
 
     def encode(self, batch: list[bytes]) -> tuple[bytes, SplitCounts]:
@@ -105,8 +106,8 @@ class _Worker:
             content, counts = pickle.load(self._process.stdout)
         except (EOFError, BrokenPipeError, pickle.UnpicklingError) as error:
             raise DataError(
-                "A process that tokenises has ended before its time, most often since memory ran out: free some memory and "
-                "run the same command again."
+                "A process that tokenises has ended before its time, most often since memory ran out: free some "
+                "memory and run the same command again."
             ) from error
         return content, counts
 

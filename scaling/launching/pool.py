@@ -186,7 +186,8 @@ def _settle(worker: _Worker, result: PoolResult) -> None:
     code, folder = worker.process.returncode, worker.task.folder
     if code == EXIT_DONE:
         result.done.append(folder.name)
-    elif code == EXIT_INTERRUPTED:
+    elif code == EXIT_INTERRUPTED or (result.interrupted and code == -signal.SIGTERM):
+        # A worker that is told to stop before or after it listens dies of the signal; nothing of it is lost.
         result.interrupted = True
     elif code < 0:
         result.failed[folder.name] = f"killed by {signal.Signals(-code).name}"

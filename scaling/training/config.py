@@ -5,20 +5,21 @@ from typing import Literal
 
 from scaling.specs import RunSpec
 
+Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True)
 class Runtime:
     """
-    device               "auto" takes CUDA, then the CPU; or "cpu", "cuda", "cuda:1", "mps"
+    device               "auto" takes CUDA, then the CPU; which GPUs, CUDA_VISIBLE_DEVICES says
     precision            "auto" is bf16 on CUDA and fp32 elsewhere; bf16 and fp16 are autocast over fp32 weights
     micro_batch_tokens   null: the whole batch at once; else the most tokens in one forward pass
     workers              points at a time; null: one for each GPU, or one for each `threads` cores
     threads              CPU threads of each worker
     """
 
-    device: str = "auto"
+    device: Device = "auto"
     precision: Precision = "auto"
     micro_batch_tokens: int | None = None
     compile: bool = False

@@ -3,6 +3,8 @@
 import json
 import shutil
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -127,21 +129,34 @@ def test_a_copy_in_the_hub_cache_serves(repository: Path, tmp_path: Path, python
     assert (manifest.train.documents, manifest.validation.documents) == (6, 3)
 
 
-def test_a_copy_in_the_datasets_cache_serves(repository: Path, tmp_path: Path, python: Callable[..., Any]) -> None:
-    import datasets
-
-    datasets.load_dataset(str(repository), CONFIGURATION, cache_dir=str(tmp_path / "made"))
-    made = next((tmp_path / "made").glob(f"*/{CONFIGURATION}/*/*/dataset_info.json")).parent
-    home = tmp_path / "datasets" / "Salesforce___wikitext" / CONFIGURATION / "0.0.0"
-    shutil.copytree(made, home / "another-revision")
-    environment = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
-    result = python(PROGRAM, str(tmp_path / "cache"), **environment)
-    assert "there is no cached copy of revision" in result.stderr
-    shutil.copytree(made, home / REVISION)
-    result = python(PROGRAM, str(tmp_path / "cache"), **environment)
-    assert result.returncode == 0, result.stderr
-    manifest = Corpus.open(Path(result.stdout.strip())).manifest
+def test_the_hub_serves_and_then_its_copy_in_the_cache(
+    repository: Path, tmp_path: Path, python: Callable[..., Any]
+) -> None:
+    command = [sys.executable, str(Path(__file__).parent / "pretend_hub.py"), str(repository), REVISION]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    try:
+        endpoint = f"http://127.0.0.1:{server.stdout.readline().strip()}"
+        environment = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path)}
+        online = python(PROGRAM, str(tmp_path / "online"), **environment)
+        absent = python(PROGRAM.replace("Salesforce/", "Nobody/"), str(tmp_path / "absent"), **environment)
+    finally:
+        server.terminate()
+        server.communicate()
+    assert (online.returncode, online.stderr) == (0, "")
+    manifest = Corpus.open(Path(online.stdout.strip())).manifest
+    assert manifest.source_version == f"Salesforce/wikitext@{REVISION}"
     assert (manifest.train.documents, manifest.validation.documents) == (6, 3)
+    assert absent.returncode == 1
+    assert absent.stderr.startswith("Nobody/wikitext wikitext-2-raw-v1 [train] cannot be read (")
+    assert "Traceback" not in absent.stderr
+
+    offline = python(PROGRAM, str(tmp_path / "offline"), **environment)  # nobody answers any more
+    assert (offline.returncode, offline.stderr) == (0, "")
+    assert Corpus.open(Path(offline.stdout.strip())).manifest == manifest
+
+    other_revision = python(PROGRAM.replace(REVISION, "f" * 40), str(tmp_path / "other"), **environment)
+    assert "there is no cached copy of revision ffff" in other_revision.stderr
 
 
 def test_a_damaged_file_is_named(repository: Path, tmp_path: Path, shipped: Callable[[str], DataConfig]) -> None:

@@ -145,7 +145,7 @@ def test_killed_and_started_again_it_gives_the_same_losses(finished: Path, tmp_p
     done = run(tmp_path, text_folder)
     assert done.returncode == 0, done.stderr
     assert losses(tmp_path) == losses(finished)
-    assert not [path for path in (tmp_path / "runs").rglob("*.tmp")]
+    assert not list((tmp_path / "runs").rglob("*.tmp"))
 
 
 def kill_tree(pid: int) -> None:

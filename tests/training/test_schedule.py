@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from scaling.training.schedule import learning_rate_share
-from tests.training.conftest import BATCH, make_spec
+from tests.tiny_run import BATCH, make_spec
 
 
 def shares(kind: str, steps: int) -> list[float]:

@@ -7,7 +7,7 @@ from scaling.model.decoder import Decoder, initialise
 from scaling.training.evaluate import evaluate
 from scaling.training.optimizer import make_optimizer
 from scaling.training.step import TrainState, train_step
-from tests.training.conftest import make_spec
+from tests.tiny_run import make_spec
 
 
 def make_state(*, enabled: bool = False, **model: object) -> TrainState:

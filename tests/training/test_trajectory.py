@@ -11,7 +11,7 @@ from scaling.data.manifest import read_manifest
 from scaling.records import RunRecord, read_record, record_path
 from scaling.training.curve import curve_path, read_curve
 from scaling.training.trajectory import Interrupted, Trajectory
-from tests.training.conftest import BATCH, make_run, make_spec
+from tests.tiny_run import BATCH, make_run, make_spec
 
 Measured = tuple[float | None, float | None, int, float]
 

@@ -20,7 +20,7 @@ from scaling.records import (
     record_path,
 )
 from scaling.values import read_json
-from tests.training.conftest import make_run, make_spec
+from tests.tiny_run import make_run, make_spec
 
 LONG = (100, 400, 4000)
 

@@ -1,12 +1,7 @@
-"""A corpus of random words that prepares in a moment, and a run small enough to train many times."""
+"""A run small enough to train many times; its corpus is the fixture `corpus_folder`."""
 
-import random
 from pathlib import Path
 
-import pytest
-
-from scaling.data.config import DataConfig, SourceConfig, TokenizerConfig
-from scaling.data.prepare import prepare
 from scaling.model.config import ModelConfig
 from scaling.specs import Optimizer, RunSpec, Schedule
 from scaling.training.config import Job, Runtime
@@ -14,23 +9,6 @@ from scaling.values import write_json
 
 WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"]
 BATCH = 128
-
-
-@pytest.fixture(scope="session")
-def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("corpus")
-    generator = random.Random(0)
-    for i in range(30):
-        (root / f"{i}.txt").write_text(" ".join(generator.choice(WORDS) for _ in range(300)))
-    config = DataConfig(
-        name="words",
-        source=SourceConfig(kind="local", path=str(root)),
-        tokenizer=TokenizerConfig(kind="bytes"),
-        licence="none",
-        description="random words",
-        validation_fraction=0.1,
-    )
-    return prepare(config, tmp_path_factory.mktemp("cache"))
 
 
 def make_spec(*, steps: tuple[int, ...] = (20, 30, 45), kind: str = "wsd", **model: object) -> RunSpec:

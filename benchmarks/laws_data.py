@@ -1,0 +1,58 @@
+"""Data for the benchmarks of the laws: published losses where shared/data lies beside the repository, and planted
+ones."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from scaling.laws.forms import CHINCHILLA
+from scaling.laws.observations import Observations, points
+from scaling.laws.table import observations_from_rows
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+COLUMNS = {"params": "N_params", "tokens": "D_tokens", "flops": "C_flops", "run": "run_id"}
+TRUTH = np.array([1.8, 480.0, 2100.0, 0.35, 0.37])
+
+
+def published() -> dict[str, Observations]:
+    """Read every set of shared/data, plain: what is repeated counts as fresh."""
+    sets = {}
+    for path in sorted(SHARED.glob("*.csv")):
+        with path.open(newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        for row in rows:
+            row["run_id"] = row["run_id"].split("@")[0]  # the ends of one trajectory
+        sets[path.stem] = observations_from_rows(rows, COLUMNS, first_line=2)
+        if "epoch_excluded" in rows[0]:
+            kept = np.array([row["epoch_excluded"] == "0" for row in rows])
+            sets[f"{path.stem}_240"] = sets[path.stem].take(kept)
+        if "epochs" in rows[0]:
+            fresh = np.array([float(row["epochs"]) <= 1 for row in rows])
+            unique = np.array([float(row["unique_tokens"]) for row in rows])
+            sets[f"{path.stem}_one_epoch"] = sets[path.stem].take(fresh)
+            sets[f"{path.stem}_with_unique"] = replace(sets[path.stem], unique_tokens=unique)
+    return sets
+
+
+def planted(num_rows: int = 240, noise: float = 0.008, seed: int = 0) -> Observations:
+    """Draw a study from Chinchilla's law, for a machine without the published sets."""
+    rng = np.random.default_rng(seed)
+    params, tokens = 10 ** rng.uniform(7, 10, num_rows), 10 ** rng.uniform(8, 11, num_rows)
+    loss = CHINCHILLA.predict(TRUTH, points(params, tokens)) * np.exp(noise * rng.standard_normal(num_rows))
+    return Observations(params, tokens, loss)
+
+
+def study(design: str, noise: float, seed: int) -> Observations:
+    """Draw a study of 24 points: a "grid" of 6 sizes by 4 ratios, or "isoflop": 6 sizes at each of 4 budgets."""
+    if design == "grid":
+        sizes, ratios = np.meshgrid(np.geomspace(1e7, 1e9, 6), np.geomspace(5, 100, 4))
+        params, tokens = sizes.ravel(), (sizes * ratios).ravel()
+    else:
+        flops = np.repeat(np.geomspace(1e17, 1e20, 4), 6)
+        params = np.sqrt(flops / 120) * np.tile(np.geomspace(0.25, 4, 6), 4)
+        tokens = flops / 6 / params
+    rng = np.random.default_rng(seed)
+    loss = CHINCHILLA.predict(TRUTH, points(params, tokens)) * np.exp(noise * rng.standard_normal(24))
+    return Observations(params, tokens, loss)

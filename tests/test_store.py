@@ -1,0 +1,82 @@
+"""The study's database: a mirror that can be thrown away, and a ledger that cannot be rewritten by it."""
+
+import csv
+import sqlite3
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from scaling.store import (
+    STORE_FILE,
+    Exclusion,
+    Forecast,
+    data_hash,
+    export_points,
+    read_forecasts,
+    save_forecasts,
+    save_study,
+)
+from tests.analysis.conftest import make_record, make_records
+from tests.planning.conftest import plan
+
+
+def table(folder: Path, name: str) -> list[tuple[object, ...]]:
+    with sqlite3.connect(folder / STORE_FILE) as store:
+        return sorted(store.execute(f"select * from {name}").fetchall(), key=repr)
+
+
+def test_saving_twice_is_saving_once_and_a_lost_file_comes_back(tmp_path: Path) -> None:
+    study = plan()
+    records = make_records(study)
+    exclusions = [Exclusion("run", 5, "diverged")]
+    save_study(tmp_path, study, records, exclusions)
+    before = [table(tmp_path, name) for name in ("specs", "points", "exclusions")]
+    save_study(tmp_path, study, records, exclusions)
+    assert [table(tmp_path, name) for name in ("specs", "points", "exclusions")] == before
+    (tmp_path / STORE_FILE).unlink()
+    save_study(tmp_path, study, records, exclusions)
+    assert [table(tmp_path, name) for name in ("specs", "points", "exclusions")] == before
+
+
+def test_a_broken_file_is_moved_aside(tmp_path: Path) -> None:
+    (tmp_path / STORE_FILE).write_bytes(b"not a database, certainly" * 50)
+    save_study(tmp_path, plan(), make_records(plan()), [])
+    assert len(table(tmp_path, "points")) == 16
+    assert (tmp_path / "store.corrupt").exists()
+
+
+def test_exports_keep_every_digit_and_missing_stays_missing(tmp_path: Path) -> None:
+    study = plan()
+    records = make_records(study, noise=0.01)
+    records[0] = make_record(study, study.points[0], None)
+    export_points(tmp_path, save_study(tmp_path, study, records, []))
+    with (tmp_path / "points.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["final_loss_nats"] == ""
+    assert [float(row["final_loss_nats"]) for row in rows[1:]] == [r.final_loss_nats for r in records[1:]]
+    parquet = pq.read_table(tmp_path / "points.parquet").to_pylist()
+    assert [row["final_loss_nats"] for row in parquet] == [r.final_loss_nats for r in records]
+    assert [row["flops"] for row in parquet] == [r.flops for r in records]
+
+
+def test_the_ledger_outlives_the_database(tmp_path: Path) -> None:
+    entry = Forecast("run", "14k", 1000, "chinchilla", 2.0, 1.9, 2.1, 0.95, "method", "hash", "2026-01-01")
+    save_forecasts(tmp_path, [entry])
+    (tmp_path / STORE_FILE).unlink()
+    assert read_forecasts(tmp_path) == (entry,)
+    assert entry.relative_error is None
+    assert entry.covered is None
+
+
+def test_a_data_hash_names_rows_whatever_their_order() -> None:
+    rows = [("a", 1, 2.0), ("b", 2, 3.0)]
+    assert data_hash(rows) == data_hash(rows[::-1])
+    assert data_hash(rows) != data_hash([("a", 1, 2.0), ("b", 2, 3.0000000000000004)])
+
+
+@pytest.mark.parametrize(("measured", "covered", "error"), [(2.05, True, 2 / 2.05 - 1), (2.5, False, -0.2)])
+def test_a_score(measured: float, covered: bool, error: float) -> None:
+    entry = Forecast("r", "s", 1, "law", 2.0, 1.9, 2.1, 0.95, "m", "h", "t", measured)
+    assert entry.covered is covered
+    assert entry.relative_error == pytest.approx(error)
