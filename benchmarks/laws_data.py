@@ -17,7 +17,7 @@ TRUTH = np.array([1.8, 480.0, 2100.0, 0.35, 0.37])
 
 
 def published() -> dict[str, Observations]:
-    """Read every set of shared/data, plain: what is repeated counts as fresh."""
+    """Read every set of shared/data; `as_fresh` is a set with repetition whose every token is taken for fresh."""
     sets = {}
     for path in sorted(SHARED.glob("*.csv")):
         with path.open(newline="") as stream:
@@ -30,9 +30,8 @@ def published() -> dict[str, Observations]:
             sets[f"{path.stem}_240"] = sets[path.stem].take(kept)
         if "epochs" in rows[0]:
             fresh = np.array([float(row["epochs"]) <= 1 for row in rows])
-            unique = np.array([float(row["unique_tokens"]) for row in rows])
             sets[f"{path.stem}_one_epoch"] = sets[path.stem].take(fresh)
-            sets[f"{path.stem}_with_unique"] = replace(sets[path.stem], unique_tokens=unique)
+            sets[f"{path.stem}_as_fresh"] = replace(sets[path.stem], unique_tokens=None)
     return sets
 
 

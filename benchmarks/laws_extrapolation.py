@@ -41,14 +41,15 @@ def main() -> None:
     sets = published() or {"planted": planted()}
     ratios: dict[str, list[float]] = {}
     coverages: dict[str, list[float]] = {}
-    print("| data | held out | fitted | held | plain | selected | ratio | band covers | interval covers | widened |")
+    head = ("data", "held out", "fitted", "held", "plain", "selected", "ratio", "band covers", "ours covers", "widened")
+    print("| " + " | ".join(head) + " |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, rows in sets.items():
         for split in (top_share(rows), below_fraction(rows)):
             if len(split.kept) < 9:
                 continue
             ratio, coverage = line(name, split.name, rows.take(split.kept), rows.take(split.held))
-            if name.endswith(("epoch_chinchilla", "one_epoch", "with_unique")):
+            if name.endswith(("epoch_chinchilla", "one_epoch", "as_fresh")):
                 continue  # other readings of a set that is counted already
             ratios.setdefault(split.name, []).append(ratio)
             coverages.setdefault(split.name, []).append(coverage)

@@ -12,10 +12,13 @@ from omegaconf.errors import OmegaConfBaseException
 from scaling.analysis.config import FitOptions
 from scaling.data.config import DataConfig
 from scaling.planning.config import GridConfig, ModelOptions, RecipeConfig, TimeModel
+from scaling.specs import Plan
 from scaling.training.config import Runtime
-from scaling.values import ValueMismatch, from_plain
+from scaling.values import ValueMismatch, from_plain, read_json
 
 T = TypeVar("T")
+
+PLAN_FILE = "plan.json"
 
 
 class ConfigError(ValueError):
@@ -65,6 +68,16 @@ class StudyConfig:
 def study_config(composed: DictConfig) -> StudyConfig:
     """Raises ConfigError: an unknown key, a wrong type, an impossible value."""
     return _root(StudyConfig, composed)
+
+
+def stored_plan(config: StudyConfig) -> Plan:
+    """The plan that the study's last sweep wrote. Raises ConfigError where there is none."""
+    path = config.folder / PLAN_FILE
+    if not path.exists():
+        raise ConfigError(
+            f"{config.folder} holds no {PLAN_FILE}: run `python -m scaling.sweep study={config.study}` first"
+        )
+    return read_json(Plan, path)
 
 
 def _root(kind: type[T], composed: DictConfig) -> T:

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from scaling.analysis.study import NothingToFit, analyse, forecast, split_records
 from scaling.checks.plan import check_plan
 from scaling.command import run_hydra
-from scaling.config import ConfigError, StudyConfig, study_config
+from scaling.config import ConfigError, StudyConfig, stored_plan, study_config
 from scaling.findings import Finding
 from scaling.records import read_records
 from scaling.report.figures.catalogue import draw_figures
@@ -16,17 +16,12 @@ from scaling.report.tensorboard import write_analysis_events
 from scaling.report.write import write_report
 from scaling.specs import Plan
 from scaling.store import export_points, read_forecasts, save_fits, save_forecasts, save_study
-from scaling.values import read_json, write_json
+from scaling.values import write_json
 
 
 def task(composed: DictConfig) -> int:
     config = study_config(composed)
-    path = config.folder / "plan.json"
-    if not path.exists():
-        raise ConfigError(
-            f"{config.folder} holds no plan.json: run `python -m scaling.sweep study={config.study}` first"
-        )
-    plan = read_json(Plan, path)
+    plan = stored_plan(config)
     print(finish_study(config, plan, check_plan(plan)))
     return 0
 

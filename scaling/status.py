@@ -9,20 +9,15 @@ from rich.console import Console
 from rich.table import Table
 
 from scaling.command import run_hydra
-from scaling.config import ConfigError, StudyConfig, study_config
+from scaling.config import StudyConfig, stored_plan, study_config
 from scaling.records import RunStatus, read_record, record_path
-from scaling.specs import Plan, PlannedPoint
+from scaling.specs import PlannedPoint
 from scaling.values import ValueMismatch, read_json
 
 
 def task(composed: DictConfig) -> int:
     config = study_config(composed)
-    path = config.folder / "plan.json"
-    if not path.exists():
-        raise ConfigError(
-            f"{config.folder} holds no plan.json: run `python -m scaling.sweep study={config.study}` first"
-        )
-    plan = read_json(Plan, path)
+    plan = stored_plan(config)
     states = [point_state(config, point) for point in plan.points]
     if config.json:
         rows = [

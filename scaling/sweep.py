@@ -13,7 +13,7 @@ from rich.console import Console
 
 from scaling.checks.plan import check_plan
 from scaling.command import EXIT_BAD_CONFIG, run_hydra
-from scaling.config import ConfigError, StudyConfig, study_config
+from scaling.config import PLAN_FILE, ConfigError, StudyConfig, study_config
 from scaling.data.config import vocab_size
 from scaling.data.fingerprint import fingerprint
 from scaling.data.manifest import read_manifest
@@ -56,7 +56,7 @@ def task(composed: DictConfig) -> int:
     corpus = prepare_study(config, console)
     plan = plan_study(config)  # now with epochs
     config.folder.mkdir(parents=True, exist_ok=True)
-    write_json(config.folder / "plan.json", plan)
+    write_json(config.folder / PLAN_FILE, plan)
     failed: dict[str, str] = {}
     for wave in (1, 2):
         points = [point for point in plan.points if point.wave == wave]

@@ -156,8 +156,7 @@ class RepeatedSurface:
         theta = np.concatenate(
             [np.repeat(best, len(half_lives), axis=0), np.exp(np.tile(half_lives, (len(best), 1)))], axis=1
         )
-        with np.errstate(divide="ignore"):
-            return np.clip(np.nan_to_num(self.from_raw(theta), neginf=-20.0), self.lower, self.upper)
+        return np.clip(np.nan_to_num(self.from_raw(theta), neginf=-20.0), self.lower, self.upper)
 
     def to_raw(self, coords: FloatArray) -> FloatArray:
         """Give the parameters in raw units, [..., P]."""
@@ -171,10 +170,11 @@ class RepeatedSurface:
     def from_raw(self, theta: FloatArray) -> FloatArray:
         """Give the coordinates, [..., P], of parameters in raw units."""
         coords = np.array(theta, dtype=np.float64)
-        if self.base is None:
-            coords[..., 1] = np.log(coords[..., 1]) - coords[..., 3] * self.centres[0]
-            coords[..., 2] = np.log(coords[..., 2]) - coords[..., 4] * self.centres[1]
-        coords[..., -2:] = np.log(coords[..., -2:])
+        with np.errstate(divide="ignore"):  # a coefficient of zero is minus infinity, for the caller to leave out
+            if self.base is None:
+                coords[..., 1] = np.log(coords[..., 1]) - coords[..., 3] * self.centres[0]
+                coords[..., 2] = np.log(coords[..., 2]) - coords[..., 4] * self.centres[1]
+            coords[..., -2:] = np.log(coords[..., -2:])
         return coords
 
 

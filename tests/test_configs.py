@@ -1,0 +1,49 @@
+"""Every YAML that ships composes, validates and plans."""
+
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from scaling.checks.plan import check_plan
+from scaling.command import config_folder
+from scaling.config import StudyConfig, study_config
+from scaling.sweep import plan_study
+
+GROUPS = ("data", "model", "recipe", "grid", "runtime", "time_model", "experiment")
+CHOICES = sorted(chain.from_iterable((config_folder() / group).glob("*.yaml") for group in GROUPS))
+
+
+def load(*overrides: str) -> StudyConfig:
+    with initialize_config_dir(str(config_folder().resolve()), version_base="1.3"):
+        return study_config(compose("sweep", list(overrides)))
+
+
+@pytest.mark.parametrize("path", CHOICES, ids=lambda p: f"{p.parent.name}={p.stem}")
+def test_each_choice_makes_a_study(path: Path, tmp_path: Path) -> None:
+    own_text = [f"data.source.path={tmp_path}"] if path.stem == "local" else []
+    (tmp_path / "own.txt").write_text("some text")
+    assert plan_study(load(f"{path.parent.name}={path.stem}", f"cache={tmp_path / 'cache'}", *own_text)).points
+
+
+def test_the_default_study_is_what_the_readme_says(tmp_path: Path) -> None:
+    plan = plan_study(load(f"cache={tmp_path}"))
+    sizes = {run.size: run for run in plan.runs}
+    assert len(sizes) == 6
+    matrices = [12 * run.model.num_layers * run.model.d_model**2 for run in sizes.values()]
+    assert max(matrices) / min(matrices) > 100
+    for size in sizes:
+        assert len({p.tokens for p in plan.points if p.size == size}) >= 5
+    cells = {
+        (p.size, p.tokens): {q.init_seed for q in plan.points if (q.size, q.tokens) == (p.size, p.tokens)}
+        for p in plan.points
+    }
+    assert sum(len(seeds) == 3 for seeds in cells.values()) >= 2
+    assert sum(p.held_out for p in plan.points) >= 4
+    assert [finding for finding in check_plan(plan) if finding.level != "info"] == []
+
+
+def test_sizes_are_named_by_their_matrices(tmp_path: Path) -> None:
+    for run in plan_study(load(f"cache={tmp_path}")).runs:
+        assert run.size == f"{round(12 * run.model.num_layers * run.model.d_model**2 / 1000)}k"
