@@ -54,9 +54,8 @@ def main() -> None:
             ratios.setdefault(split.name, []).append(ratio)
             coverages.setdefault(split.name, []).append(coverage)
     for cut, values in ratios.items():
-        print(
-            f"{cut}: ratio {np.exp(np.mean(np.log(values))):.3f} (geometric mean), coverage {np.mean(coverages[cut]):.0%}"
-        )
+        mean = np.exp(np.mean(np.log(values)))
+        print(f"{cut}: ratio {mean:.3f} (geometric mean over sets), coverage {np.mean(coverages[cut]):.0%}")
 
 
 if __name__ == "__main__":

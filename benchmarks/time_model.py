@@ -26,10 +26,8 @@ def main() -> None:
     flops = np.array([float(record.flops) for record in records])
     columns = np.stack([steps, steps * layers, flops / 1e10], axis=1)
     (per_step, per_layer_step, per_flops), _ = nnls(columns / seconds[:, None], np.ones(len(seconds)))
-    error = columns @ [per_step, per_layer_step, per_flops] / seconds - 1
-    print(
-        f"# {len(records)} points; relative error: median {np.median(np.abs(error)):.0%}, worst {np.max(np.abs(error)):.0%}"
-    )
+    error = np.abs(columns @ [per_step, per_layer_step, per_flops] / seconds - 1)
+    print(f"# {len(records)} points; relative error: median {np.median(error):.0%}, worst {np.max(error):.0%}")
     print(f"seconds_per_step: {per_step:.3g}")
     print(f"seconds_per_layer_step: {per_layer_step:.3g}")
     print(f"flops_per_second: {1e10 / per_flops:.2e}")

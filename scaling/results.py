@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from scaling.findings import Finding
+from scaling.laws.agreement import Answer
+from scaling.laws.analysis import Analysis
 from scaling.laws.bootstrap import Bootstrap
 from scaling.laws.fit import Fit
 from scaling.laws.intervals import Interval, Prediction
@@ -68,14 +70,32 @@ class ConventionRow:
 
 
 @dataclass(frozen=True)
-class StudyReport:
+class LawReport:
+    """What every report shows, wherever its losses come from.
+
+    `fitted` are the rows that the laws were fitted to, `held_out` those kept back (None until they are measured),
+    both under the main convention. `surface` is the Chinchilla fit, `lines` the one-variable laws with and without
+    floor, `held_out_prediction` what was said of the held-out rows without them. Missing is None or empty, and the
+    report says so.
+    """
+
+    fitted: Observations
+    held_out: Observations | None
+    held_out_prediction: Prediction | None
+    surface: FittedLaw
+    lines: tuple[FittedLaw, ...]
+    optima: tuple[OptimalAllocation, ...]
+    noise: SeedNoise | None
+    findings: tuple[Finding, ...]
+    fits_json: dict[str, object]
+
+
+@dataclass(frozen=True)
+class StudyReport(LawReport):
     """All of a study.
 
-    `fitted` are the rows that the laws were fitted to, `held_out` those kept back (empty until they are
-    measured), both under the main convention; `fitted_records` and `held_out_records` are the records of the
-    same rows in the same order. `surface` is the Chinchilla fit, `lines` the one-variable laws with and without
-    floor, `held_out_prediction` what the surface says of the held-out rows. `exclusions` are the points that no fit
-    may use, each with its reason. Missing is None or empty, and the report says so.
+    `fitted_records` and `held_out_records` are the records of the fitted and held-out rows in the same order.
+    `exclusions` are the points that no fit may use, each with its reason.
     """
 
     study: str
@@ -85,17 +105,25 @@ class StudyReport:
     plan: Plan
     records: tuple[RunRecord, ...]
     curves: tuple[CurveSegment, ...]
-    fitted: Observations
     fitted_records: tuple[RunRecord, ...]
-    held_out: Observations | None
     held_out_records: tuple[RunRecord, ...]
-    held_out_prediction: Prediction | None
-    surface: FittedLaw
-    lines: tuple[FittedLaw, ...]
     forecasts: tuple[Forecast, ...]
-    optima: tuple[OptimalAllocation, ...]
     conventions: tuple[ConventionRow, ...]
-    noise: SeedNoise | None
-    findings: tuple[Finding, ...]
-    fits_json: dict[str, object]
     exclusions: tuple[Exclusion, ...] = ()
+
+
+@dataclass(frozen=True)
+class TableReport(LawReport):
+    """All that anyone's table of losses says.
+
+    `laws` are every form in the order of `analysis.reports`, the surface first. `estimators` and `conventions` ask
+    for the best N of the first target in several ways. `by_run` says that the table names its training runs.
+    """
+
+    source: str
+    command: str
+    by_run: bool
+    analysis: Analysis
+    laws: tuple[FittedLaw, ...]
+    estimators: tuple[Answer, ...]
+    conventions: tuple[Answer, ...]

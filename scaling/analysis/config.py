@@ -29,3 +29,59 @@ class FitOptions:
         for target in self.targets or ():
             if not target > 0:
                 raise ValueError(f"fit.targets has {target}; a budget must be positive")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a table calls each column; null where it has the name used here."""
+
+    params: str | None
+    tokens: str | None
+    loss: str | None
+    flops: str | None
+    budget: str | None
+    unique_tokens: str | None
+    loss_sem: str | None
+    run: str | None
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """The root of `configs/fit.yaml`: anyone's losses in, laws and a report out.
+
+    source       a .csv, .jsonl or .parquet file, or the folder of a study
+    out          folder for fits.json, report.md and report/
+    holdout      null; a share such as 0.2, the rows with most compute; or a condition such as "flops>1e20"
+    targets      training FLOPs to forecast; null: 1, 10 and 100 times the largest of the table
+    convention   how the table counts params and flops, in words; null: as given
+    conventions  other columns that count params, by the name of their convention
+    """
+
+    source: str
+    out: str
+    columns: Columns
+    holdout: str | None
+    targets: tuple[float, ...] | None
+    bootstrap: int
+    level: float
+    figures: bool
+    seed: int
+    convention: str | None
+    conventions: dict[str, str]
+    json: bool
+    debug: bool
+
+    def __post_init__(self) -> None:
+        if self.bootstrap < 0:
+            raise ValueError(f"bootstrap is {self.bootstrap}; it must be at least 0: 4000 is usual, 0 is quick")
+        if not 0 < self.level < 1:
+            raise ValueError(f"level is {self.level}; it must lie between 0 and 1, for example 0.95")
+        for target in self.targets or ():
+            if not 0 < target < float("inf"):
+                raise ValueError(f"targets has {target}; a budget must be positive and finite, for example 1e21")
+        if not self.out:
+            raise ValueError("out is empty; name the folder to write, for example out=laws")

@@ -62,6 +62,7 @@ class _Worker:
     slot: Slot
     process: subprocess.Popen[bytes]
     log: IO[bytes]
+    started_at: float
 
 
 @dataclass
@@ -156,7 +157,7 @@ def run_pool(
             on_change(
                 PoolState(
                     waiting=len(waiting),
-                    running={w.task.folder.name: _status(w.task.folder) for w in running},
+                    running={w.task.folder.name: _status(w) for w in running},
                     finished=len(result.done),
                     failed=len(result.failed),
                 )
@@ -179,7 +180,7 @@ def _start(task: Task, slot: Slot) -> _Worker:
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    return _Worker(task, slot, process, log)
+    return _Worker(task, slot, process, log, time.time())
 
 
 def _settle(worker: _Worker, result: PoolResult) -> None:
@@ -200,8 +201,10 @@ def _last_line(folder: Path) -> str:
     return lines[-1] if lines else "(empty)"
 
 
-def _status(folder: Path) -> RunStatus | None:
+def _status(worker: _Worker) -> RunStatus | None:
+    """The worker's last word; that of an earlier process in the same folder is none."""
     try:
-        return read_json(RunStatus, folder / "status.json")
+        status = read_json(RunStatus, worker.task.folder / "status.json")
     except (FileNotFoundError, ValueMismatch):
         return None
+    return status if status.updated_at >= worker.started_at else None

@@ -14,6 +14,11 @@ GRID_ROWS = 600  # rows that the outer search looks at; more would not move the 
 BEST_STARTS = 6
 SPREAD_STARTS = 8
 BATCHES = 3
+GRID_VALUES = 60
+LAST_ITERATIONS = 2000
+JITTER = 0.03
+CLOSE = 1.3
+MAX_CONTENDERS = 32
 FIRST_ITERATIONS = 40  # most lanes settle in 15
 LARGE_STARTS = 3
 NEAR_STARTS = 5
@@ -77,9 +82,11 @@ def search(surface: Surface, weights: FloatArray, delta: float) -> Optimum:
     part_weights = weights[sample]
     starts = part.starts(part_weights)
     scores = huber_sums(part.residuals(starts), part_weights, delta)
-    pool = starts[np.argsort(scores, kind="stable")]
+    by_score = np.argsort(scores, kind="stable")
+    pool, scores = starts[by_score], scores[by_score]
+    first_ranks = np.union1d(start_ranks(len(pool), 0), contenders(pool, scores))
     if large:  # settle the starts on the sample; all rows then see only the minima found there
-        settled = polish(part, pool[start_ranks(len(pool), 0)], part_weights, delta, max_iterations=FIRST_ITERATIONS)
+        settled = polish(part, pool[first_ranks], part_weights, delta, max_iterations=FIRST_ITERATIONS)
         order = np.argsort(settled.values, kind="stable")
         found = _distinct(settled.coords[order], settled.values[order])[:LARGE_STARTS]
         result = polish(surface, found, weights, delta)
@@ -97,7 +104,7 @@ def search(surface: Surface, weights: FloatArray, delta: float) -> Optimum:
     done = np.empty(0, dtype=np.bool_)
     tried = np.empty(0, dtype=np.int64)
     for batch in range(BATCHES):
-        ranks = np.setdiff1d(start_ranks(len(pool), batch), tried)
+        ranks = np.setdiff1d(start_ranks(len(pool), batch) if batch else first_ranks, tried)
         tried = np.union1d(tried, ranks)
         lanes = pool[ranks]
         if not len(lanes):
@@ -111,6 +118,18 @@ def search(surface: Surface, weights: FloatArray, delta: float) -> Optimum:
     if not done[np.argmin(values)]:  # a few slow lanes: only the best of them are worth the wait
         slow = np.argsort(values, kind="stable")[:WITNESSES]
         result = polish(surface, coords[slow], weights, delta)
+        coords[slow], values[slow], done[slow] = result.coords, result.values, result.settled
+    if np.sum(values <= values.min() * (1 + AGREEMENT)) < WITNESSES:  # a crooked valley: walk it from all around
+        around = coords[np.argmin(values)] * (
+            1 + JITTER * np.random.default_rng(0).standard_normal((32, coords.shape[1]))
+        )
+        result = polish(surface, around, weights, delta)
+        coords = np.concatenate([coords, result.coords])
+        values = np.concatenate([values, result.values])
+        done = np.concatenate([done, result.settled])
+    if not done[np.argmin(values)]:
+        slow = np.argsort(values, kind="stable")[:WITNESSES]
+        result = polish(surface, coords[slow], weights, delta, max_iterations=LAST_ITERATIONS)
         coords[slow], values[slow], done[slow] = result.coords, result.values, result.settled
     order = np.argsort(values, kind="stable")
     best = int(order[0])
@@ -132,6 +151,20 @@ def start_ranks(num_starts: int, batch: int) -> IntArray:
     worst = max(BEST_STARTS, 3 * num_starts // 5)  # beyond are the degenerate corners of the grid
     spread = np.geomspace(BEST_STARTS, worst, SPREAD_STARTS * 4**batch).astype(np.int64)
     return np.union1d(best, spread)
+
+
+def contenders(pool: FloatArray, scores: FloatArray) -> IntArray:
+    """Give the ranks of the best start at each value of each exponent, where that is nearly as good as the best of
+    all.
+
+    A sharp profile has few of them. A flat one, of noisy or scattered points, has many, and other minima among them.
+    """
+    found = [np.empty(0, dtype=np.int64)]
+    for column in pool.T:
+        values, first = np.unique(column, return_index=True)
+        if len(values) <= GRID_VALUES:  # a gridded exponent, not a coefficient
+            found.append(first[scores[first] <= CLOSE * scores[0]])
+    return np.unique(np.concatenate(found))[:MAX_CONTENDERS]
 
 
 def _distinct(coords: FloatArray, values: FloatArray) -> FloatArray:

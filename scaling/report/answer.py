@@ -1,5 +1,6 @@
 """The top of the page: what may be concluded, in sentences and in the few numbers that decide."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from scaling.laws.forms import SumOfPowers
@@ -8,10 +9,11 @@ from scaling.report.document import Block, Fact, Facts, Formula, Paragraph, Sect
 from scaling.report.numbers import amount, level_text, nats, percent, plural, scientific, sentence, significant
 from scaling.report.reading import Score, held_out_rows, residual_rms, score
 from scaling.report.tables import optima_table, parameter_table
-from scaling.results import StudyReport
+from scaling.results import LawReport
 
 
-def answer(report: StudyReport) -> Section:
+def answer(report: LawReport, more: Sequence[Block] = ()) -> Section:
+    """`more` follows where there is a law."""
     fit = report.surface.fit
     blocks: list[Block] = [verdict(report)]
     if fit.usable:
@@ -19,10 +21,11 @@ def answer(report: StudyReport) -> Section:
         blocks += [table for table in (optima_table(report),) if table is not None]
         blocks += [parameter_table(report)]
         blocks += [Paragraph(text) for text in (_worth(report),) if text]
+        blocks += more
     return Section("answer", "Answer", tuple(blocks))
 
 
-def verdict(report: StudyReport) -> Verdict:
+def verdict(report: LawReport) -> Verdict:
     fit = report.surface.fit
     result = score(held_out_rows(report))
     refusals = [f for f in report.findings if f.level == "refuse"]
@@ -56,7 +59,7 @@ def _covered(result: Score) -> bool:
     return bool(binom.cdf(result.inside, result.measured, result.level) > 0.05)
 
 
-def _misfit(report: StudyReport) -> str | None:
+def _misfit(report: LawReport) -> str | None:
     """Residuals larger than the seeds explain, by the F test of lack of fit at one percent (Fisher 1922)."""
     from scipy.stats import f
 
@@ -92,7 +95,7 @@ def _one_sided(result: Score) -> str:
     return f", and every one was predicted too {'high' if result.too_high else 'low'}"
 
 
-def fitted_formula(report: StudyReport) -> str:
+def fitted_formula(report: LawReport) -> str:
     """The law with its numbers in it; no number of a fit that did not converge."""
     fit = report.surface.fit
     assert fit.usable
@@ -108,7 +111,7 @@ def fitted_formula(report: StudyReport) -> str:
     return "loss = " + " + ".join(terms)
 
 
-def _facts(report: StudyReport) -> list[Fact]:
+def _facts(report: LawReport) -> list[Fact]:
     fit, rows = report.surface.fit, report.fitted
     result = score(held_out_rows(report))
     rms = residual_rms(fit)
@@ -130,7 +133,7 @@ def _facts(report: StudyReport) -> list[Fact]:
         ]
     noise = report.noise
     beside = (
-        "seed noise unknown: no size has several seeds"
+        "seed noise unknown: no seed was replicated"
         if noise is None
         else f"seed noise {percent(noise.relative_sd)} ({plural(noise.num_cells, 'cell')}, "
         f"{plural(noise.num_points, 'run')})"
@@ -148,7 +151,7 @@ def _facts(report: StudyReport) -> list[Fact]:
     return facts
 
 
-def _exponent_fact(report: StudyReport) -> list[Fact]:
+def _exponent_fact(report: LawReport) -> list[Fact]:
     if not report.optima or report.optima[0].allocation.params_exponent is None:
         return []
     best = report.optima[0].allocation
@@ -161,7 +164,7 @@ def _exponent_fact(report: StudyReport) -> list[Fact]:
     ]
 
 
-def _worth(report: StudyReport) -> str | None:
+def _worth(report: LawReport) -> str | None:
     """What each term of the law is worth at the largest measured point, in nats: where more would help."""
     fit = report.surface.fit
     if not isinstance(fit.law, SumOfPowers):

@@ -1,34 +1,67 @@
 """What the figures, the tables and the sentences all read from a study: who belongs to what, and the scores."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from scaling.laws.fit import Fit
 from scaling.laws.observations import FloatArray, Observations, frontier
+from scaling.laws.search import spread_rows
 from scaling.records import RunRecord
-from scaling.results import FittedLaw, StudyReport
+from scaling.report.numbers import amount
+from scaling.results import FittedLaw, LawReport, StudyReport, TableReport
 from scaling.store import Forecast
 
 SAME = 0.02  # relative: token budgets are rounded to whole batches
+MOST_DRAWN = 500  # rows of a table that its figures show
 
 
-def sizes(report: StudyReport) -> tuple[str, ...]:
+def sizes(report: LawReport) -> tuple[str, ...]:
     """Names of the sizes, from small to large."""
-    params = {point.size: point.params for point in report.plan.points}
-    params |= {record.size: record.params.total for record in report.records}
+    if isinstance(report, StudyReport):
+        params: dict[str, float] = {point.size: point.params for point in report.plan.points}
+        params |= {record.size: record.params.total for record in report.records}
+    else:
+        params = {name: count for count, name in _names(report).items()}
     return tuple(sorted(params, key=lambda size: (params[size], size)))
 
 
-def row_sizes(report: StudyReport, rows: Observations) -> list[str]:
+def _names(report: LawReport) -> dict[float, str]:
+    """The name of each measured N: a study's sizes have one, and in a table N is its own."""
+    parts = [report.fitted] + ([report.held_out] if report.held_out is not None else [])
+    if isinstance(report, StudyReport):
+        records = (report.fitted_records, report.held_out_records)
+        names = ([record.size for record in part] for part in records)
+        return {
+            params: name
+            for rows, own in zip(parts, names, strict=False)
+            for params, name in zip(rows.params.tolist(), own, strict=True)
+        }
+    return {params: amount(params) for rows in parts for params in rows.params.tolist()}
+
+
+def row_sizes(report: LawReport, rows: Observations) -> list[str]:
     """The size of each row, by the nearest N among the measured rows."""
-    known = dict(zip(report.fitted.params.tolist(), (r.size for r in report.fitted_records), strict=True))
-    if report.held_out is not None:
-        known |= dict(zip(report.held_out.params.tolist(), (r.size for r in report.held_out_records), strict=True))
+    known = _names(report)
     params = np.array(list(known))
     names = list(known.values())
     return [names[int(np.argmin(np.abs(np.log(params / n))))] for n in rows.params]
+
+
+def thinned(report: LawReport) -> LawReport:
+    """A table of many rows as its figures show it: a sample spread evenly over compute. Nothing is fitted to it."""
+    if not isinstance(report, TableReport):
+        return report
+    held_out = None if report.held_out is None else _spread(report.held_out)
+    return replace(report, fitted=_spread(report.fitted), held_out=held_out)
+
+
+def _spread(rows: Observations) -> Observations:
+    if len(rows) <= MOST_DRAWN:
+        return rows
+    order = np.argsort(rows.flops, kind="stable")
+    return rows.take(np.sort(order[spread_rows(len(rows), MOST_DRAWN)]))
 
 
 def fitted_loss(fit: Fit, rows: Observations) -> FloatArray:
@@ -36,8 +69,8 @@ def fitted_loss(fit: Fit, rows: Observations) -> FloatArray:
     return np.asarray(fit.law.predict(fit.theta, rows))
 
 
-def interval_level(report: StudyReport) -> float:
-    """The probability of the study's intervals, which its bands share."""
+def interval_level(report: LawReport) -> float:
+    """The probability of the report's intervals, which its bands share."""
     return next((interval.level for interval in report.surface.intervals.values()), 0.95)
 
 
@@ -58,7 +91,7 @@ class LineGroup:
     held_out: Observations | None
 
 
-def line_groups(report: StudyReport) -> tuple[LineGroup, ...]:
+def line_groups(report: LawReport) -> tuple[LineGroup, ...]:
     """The one-variable laws by what they were fitted to, in the order of the report."""
     groups: dict[tuple[str, str], list[FittedLaw]] = {}
     for line in report.lines:
@@ -69,7 +102,7 @@ def line_groups(report: StudyReport) -> tuple[LineGroup, ...]:
     )
 
 
-def _held_out_of(report: StudyReport, variable: str, line: FittedLaw) -> Observations | None:
+def _held_out_of(report: LawReport, variable: str, line: FittedLaw) -> Observations | None:
     rows, held_out = line.observations, report.held_out
     if held_out is None or not len(held_out) or not len(rows):
         return None
@@ -120,13 +153,16 @@ class HeldOutRow:
         return None if self.measured is None else self.low <= self.measured <= self.high
 
 
-def held_out_rows(report: StudyReport, law: str | None = None) -> tuple[HeldOutRow, ...]:
-    """The surface's (or another law's) predictions of the held-out points, by compute: from the ledger of
-    forecasts, else made with the same fit after the measurement."""
-    law = law or report.surface.fit.law.name
-    ledger = [forecast for forecast in report.forecasts if forecast.law == law]
-    rows = list(_from_ledger(report, ledger)) if ledger else list(_afterwards(report))
-    return tuple(sorted(rows, key=lambda row: (row.flops, row.run_id, row.tokens)))
+def held_out_rows(report: LawReport, law: str | None = None) -> tuple[HeldOutRow, ...]:
+    """Predictions of the held-out points, by compute: the surface's (or another law's) from a study's ledger of
+    forecasts, else made after the measurement by a fit without them, which for a table is the selected one."""
+    if isinstance(report, StudyReport):
+        law = law or report.surface.fit.law.name
+        ledger = [forecast for forecast in report.forecasts if forecast.law == law]
+        made = _from_ledger(report, ledger) if ledger else _afterwards(report, report.surface.fit.law.name)
+    else:
+        made = _afterwards(report, "selected")
+    return tuple(sorted(made, key=lambda row: (row.flops, row.run_id, row.tokens)))
 
 
 def _from_ledger(report: StudyReport, ledger: list[Forecast]) -> Iterator[HeldOutRow]:
@@ -138,13 +174,13 @@ def _from_ledger(report: StudyReport, ledger: list[Forecast]) -> Iterator[HeldOu
         )  # fmt: skip
 
 
-def _afterwards(report: StudyReport) -> Iterator[HeldOutRow]:
+def _afterwards(report: LawReport, law: str) -> Iterator[HeldOutRow]:
     prediction, held_out = report.held_out_prediction, report.held_out
     if prediction is None or held_out is None:
         return
-    for i, record in enumerate(report.held_out_records):
+    for i, size in enumerate(row_sizes(report, held_out)):
         yield HeldOutRow(
-            record.run_id, record.size, record.tokens, float(held_out.flops[i]), report.surface.fit.law.name,
+            str(held_out.trajectory[i]), size, round(held_out.tokens[i]), float(held_out.flops[i]), law,
             float(prediction.loss[i]), float(prediction.low[i]), float(prediction.high[i]), prediction.level,
             float(held_out.loss[i]), False,
         )  # fmt: skip

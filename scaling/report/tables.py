@@ -1,6 +1,7 @@
 """Tables of text, the same in HTML and Markdown. A fit that did not converge shows its status before any number."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -33,7 +34,7 @@ from scaling.report.reading import (
     sizes,
     unused,
 )
-from scaling.results import ConventionRow, FittedLaw, OptimalAllocation, StudyReport
+from scaling.results import ConventionRow, FittedLaw, LawReport, OptimalAllocation, StudyReport
 
 MEANING = {
     "E": "loss that no size and no data would remove (nats/token)",
@@ -43,18 +44,19 @@ MEANING = {
     "beta": "how fast the loss falls with tokens",
     "gamma": "how the term in D changes with N",
 }
+FARTHEST = 1e3  # times the largest fitted compute: beyond, a power law of two or three decades says nothing
 METHOD = {"delta-t": "from the curvature of the fit and the spread of its residuals (Student's t)"}
 
 
-def _text(*headings: str) -> tuple[Column, ...]:
+def text_columns(*headings: str) -> tuple[Column, ...]:
     return tuple(Column(heading, numeric=False) for heading in headings)
 
 
-def _numbers(*headings: str) -> tuple[Column, ...]:
+def number_columns(*headings: str) -> tuple[Column, ...]:
     return tuple(Column(heading) for heading in headings)
 
 
-def parameter_table(report: StudyReport) -> Table:
+def parameter_table(report: LawReport) -> Table:
     """The surface's parameters; only for a usable fit."""
     law = report.surface
     assert law.fit.usable
@@ -66,7 +68,7 @@ def parameter_table(report: StudyReport) -> Table:
         "parameters",
         "Parameters of the law",
         f"{formula_text(law.fit.law.formula)}. {_interval_words(law)}",
-        (*_text("Parameter"), *_numbers("Value", "Interval"), *_text("What it is")),
+        (*text_columns("Parameter"), *number_columns("Value", "Interval"), *text_columns("What it is")),
         tuple(rows),
     )
 
@@ -75,7 +77,7 @@ def _interval_words(law: FittedLaw) -> str:
     some = next(iter(law.intervals.values()), None)
     if some is None:
         return "No intervals were worked out."
-    if law.bootstrap is None:
+    if law.bootstrap is None or some.method in METHOD:
         return f"Intervals: {level_text(some.level)}, {METHOD.get(some.method, some.method)}."
     return (
         f"Intervals: {level_text(some.level)}, from {len(law.bootstrap):,} refits of resampled training runs "
@@ -83,7 +85,7 @@ def _interval_words(law: FittedLaw) -> str:
     )
 
 
-def optima_table(report: StudyReport) -> Table | None:
+def optima_table(report: LawReport) -> Table | None:
     """The best N and D for each budget of compute."""
     if not report.optima or not report.surface.fit.usable:
         return None
@@ -92,10 +94,11 @@ def optima_table(report: StudyReport) -> Table | None:
         "optima",
         "Best use of a budget",
         "By the fitted law, under C = 6 N D. Far beyond the fitted points these are "
-        "extrapolations, and the intervals do not cover a change of the law.",
+        "extrapolations, and the intervals do not cover a change of the law; more than "
+        f"{FARTHEST:,.0f} times beyond, no number is given.",
         (
-            *_text("Budget C (FLOPs)"),
-            *_numbers(
+            *text_columns("Budget C (FLOPs)"),
+            *number_columns(
                 "Beyond largest fitted C", "Parameters N", "Interval", "Tokens D", "Interval", "D / N",
                 "Loss (nats/token)", "Interval",
             ),
@@ -106,6 +109,8 @@ def optima_table(report: StudyReport) -> Table | None:
 
 def _optimum_row(best: OptimalAllocation, largest: float) -> tuple[str, ...]:
     a = best.allocation
+    if a.flops > FARTHEST * largest:
+        return scientific(a.flops), f"{significant(a.flops / largest, 2)}×: refused", *[MISSING] * 7
     beyond = f"{significant(a.flops / largest, 2)}×" if a.flops > largest else "within"
     return (
         scientific(a.flops), beyond, amount(a.params), range_text(best.params, amount), amount(a.tokens),
@@ -123,19 +128,23 @@ def fits_table(report: StudyReport) -> Table:
     for group in line_groups(report):
         for law in group.laws:
             errors[id(law)] = _line_error(law, group.held_out)
-    rows = [_fit_row(law, errors[id(law)]) for law in (report.surface, *report.lines)]
+    fits = [(law, errors[id(law)]) for law in (report.surface, *report.lines)]
+    return table_of_fits(fits, "of the same slice or on the frontier", report.fitted.convention)
+
+
+def table_of_fits(fits: Sequence[tuple[FittedLaw, str]], where: str, convention: str) -> Table:
+    """Laws, each with its error on held-out points in words; `where` says which those are."""
     return Table(
         "fits",
         "Fits",
         "Every law that was fitted. Only a converged fit is a result; the numbers of any other stand under its status "
         "and must not be used. Objective: sum of Huber losses of log residuals. Held-out error: mean absolute relative "
-        "error, over (how many) held-out points of the same slice or on the frontier. "
-        f"Counting: {sentence(report.fitted.convention)}",
+        f"error, over (how many) held-out points {where}. Counting: {sentence(convention)}",
         (
-            *_text("Law", "Form", "Status", "Parameters (interval)"),
-            *_numbers("Points", "Objective", "Residual rms", "Held-out error"),
+            *text_columns("Law", "Form", "Status", "Parameters (interval)"),
+            *number_columns("Points", "Objective", "Residual rms", "Held-out error"),
         ),
-        tuple(rows),
+        tuple(_fit_row(law, error) for law, error in fits),
     )
 
 
@@ -188,11 +197,11 @@ def forecast_table(report: StudyReport) -> Table | None:
         f"Predicted and measured loss of the held-out points (nats/token). {words} Error: predicted over measured, "
         f"less one. Interval: {level_text(rows[0].level)}, for the measured loss.",
         (
-            *_text("Point"),
-            *_numbers("C (FLOPs)"),
-            *_text("Law"),
-            *_numbers("Predicted", "Interval", "Measured", "Error"),
-            *_text("Inside?"),
+            *text_columns("Point"),
+            *number_columns("C (FLOPs)"),
+            *text_columns("Law"),
+            *number_columns("Predicted", "Interval", "Measured", "Error"),
+            *text_columns("Inside?"),
         ),
         tuple(
             (
@@ -214,8 +223,8 @@ def convention_table(report: StudyReport) -> Table | None:
         "The same losses fitted under other ways of counting N and C. Where these rows disagree, the answer depends "
         "on the definition, and a comparison with other work must use theirs.",
         (
-            *_text("Counting", "Status"),
-            *_numbers("α", "β", "Best N grows as C to the", "Best N for the first budget"),
+            *text_columns("Counting", "Status"),
+            *number_columns("α", "β", "Best N grows as C to the", "Best N for the first budget"),
         ),
         tuple(_convention_row(row) for row in report.conventions),
     )
@@ -259,12 +268,12 @@ def points_table(report: StudyReport) -> Table:
         "Points",
         "Every point of the plan, by size and tokens. Loss ± its standard error over validation windows.",
         (
-            *_text("Size"),
-            *_numbers(
+            *text_columns("Size"),
+            *number_columns(
                 "Seed", "N", "N without embeddings", "D", "C (FLOPs)", "Epochs", "Loss (nats/token)", "Bits/byte",
                 "Perplexity", "Peak LR", "Batch (tokens)", "Time",
             ),
-            *_text("Use", "Status", "Run"),
+            *text_columns("Use", "Status", "Run"),
         ),
         tuple(row[-1] for row in rows),
     )  # fmt: skip
@@ -290,7 +299,7 @@ def exclusion_table(report: StudyReport) -> Table | None:
         "exclusions",
         "Left out",
         "Points that no fit uses, and why.",
-        (*_text("Run"), *_numbers("Tokens"), *_text("Reason")),
+        (*text_columns("Run"), *number_columns("Tokens"), *text_columns("Reason")),
         tuple(rows),
     )
 
@@ -312,7 +321,7 @@ def provenance_table(report: StudyReport) -> Table:
         ("Finished", f"{finished[0]} to {finished[-1]}" if finished else MISSING),
         ("Counted FLOPs, trunks shared", scientific(report.plan.total_flops)),
     ]
-    return Table("provenance", "Provenance", "Where the numbers come from.", _text("What", "Value"), tuple(rows))
+    return Table("provenance", "Provenance", "Where the numbers come from.", text_columns("What", "Value"), tuple(rows))
 
 
 def _counted(values: list[object]) -> str:

@@ -183,7 +183,7 @@ class Trajectory:
             grad_clip=self.spec.optimizer.grad_clip,
             precision=self.precision,
             micro_sequences=self.micro_sequences,
-            dropout_seed=hash((self.spec.init_seed, step)),
+            dropout_seed=(self.spec.init_seed << 32) + step,
         )
 
     def _account(self, progress: Progress, results: list[StepResult], clock: float) -> float:

@@ -1,4 +1,4 @@
-"""Every figure of a study, in the order of the page. What cannot be drawn honestly is not in the list."""
+"""Every figure of a report, in the order of the page. What cannot be drawn honestly is not in the list."""
 
 from scaling.report.figures.contours import contour_figure
 from scaling.report.figures.curves import loss_curves
@@ -7,15 +7,22 @@ from scaling.report.figures.lines import line_figures
 from scaling.report.figures.plate import FigureGroup, Picture
 from scaling.report.figures.render import render
 from scaling.report.figures.residuals import residual_figures
-from scaling.results import StudyReport
+from scaling.report.reading import thinned
+from scaling.results import LawReport, StudyReport
 
 
-def figure_groups(report: StudyReport) -> tuple[FigureGroup, ...]:
-    makers = (forecast_figure, loss_curves, line_figures, contour_figure, residual_figures)
-    groups = (make(report) for make in makers)
+def figure_groups(report: LawReport) -> tuple[FigureGroup, ...]:
+    shown = thinned(report)
+    groups = (
+        forecast_figure(report),
+        loss_curves(report) if isinstance(report, StudyReport) else None,
+        line_figures(shown),
+        contour_figure(shown),
+        residual_figures(shown),
+    )
     return tuple(group for group in groups if group is not None)
 
 
-def draw_figures(report: StudyReport) -> dict[str, Picture]:
+def draw_figures(report: LawReport) -> dict[str, Picture]:
     """Every picture by the name of its panel."""
     return {panel.name: render(panel) for group in figure_groups(report) for panel in group.panels}

@@ -20,7 +20,7 @@ from scaling.report.figures.style import (
 )
 from scaling.report.numbers import amount, level_text, power_of_ten, short_amount
 from scaling.report.reading import interval_level
-from scaling.results import StudyReport
+from scaling.results import LawReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +30,7 @@ STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 FLOPS_PER_PARAM_TOKEN = 6.0  # C = 6 N D, under which the optimum is defined
 
 
-def contour_figure(report: StudyReport) -> FigureGroup | None:
+def contour_figure(report: LawReport) -> FigureGroup | None:
     if not report.surface.fit.usable:
         return None
     held_out = 0 if report.held_out is None else len(report.held_out)
@@ -56,12 +56,12 @@ def contour_figure(report: StudyReport) -> FigureGroup | None:
     )
 
 
-def _path(report: StudyReport, budgets: FloatArray, theta: FloatArray) -> FloatArray:
+def _path(report: LawReport, budgets: FloatArray, theta: FloatArray) -> FloatArray:
     """N* for parameters, [R, P], and budgets, [m]: [R, m]."""
     return report.surface.fit.law.optimal_params(theta[:, None, :], budgets)
 
 
-def draw(axes: "Axes", report: StudyReport) -> None:
+def draw(axes: "Axes", report: LawReport) -> None:
     rows, fit = report.fitted, report.surface.fit
     everything = [rows] + ([report.held_out] if report.held_out is not None else [])
     N_low, N_high = span((n for part in everything for n in part.params.tolist()), 0.2, least=3)
@@ -116,7 +116,7 @@ def _draw_isoflops(axes: "Axes", N: tuple[float, float], D: tuple[float, float])
             )  # fmt: skip
 
 
-def _draw_path(axes: "Axes", report: StudyReport, smallest: float, largest: float) -> None:
+def _draw_path(axes: "Axes", report: LawReport, smallest: float, largest: float) -> None:
     fit, boot = report.surface.fit, report.surface.bootstrap
     budgets = np.geomspace(smallest / 10, largest * 10, 160) * FLOPS_PER_PARAM_TOKEN
     best = _path(report, budgets, fit.theta[None])[0]
@@ -130,7 +130,7 @@ def _draw_path(axes: "Axes", report: StudyReport, smallest: float, largest: floa
     _draw_band(axes, report, boot, budgets)
 
 
-def _draw_band(axes: "Axes", report: StudyReport, boot: Bootstrap | None, budgets: FloatArray) -> None:
+def _draw_band(axes: "Axes", report: LawReport, boot: Bootstrap | None, budgets: FloatArray) -> None:
     """The band of N* at each compute: its edges lie on lines of equal compute."""
     if boot is None or not len(boot):
         return

@@ -2,19 +2,21 @@
 
 from typing import TYPE_CHECKING
 
+from scaling.laws.search import spread_rows
 from scaling.report.figures.plate import FigureGroup, Panel
 from scaling.report.figures.style import BLUE, INK, VERMILION, loss_text, round_ticks, span
 from scaling.report.numbers import amount, level_text, percent, signed_percent
 from scaling.report.reading import HeldOutRow, held_out_rows, score
-from scaling.results import StudyReport
+from scaling.results import LawReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 ROW_INCHES = 0.27
+MOST_ROWS = 40  # more would not fit on a page
 
 
-def forecast_figure(report: StudyReport) -> FigureGroup | None:
+def forecast_figure(report: LawReport) -> FigureGroup | None:
     rows = held_out_rows(report)
     if not rows:
         return None
@@ -28,6 +30,8 @@ def forecast_figure(report: StudyReport) -> FigureGroup | None:
     )
     alt = f"{len(rows)} held-out points with their predicted loss and {level} interval; {words}."
     ahead = all(row.ahead for row in rows)
+    drawn = tuple(rows[i] for i in spread_rows(len(rows), MOST_ROWS))
+    sample = "" if len(drawn) == len(rows) else f" {len(drawn)} of the {len(rows):,} points are drawn."
     when = (
         "The predictions were stored before the points were trained."
         if ahead
@@ -38,13 +42,13 @@ def forecast_figure(report: StudyReport) -> FigureGroup | None:
         "Predicted against measured",
         f"Points kept out of the fit, by compute, the largest at the top. Line with a tick: predicted loss and its "
         f"{level} interval; dot: measured loss, orange where it is outside. At the right: predicted over measured, "
-        f"less one. {when} Look for: dots inside their lines, and errors without a common sign.",
+        f"less one. {when}{sample} Look for: dots inside their lines, and errors without a common sign.",
         (
             Panel(
                 "forecasts",
                 alt,
-                lambda axes: draw(axes, rows),
-                height=max(2.2, 1.0 + ROW_INCHES * len(rows)),
+                lambda axes: draw(axes, drawn),
+                height=max(2.2, 1.0 + ROW_INCHES * len(drawn)),
             ),
         ),
     )

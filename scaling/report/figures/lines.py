@@ -11,7 +11,7 @@ from scaling.report.figures.plate import FigureGroup, Panel
 from scaling.report.figures.style import BAND, FAINT, INK, VERMILION, log_axis, loss_text, size_colours, span
 from scaling.report.numbers import greek, level_text, power_of_ten, short_amount, significant
 from scaling.report.reading import LineGroup, interval_level, line_groups, row_sizes, sizes
-from scaling.results import FittedLaw, StudyReport
+from scaling.results import FittedLaw, LawReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 AXIS = {"params": "parameters N", "tokens": "training tokens D", "flops": "training compute C (FLOPs)"}
 
 
-def line_figures(report: StudyReport) -> FigureGroup | None:
+def line_figures(report: LawReport) -> FigureGroup | None:
     groups = tuple(group for group in line_groups(report) if len(group.rows))
     if not groups:
         return None
@@ -42,13 +42,13 @@ def _frontier_words(groups: tuple[LineGroup, ...]) -> str:
     return ""
 
 
-def _band_words(report: StudyReport) -> str:
+def _band_words(report: LawReport) -> str:
     if any(law.bootstrap is not None for law in report.lines):
         return f", with its {level_text(interval_level(report))} band from the bootstrap over training runs"
     return " (no band: no bootstrap was made)"
 
 
-def _panel(report: StudyReport, group: LineGroup, index: int) -> Panel:
+def _panel(report: LawReport, group: LineGroup, index: int) -> Panel:
     x = SYMBOL[group.variable]
     held_out = 0 if group.held_out is None else len(group.held_out)
     laws = "; ".join(_words(law) for law in group.laws)
@@ -72,7 +72,7 @@ def _at(variable: str, x: FloatArray) -> Points:
     return points(**{variable: x})
 
 
-def draw(axes: "Axes", report: StudyReport, group: LineGroup) -> None:
+def draw(axes: "Axes", report: LawReport, group: LineGroup) -> None:
     variable, rows = group.variable, group.rows
     colours = size_colours(sizes(report))
     x = getattr(rows, variable)

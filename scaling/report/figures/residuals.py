@@ -9,7 +9,7 @@ from scaling.report.figures.plate import FigureGroup, Panel
 from scaling.report.figures.style import BAND, INK, log_axis, size_colours, span
 from scaling.report.numbers import minus, percent, power_of_ten, short_amount
 from scaling.report.reading import fitted_loss, residual_rms, row_sizes, sizes
-from scaling.results import StudyReport
+from scaling.results import LawReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 AXIS = {"params": "parameters N", "tokens": "training tokens D", "flops": "training compute C (FLOPs)"}
 
 
-def residual_figures(report: StudyReport) -> FigureGroup | None:
+def residual_figures(report: LawReport) -> FigureGroup | None:
     fit = report.surface.fit
     if not fit.usable:
         return None
     noise = report.noise
     band = (
-        "No size was trained with several seeds, so there is no noise band to hold them against."
+        "No seed was replicated, so there is no noise band to hold them against."
         if noise is None
         else f"Shaded: ±1 and ±2 standard deviations between seeds ({percent(noise.relative_sd)} each), which "
         "no law can beat."
@@ -47,11 +47,11 @@ def residual_figures(report: StudyReport) -> FigureGroup | None:
     )
 
 
-def _residuals(report: StudyReport, rows: Observations) -> FloatArray:
+def _residuals(report: LawReport, rows: Observations) -> FloatArray:
     return np.asarray(100 * np.log(rows.loss / fitted_loss(report.surface.fit, rows)))
 
 
-def draw(axes: "Axes", report: StudyReport, variable: str) -> None:
+def draw(axes: "Axes", report: LawReport, variable: str) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     colours = size_colours(sizes(report))

@@ -1,0 +1,124 @@
+"""A table of losses becomes its report: every form, the selected forecast, the targets, the same question asked
+otherwise."""
+
+import math
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scaling.analysis.config import TableOptions
+from scaling.analysis.holdout import hold_out
+from scaling.analysis.table import Table, TableError, observe, read_table
+from scaling.laws.agreement import Answer, compare_conventions, compare_estimators
+from scaling.laws.analysis import LARGE, Analysis, FormReport, TargetForecast, analyse
+from scaling.laws.forecast import forecast
+from scaling.laws.forms import SYMBOL, Law
+from scaling.laws.intervals import Prediction
+from scaling.laws.observations import BoolArray, Observations, frontier
+from scaling.laws.payload import fits_payload
+from scaling.laws.search import spread_rows
+from scaling.results import FittedLaw, OptimalAllocation, TableReport
+from scaling.values import to_plain
+
+
+def report_on_table(options: TableOptions) -> TableReport:
+    """Raises TableError where the table cannot be read or nothing in it can be used."""
+    began = time.perf_counter()
+    table = read_table(options)
+    split = hold_out(table, options.holdout)
+    everything = table.observations
+    rows, held = everything.take(~split.held), everything.take(split.held) if split.held.any() else None
+    largest = float(everything.flops.max())
+    targets = options.targets or (largest, 10 * largest, 100 * largest)
+    seconds = {"read": time.perf_counter() - began}
+    analysis = analyse(
+        rows, held=held, targets=targets, resamples=options.bootstrap, seed=options.seed, level=options.level
+    )
+    sample = rows if len(rows) <= LARGE else _sample(rows)
+    laws = tuple(_fitted_law(report, rows if i == 0 else sample) for i, report in enumerate(analysis.reports))
+    estimators = compare_estimators(analysis.reports[0].fit, rows, targets[0])
+    conventions = _conventions(options, table, split.held, rows, targets[0])
+    num_held = 0 if held is None else len(held)
+    content: dict[str, Any] = {
+        **fits_payload(analysis, source=options.source, num_held=num_held, seconds=seconds),
+        "holdout": split.rule if held is not None else None,
+        "estimators": [to_plain(answer) for answer in estimators],
+        "conventions": [to_plain(answer) for answer in conventions],
+    }
+    return TableReport(
+        fitted=rows,
+        held_out=held,
+        held_out_prediction=None if held is None else _predict(analysis, sample, held, options.level),
+        surface=laws[0],
+        lines=tuple(law for law in laws if len(law.fit.law.inputs) == 1 and law.fit.law.name.startswith("power")),
+        optima=tuple(_optimum(target) for target in analysis.forecasts),
+        noise=None,
+        findings=(),
+        fits_json=_without_nan(content),
+        source=options.source,
+        command=f"python -m scaling.fit source={options.source} out={options.out}",
+        by_run=table.by_run,
+        analysis=analysis,
+        laws=laws,
+        estimators=estimators,
+        conventions=conventions,
+    )
+
+
+def _sample(rows: Observations) -> Observations:
+    """The rows that `analyse` shows the other forms of a large table: evenly spread over compute."""
+    return rows.take(np.sort(np.argsort(rows.flops, kind="stable")[spread_rows(len(rows), LARGE)]))
+
+
+def _fitted_law(report: FormReport, rows: Observations) -> FittedLaw:
+    law = report.fit.law
+    part = rows if len(law.inputs) > 1 else rows.take(frontier(rows, law.inputs[0]))
+    return FittedLaw(_title(law), report.fit, part, report.boot, report.intervals)
+
+
+def _title(law: Law) -> str:
+    if len(law.inputs) == 1:
+        return f"L({SYMBOL[law.inputs[0]]}) along its frontier"
+    return law.name.replace("_", " ")
+
+
+def _predict(analysis: Analysis, sample: Observations, held: Observations, level: float) -> Prediction | None:
+    if analysis.selection is None or analysis.backtest is None:
+        return None
+    return forecast(analysis.selection, sample, held, level=level, widen=analysis.backtest.widen)
+
+
+def _optimum(target: TargetForecast) -> OptimalAllocation:
+    """N* and D* by Chinchilla's law, the loss there by the selected forecast."""
+    return OptimalAllocation(
+        replace(target.allocation, loss=target.loss), target.params, target.tokens, target.loss_interval
+    )
+
+
+def _conventions(
+    options: TableOptions, table: Table, held: BoolArray, rows: Observations, flops: float
+) -> tuple[Answer, ...]:
+    """The best N of one budget under each column that counts parameters, from the same training rows."""
+    if not options.conventions:
+        return ()
+    lines = [line for line, out in zip(table.lines, held, strict=True) if not out]
+    main = options.convention or f"params: {table.columns.get('params', 'params')}"
+    found = {main: rows}
+    for name, column in options.conventions.items():
+        try:
+            found[name] = observe(lines, table.columns | {"params": column}, name, Path(table.source))
+        except TableError as error:
+            raise TableError(f"conventions.{name}: {error}") from None
+    return compare_conventions(found, flops)
+
+
+def _without_nan(value: Any) -> Any:
+    """Missing is null: JSON has neither NaN nor infinity."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
