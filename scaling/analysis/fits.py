@@ -17,6 +17,10 @@ from scaling.results import ConventionRow, FittedLaw, OptimalAllocation
 from scaling.specs import Plan
 
 
+# The least that `laws` fits a floor, a factor and an exponent to: two levels more than parameters.
+MIN_LEVELS = 5
+
+
 def fit_with_intervals(
     title: str, law: Law, rows: Observations, *, resamples: int, level: float, seed: int
 ) -> FittedLaw:
@@ -37,16 +41,17 @@ def fit_surface(rows: Observations, *, resamples: int, level: float, seed: int) 
 def fit_lines(
     rows: Observations, sizes: Sequence[str], *, resamples: int, level: float, seed: int
 ) -> tuple[FittedLaw, ...]:
-    """L(N) at the token budget that most sizes share, L(D) of the size with most budgets, L(C) of the frontier.
+    """L(N) at one budget, L(D) of one size, L(C) of the frontier, each with a floor and without.
 
-    Ties go to the larger budget and the larger size. `sizes` name the rows.
+    A slice is the largest budget that `MIN_LEVELS` sizes share, and the largest size with as many budgets; where there
+    is none, the one with most. `sizes` name the rows.
     """
     by_tokens = Counter(tokens for _, tokens in {(s, float(t)) for s, t in zip(sizes, rows.tokens, strict=True)})
-    tokens = max(by_tokens, key=lambda t: (by_tokens[t], t))
+    tokens = max(by_tokens, key=lambda t: (min(by_tokens[t], MIN_LEVELS), t))
     by_params = Counter(
         params for params, _ in {(float(p), float(t)) for p, t in zip(rows.params, rows.tokens, strict=True)}
     )
-    params = max(by_params, key=lambda p: (by_params[p], p))
+    params = max(by_params, key=lambda p: (min(by_params[p], MIN_LEVELS), p))
     size = sizes[int(np.flatnonzero(rows.params == params)[0])]
     slices = (
         ("params", f"L(N) at D = {tokens / 1e6:.3g}M tokens", rows.take(np.flatnonzero(rows.tokens == tokens))),
