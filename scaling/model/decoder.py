@@ -26,7 +26,8 @@ class RMSNorm(nn.Module):
         self.gain = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, self.gain.shape, self.gain, NORM_EPSILON)
+        # A gain of the input's type: under autocast a mixed pair would miss the fused kernel.
+        return F.rms_norm(x, self.gain.shape, self.gain.type_as(x), NORM_EPSILON)
 
 
 class LayerNorm(nn.Module):

@@ -202,7 +202,7 @@ def test_a_dry_run_prints_every_point_and_writes_nothing(tmp_path: Path, text_fo
         (("grid.sizs=3",), "grid.sizs"),
         (("+grid.sizs=3",), "grid has the unknown key 'sizs'"),
         (("runtime.threads=many",), "runtime.threads is 'many'; it must be a whole number"),
-        (("grid.sizes=[{name: x, num_layers: 2, d_model: 40, num_heads: 3}]",), "does not divide model.d_model = 40"),
+        (("grid.sizes=[{name: a, num_layers: 2, d_model: 40, num_heads: 3}]",), "does not divide model.d_model = 40"),
         (("recipe.warmup_min_steps=500",), "not more than the warmup of 500 steps"),
         (("recipe.batch_tokens=65536",), "a batch of 65536 tokens is larger than a budget"),
         (("recipe.batch_tokens=8",), "less than one context of 32 tokens"),

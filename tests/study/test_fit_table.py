@@ -1,0 +1,311 @@
+"""`python -m scaling.fit source=... out=...`: anyone's losses in, laws and a report out, and every mistake told."""
+
+import csv
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hydra import compose, initialize_config_dir
+
+from scaling import fit
+from scaling.analysis.config import TableOptions
+from scaling.analysis.holdout import hold_out
+from scaling.analysis.table import read_table
+from scaling.command import config_folder
+from scaling.config import table_options
+
+TRUTH = {"E": 1.7, "A": 400.0, "B": 1200.0, "alpha": 0.34, "beta": 0.29}
+SIZES = np.geomspace(1e7, 3e9, 6)
+RATIOS = (5.0, 20.0, 80.0, 200.0)
+EPOCH = Path(__file__).parents[3] / "shared/data/epoch_chinchilla.csv"
+QUICK = ("bootstrap=0", "figures=false")
+
+Row = dict[str, Any]
+
+
+def planted(noise: float = 0.0) -> list[Row]:
+    """Losses of the known law on a grid of sizes and tokens per parameter, with relative noise."""
+    rng = np.random.default_rng(0)
+    rows: list[Row] = []
+    for size in SIZES:
+        for ratio in RATIOS:
+            params, tokens = float(size), float(size * ratio)
+            loss = TRUTH["E"] + TRUTH["A"] / params ** TRUTH["alpha"] + TRUTH["B"] / tokens ** TRUTH["beta"]
+            rows.append({"params": params, "tokens": tokens, "loss": float(loss * np.exp(noise * rng.normal()))})
+    return rows
+
+
+def write_csv(path: Path, rows: list[Row]) -> Path:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def read(out: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((out / "fits.json").read_text())
+    return content
+
+
+def command(*arguments: object) -> int:
+    """The command as it is typed, in this process; gives its exit code."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["scaling.fit", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            fit.main()
+    assert isinstance(stop.value.code, int)
+    return stop.value.code
+
+
+def options(*overrides: str) -> TableOptions:
+    with initialize_config_dir(str(config_folder().resolve()), version_base="1.3"):
+        return table_options(compose("fit", ["out=unused", *overrides]))
+
+
+@pytest.fixture(scope="module")
+def laws(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one command writes, figures and all, with a fifth of the rows held out."""
+    folder = tmp_path_factory.mktemp("laws")
+    source = write_csv(folder / "points.csv", planted(noise=0.002))
+    assert command(f"source={source}", f"out={folder / 'laws'}", "bootstrap=100", "holdout=0.2") == 0
+    return folder / "laws"
+
+
+@pytest.fixture
+def points(tmp_path: Path) -> Path:
+    return write_csv(tmp_path / "points.csv", planted(noise=0.002))
+
+
+def test_a_planted_law_is_recovered_and_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "laws"
+    assert command(f"source={write_csv(tmp_path / 'a.csv', planted())}", f"out={out}", "json=true", *QUICK) == 0
+    assert json.loads(capsys.readouterr().out) == read(out)
+    first = read(out)["fits"][0]
+    assert first["law"] == "chinchilla"
+    assert first["status"] == "converged"
+    assert first["objective"]["weights"] == "none"
+    for name, value in TRUTH.items():
+        # Without noise the optimum is the truth; 17 digits of the losses leave this much.
+        assert first["parameters"][name] == pytest.approx(value, rel=1e-6)
+
+
+def test_every_kind_of_file_gives_the_same_rows(points: Path, tmp_path: Path) -> None:
+    rows = planted(noise=0.002)
+    (tmp_path / "points.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "points.parquet")
+    found = [read_table(options(f"source={tmp_path / f'points.{kind}'}")) for kind in ("csv", "jsonl", "parquet")]
+    first = found[0].observations
+    assert len(first) == len(rows)
+    for other in (table.observations for table in found[1:]):
+        # Bit for bit, the ids of resampling too: the fits are a function of these.
+        for column in ("params", "tokens", "loss", "flops", "trajectory", "weights"):
+            assert np.array_equal(getattr(first, column), getattr(other, column))
+    assert [table.lines[0].number for table in found] == [2, 1, 1]
+
+
+def test_another_kind_of_file_and_another_run_change_nothing(points: Path, tmp_path: Path) -> None:
+    rows = planted(noise=0.002)
+    (tmp_path / "points.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    contents, pages = [], []
+    for kind in ("csv", "jsonl"):
+        out = tmp_path / kind
+        assert command(f"source={tmp_path / f'points.{kind}'}", f"out={out}", "bootstrap=50", "figures=false") == 0
+        contents.append({key: read(out)[key] for key in ("fits", "selected", "forecasts")})
+        pages.append((out / "report/index.html").read_text().replace(kind, "KIND"))
+    assert contents[0] == contents[1]
+    assert pages[0] == pages[1]
+    assert "<svg" not in pages[0]
+    assert not list(tmp_path.rglob("*.png"))
+
+
+def test_the_report_stands_alone(laws: Path) -> None:
+    page = (laws / "report/index.html").read_text()
+    assert "://" not in page
+    assert not re.search(r"<(script|link|iframe|img)\b", page)
+    assert page.count("<svg ") == 8
+    text = (laws / "report.md").read_text()
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
+    assert len(pictures) == 8
+    assert all((laws / picture).is_file() for picture in pictures)
+    assert "](fits.json)" in text
+    assert (laws / "report/report.md").is_file()
+
+
+def test_a_share_is_held_out_by_compute(laws: Path) -> None:
+    content = read(laws)
+    assert content["observations"]["num_heldout"] == 5
+    assert content["observations"]["num_used"] == content["fits"][0]["num_points"] == 19
+    assert content["fits"][0]["heldout"]["num_points"] == 5
+    # Noise is 0.2% a row; a law that is right forecasts within a few times that.
+    assert content["selected"]["heldout"]["mean_abs_rel_error"] < 0.01
+    assert content["forecasts"][0]["log10_extrapolation"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("condition", "keeps"),
+    [
+        ("flops>1e20", lambda row: 6 * row["params"] * row["tokens"] <= 1e20),
+        ("width<300", lambda row: row["width"] >= 300),
+    ],
+)
+def test_a_condition_holds_out(tmp_path: Path, condition: str, keeps: Callable[[Row], bool]) -> None:
+    rows = [row | {"width": row["params"] ** 0.33} for row in planted(noise=0.002)]
+    source, out = write_csv(tmp_path / "points.csv", rows), tmp_path / "laws"
+    assert command(f"source={source}", f"out={out}", f"holdout={condition}", *QUICK) == 0
+    assert read(out)["observations"]["num_used"] == sum(map(keeps, rows))
+    assert condition in (out / "report.md").read_text().replace("\\", "")
+
+
+@pytest.mark.parametrize("sign", [">", ">=", "<", "<="])
+def test_each_sign_means_what_it_says(points: Path, sign: str) -> None:
+    table = read_table(options(f"source={points}"))
+    limit = float(table.observations.tokens[5])
+    expected = {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal}[sign]
+    assert np.array_equal(hold_out(table, f"tokens {sign} {limit!r}").held, expected(table.observations.tokens, limit))
+
+
+def test_bad_rows_are_listed_by_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = write_csv(tmp_path / "good.csv", planted(noise=0.002)).read_text().splitlines()
+    bad = {4: "-1,1e9,3.0", 6: "1e8,1e9,nan", 9: "1e8,much,3.0", 10: lines[1], 12: "1e8,,3", 14: "1e8,1e9,3,4"}
+    for number, line in bad.items():
+        lines.insert(number - 1, line)
+    lines.insert(10, "")  # no row, but a line
+    bad = {number + (number > 10): line for number, line in bad.items()}
+    source, out = tmp_path / "points.csv", tmp_path / "laws"
+    source.write_text("\n".join(lines) + "\n\n")
+    assert command(f"source={source}", f"out={out}", *QUICK) == 0
+    seen = read(out)["observations"]
+    reasons = {entry["row"]: entry["reason"] for entry in seen["excluded"]}
+    assert sorted(reasons) == sorted(bad)
+    assert seen["num_used"] == len(planted())
+    assert seen["num_rows"] == len(planted()) + len(bad)
+    words = ("not positive", "not finite", "not a number", "duplicate of row 2", "missing", "4 cells")
+    for line, word in zip(sorted(bad), words, strict=True):
+        assert word in reasons[line]
+    assert "6 left out" in capsys.readouterr().out
+    assert "duplicate of row 2" in (out / "report.md").read_text()
+
+
+def test_columns_are_mapped_and_conventions_compared(tmp_path: Path) -> None:
+    rows = [
+        {"N (all)": r["params"], "D": r["tokens"], "L": r["loss"], "N_noembed": r["params"] - 5e6}
+        for r in planted(noise=0.002)
+    ]
+    source, out = write_csv(tmp_path / "my points.csv", rows), tmp_path / "laws"
+    columns = ("columns.params=N (all)", "columns.tokens=D", "columns.loss=L")
+    assert command(f"source={source}", f"out={out}", *columns, "conventions=[N_noembed]", *QUICK) == 0
+    first, second = read(out)["conventions"]
+    assert second["source"] == "N_noembed"
+    assert first["ratio"] == 1.0
+    assert second["params"] != first["params"]
+
+
+def test_a_law_that_rows_cannot_tell_gives_no_number(tmp_path: Path) -> None:
+    rows = [row for row in planted(noise=0.002) if row["tokens"] == 20 * row["params"]]
+    out = tmp_path / "laws"
+    assert command(f"source={write_csv(tmp_path / 'a.csv', rows)}", f"out={out}", *QUICK) == 0
+    first = read(out)["fits"][0]
+    assert first["status"] in ("refused", "unidentified")
+    assert first["parameters"] is None
+    assert "No law" in (out / "report.md").read_text()
+
+
+def test_a_target_too_far_away_gets_no_number(points: Path, tmp_path: Path) -> None:
+    out = tmp_path / "laws"
+    assert command(f"source={points}", f"out={out}", "targets=[1e22,1e27]", *QUICK) == 0
+    text = (out / "report.md").read_text()
+    assert "Do not conclude yet" in text
+    (far,) = [line for line in text.splitlines() if "10²⁷" in line]
+    assert "refused | – | –" in far
+
+
+MISTAKES = {
+    "no file": (None, "absent.csv", (), "no file"),
+    "unknown kind": ("x", "points.xlsx", (), "must end in .csv, .jsonl, .parquet"),
+    "empty": ("", "a.csv", (), "no rows"),
+    "header only": ("params,tokens,loss\n", "a.csv", (), "no rows"),
+    "no usable row": ("params,tokens,loss\n1,2,x\n-1,2,3\n", "a.csv", (), "none of the 2 rows"),
+    "no column": ("N,tokens,loss\n1,2,3\n", "a.csv", (), "columns.params=NAME"),
+    "twice a column": ("loss,tokens,loss\n1,2,3\n", "a.csv", (), "two columns named 'loss'"),
+    "no JSON": ("params\ntokens\n", "a.jsonl", (), "line 1: not JSON"),
+    "no Parquet": ("params\n", "a.parquet", (), "no Parquet file"),
+    "no UTF-8": (b"params,tokens,loss\n\xff,1,2\n", "a.csv", (), "UTF-8"),
+    "mapped to nothing": (None, "points.csv", ("columns.run=job",), "no column 'job'"),
+    "no condition": (None, "points.csv", ("holdout=most",), "neither a share nor a condition"),
+    "share": (None, "points.csv", ("holdout=1.2",), "between 0 and 1"),
+    "holds out nothing": (None, "points.csv", ("holdout=flops>1e40",), "no row of 24"),
+    "holds out all": (None, "points.csv", ("holdout=loss>0",), "every row of 24"),
+    "unknown column": (None, "points.csv", ("holdout=depth>3",), "no column 'depth'"),
+    "level": (None, "points.csv", ("level=95",), "between 0 and 1"),
+    "bootstrap": (None, "points.csv", ("bootstrap=-1",), "at least 0"),
+    "target": (None, "points.csv", ("targets=[0]",), "positive"),
+    "unknown key": (None, "points.csv", ("hold_out=0.2",), "hold_out"),
+    "convention": (None, "points.csv", ("conventions=[N2]",), "no column 'N2'"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_a_mistake_is_told_in_one_paragraph_and_writes_nothing(
+    points: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
+    text, name, arguments, words = MISTAKES[case]
+    if text is not None:
+        (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    before = sorted(tmp_path.rglob("*"))
+    assert command(f"source={tmp_path / name}", f"out={tmp_path / 'laws'}", *QUICK, *arguments) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("error: ")
+    assert said.err.count("\n") == 1
+    assert words in said.err
+    assert said.out == ""
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_study_is_not_overwritten(points: Path, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text("{}")
+    assert command(f"source={points}", f"out={tmp_path}", *QUICK) == 2
+    assert not (tmp_path / "fits.json").exists()
+
+
+def test_a_study_folder_is_read_with_its_own_hold_out(tmp_path: Path) -> None:
+    rows = [
+        {
+            "run_id": f"r{i}", "held_out": i >= 20, "nominal_flops": "", "params": row["params"],
+            "tokens": row["tokens"], "flops": 6.1 * row["params"] * row["tokens"],
+            "final_loss_nats": "" if i == 0 else row["loss"], "loss_sem_nats": 0.001, "unique_tokens": row["tokens"],
+        }
+        for i, row in enumerate(planted(noise=0.002))
+    ]  # fmt: skip
+    study = tmp_path / "study"
+    study.mkdir()
+    write_csv(study / "points.csv", rows)
+    out = tmp_path / "laws"
+    assert command(f"source={study}", f"out={out}", *QUICK) == 0
+    seen = read(out)["observations"]
+    assert (seen["num_used"], seen["num_heldout"]) == (19, 4)
+    assert seen["excluded"] == [{"row": 2, "reason": "loss is missing"}]
+    assert "all parameters" in seen["conventions"]
+
+
+@pytest.mark.skipif(not EPOCH.exists(), reason="the public Chinchilla points are not beside this checkout")
+def test_the_public_chinchilla_points_reach_their_known_optimum(tmp_path: Path) -> None:
+    with EPOCH.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["epoch_excluded"] == "0"]
+    out = tmp_path / "laws"
+    columns = ("columns.params=N_params", "columns.tokens=D_tokens", "columns.flops=C_flops")
+    assert command(f"source={write_csv(tmp_path / 'epoch.csv', rows)}", f"out={out}", *columns, *QUICK) == 0
+    first = read(out)["fits"][0]
+    assert first["num_points"] == 240
+    assert first["objective"]["value"] == pytest.approx(0.00101827, rel=1e-5)
+    known = {"E": 1.8172, "A": 477.8, "B": 2143.0, "alpha": 0.3473, "beta": 0.3672}
+    for name, value in known.items():
+        # To the digits that are published.
+        assert first["parameters"][name] == pytest.approx(value, rel=2e-4)
