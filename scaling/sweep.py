@@ -16,7 +16,7 @@ from scaling.command import EXIT_BAD_CONFIG, run_hydra
 from scaling.config import PLAN_FILE, ConfigError, StudyConfig, study_config
 from scaling.data.config import vocab_size
 from scaling.data.fingerprint import fingerprint
-from scaling.data.manifest import read_manifest
+from scaling.data.manifest import Manifest, read_manifest
 from scaling.data.prepare import corpus_folder, is_whole, prepare
 from scaling.fit import finish_study, forecast_held_out
 from scaling.launching.pool import PoolResult, Task, make_slots, run_pool
@@ -36,7 +36,6 @@ def task(composed: DictConfig) -> int:
     config = study_config(composed)
     console = Console(stderr=True)
     plan = plan_study(config)
-    cost = Cost(config.time_model)
     slots = make_slots(
         workers=config.runtime.workers, threads=config.runtime.threads, use_gpus=config.runtime.device != "cpu"
     )
@@ -46,7 +45,7 @@ def task(composed: DictConfig) -> int:
             Console().print_json(data=to_plain(plan))
         else:
             wide = Console(width=None if sys.stdout.isatty() else 220)
-            print_plan(plan, cost, len(slots), wide)
+            print_plan(plan, study_cost(config), len(slots), wide)
             print_findings(findings, wide)
         return 0
     print_findings(findings, console)
@@ -54,7 +53,7 @@ def task(composed: DictConfig) -> int:
     if refused:
         return EXIT_BAD_CONFIG
     corpus = prepare_study(config, console)
-    plan = plan_study(config)  # now with epochs
+    plan, cost = plan_study(config), study_cost(config)  # now with epochs and evaluations
     config.folder.mkdir(parents=True, exist_ok=True)
     write_json(config.folder / PLAN_FILE, plan)
     failed: dict[str, str] = {}
@@ -98,10 +97,13 @@ def unfinished(config: StudyConfig, plan: Plan) -> dict[str, str]:
 
 def plan_study(config: StudyConfig) -> Plan:
     """Raises ConfigError. Writes nothing and imports no torch; epochs are known once the corpus is prepared."""
-    identity = fingerprint(config.data)
-    folder = corpus_folder(config.data, config.cache_folder)
-    train_tokens = read_manifest(folder).train.tokens if is_whole(folder, identity) else None
-    facts = CorpusFacts(identity, vocab_size(config.data.tokenizer), train_tokens, config.data.unique_tokens)
+    manifest = prepared_manifest(config)
+    facts = CorpusFacts(
+        fingerprint=fingerprint(config.data),
+        vocab_size=vocab_size(config.data.tokenizer),
+        train_tokens=None if manifest is None else manifest.train.tokens,
+        unique_tokens=config.data.unique_tokens,
+    )
     try:
         return make_plan(
             config.study,
@@ -109,10 +111,21 @@ def plan_study(config: StudyConfig) -> Plan:
             options=config.model,
             recipe=config.recipe,
             corpus=facts,
-            cost=Cost(config.time_model),
+            cost=study_cost(config),
         )
     except ValueError as error:
         raise ConfigError(str(error)) from None
+
+
+def study_cost(config: StudyConfig) -> Cost:
+    manifest = prepared_manifest(config)
+    return Cost(config.time_model, validation_tokens=0 if manifest is None else manifest.validation.tokens)
+
+
+def prepared_manifest(config: StudyConfig) -> Manifest | None:
+    """Of the study's corpus, if it is prepared."""
+    folder = corpus_folder(config.data, config.cache_folder)
+    return read_manifest(folder) if is_whole(folder, fingerprint(config.data)) else None
 
 
 def prepare_study(config: StudyConfig, console: Console | None = None) -> Path:

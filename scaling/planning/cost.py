@@ -4,16 +4,20 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scaling.model.counting import count_training_flops
+from scaling.model.counting import TRAINING_OVER_FORWARD, count_training_flops
 from scaling.planning.config import TimeModel
 from scaling.specs import Plan, RunSpec
+
+# Each budget's branch point and end are evaluated.
+EVALUATIONS_PER_BUDGET = 2
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds by a machine's time model."""
+    """Seconds by a machine's time model; without `validation_tokens` evaluations are left out."""
 
     time_model: TimeModel
+    validation_tokens: int = 0
 
     def seconds_per_step(self, run: RunSpec) -> float:
         model = self.time_model
@@ -32,7 +36,13 @@ class Cost:
         trunk_end = max(run.cooldown_start(budget) for budget in budgets)
         trunk_start = max((run.cooldown_start(budget) for budget in done), default=0)
         branches = sum(run.steps(budget) - run.cooldown_start(budget) for budget in budgets)
-        return self.time_model.seconds_per_run + self.seconds(run, max(0, trunk_end - trunk_start) + branches)
+        training = self.seconds(run, max(0, trunk_end - trunk_start) + branches)
+        return self.time_model.seconds_per_run + training + len(budgets) * self.evaluation_seconds(run)
+
+    def evaluation_seconds(self, run: RunSpec) -> float:
+        """Of one budget's evaluations, which are forward passes alone."""
+        forward_flops = count_training_flops(run.model).total / TRAINING_OVER_FORWARD
+        return EVALUATIONS_PER_BUDGET * self.validation_tokens * forward_flops / self.time_model.flops_per_second
 
 
 def wall_seconds(plan: Plan, cost: Cost, workers: int) -> tuple[float, float]:
