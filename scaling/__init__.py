@@ -7,7 +7,7 @@ edge     `config`: YAML to frozen dataclasses, validated before anything runs
 verbs    `planning`: rules for learning rate, batch and shapes; grids; what a plan costs
          `launching`: run folders on the slots of a machine
          `training`: one trajectory from its spec to its records
-         `analysis`: records to observations, laws, forecasts, results
+         `analysis`: records, or any table of losses, to observations, laws, forecasts, results
          `checks`: pitfalls, each a function from plan or records to a finding
          `report`: figures, tables, pages, TensorBoard's analysis run
 nouns    `specs`: what shall be trained; `records`: what happened; `findings`: what a check saw

@@ -3,7 +3,7 @@
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,6 +42,19 @@ def run_hydra(task: Callable[[DictConfig], int], config_name: str) -> None:
     with told_in_one_paragraph(exit_codes):
         hydra.main(config_path=str(config_folder()), config_name=config_name, version_base="1.3")(run)()
     sys.exit(max(exit_codes, default=0))
+
+
+def as_text(argument: str, keys: Sequence[str]) -> str:
+    """An override of one of the keys, quoted for Hydra, whose grammar has no place for `flops>1e20` or a space.
+
+    A key that ends in a dot stands for all below it. Null stays null, and what is quoted stays as it is.
+    """
+    key, sign, value = argument.partition("=")
+    named = any(key == known or (known.endswith(".") and key.startswith(known)) for known in keys)
+    if not sign or not named or value in ("", "null", "???") or value[0] in "'\"":
+        return argument
+    escaped = value.replace("\\'", "\\\\'").replace("'", "\\'")
+    return f"{key}='{escaped}'"
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TypeVar
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from scaling.analysis.config import FitOptions
+from scaling.analysis.config import FitOptions, TableOptions
 from scaling.data.config import DataConfig
 from scaling.planning.config import GridConfig, ModelOptions, RecipeConfig, TimeModel
 from scaling.specs import Plan
@@ -68,6 +68,14 @@ class StudyConfig:
 def study_config(composed: DictConfig) -> StudyConfig:
     """Raises ConfigError: an unknown key, a wrong type, an impossible value."""
     return _root(StudyConfig, composed)
+
+
+def table_options(composed: DictConfig) -> TableOptions:
+    """Raises ConfigError, as `study_config`."""
+    for key, example in (("source", "points.csv"), ("out", "laws")):
+        if OmegaConf.is_missing(composed, key):
+            raise ConfigError(f"{key} is not given: add {key}={example} to the command")
+    return _root(TableOptions, composed)
 
 
 def stored_plan(config: StudyConfig) -> Plan:

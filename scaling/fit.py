@@ -1,22 +1,34 @@
-"""`python -m scaling.fit study=default`: from a study's records to its laws and its report, without torch."""
+"""From losses to laws and a report, without torch: `python -m scaling.fit study=default` for a study's records,
+`python -m scaling.fit source=points.csv out=laws` for anyone's table."""
 
+import shlex
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig
+from rich.console import Console
 
 from scaling.analysis.study import NothingToFit, analyse, forecast, split_records
+from scaling.analysis.table import TableError
+from scaling.analysis.table_report import report_on_table
 from scaling.checks.plan import check_plan
-from scaling.command import run_hydra
-from scaling.config import ConfigError, StudyConfig, stored_plan, study_config
+from scaling.checks.table import check_table
+from scaling.command import as_text, run_hydra
+from scaling.config import PLAN_FILE, ConfigError, StudyConfig, stored_plan, study_config, table_options
 from scaling.findings import Finding
 from scaling.records import read_records
 from scaling.report.figures.catalogue import draw_figures
+from scaling.report.summary import print_summary
 from scaling.report.tensorboard import write_analysis_events
-from scaling.report.write import write_report
+from scaling.report.write import write_report, write_table_report
 from scaling.specs import Plan
 from scaling.store import export_points, read_forecasts, save_fits, save_forecasts, save_study
 from scaling.values import write_json
+
+TEXTS = ("source", "out", "holdout", "convention", "columns.")
 
 
 def task(composed: DictConfig) -> int:
@@ -71,8 +83,34 @@ def finish_study(config: StudyConfig, plan: Plan, findings: Sequence[Finding]) -
     return write_report(report, config.folder, figures=config.fit.figures, pictures=pictures)
 
 
+def fit_table(composed: DictConfig, command: str) -> int:
+    options = table_options(composed)
+    out = Path(options.out)
+    if (out.exists() and not out.is_dir()) or (out / PLAN_FILE).exists():
+        what = "is a study, whose own report would be lost" if out.is_dir() else "is a file"
+        raise ConfigError(f"out is {out}, which {what}: name another folder")
+    try:
+        report = report_on_table(options, command)
+    except TableError as error:
+        raise ConfigError(str(error)) from None
+    report = replace(report, findings=check_table(report))
+    page = write_table_report(report, out, figures=options.figures)
+    write_json(out / "fits.json", report.fits_json)
+    if options.json:
+        Console().print_json(data=report.fits_json)
+    else:
+        print_summary(report, Console())
+        print(page)
+    return 0
+
+
 def main() -> None:
-    run_hydra(task, "sweep")
+    if any(argument.startswith("source=") for argument in sys.argv[1:]):
+        command = shlex.join(["python", "-m", "scaling.fit", *sys.argv[1:]])
+        sys.argv[1:] = [as_text(argument, TEXTS) for argument in sys.argv[1:]]
+        run_hydra(partial(fit_table, command=command), "fit")
+    else:
+        run_hydra(task, "sweep")
 
 
 if __name__ == "__main__":

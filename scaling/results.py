@@ -116,12 +116,14 @@ class StudyReport(LawReport):
 class TableReport(LawReport):
     """All that anyone's table of losses says.
 
-    `laws` are every form in the order of `analysis.reports`, the surface first. `estimators` and `conventions` ask
-    for the best N of the first target in several ways. `by_run` says that the table names its training runs.
+    `rule` says which rows were kept out, None where none were; `by_run`, that the table names its training runs.
+    `laws` are every form in the order of `analysis.reports`, the surface first. `estimators` and `conventions` ask for
+    the best N of the first target in several ways.
     """
 
     source: str
     command: str
+    rule: str | None
     by_run: bool
     analysis: Analysis
     laws: tuple[FittedLaw, ...]

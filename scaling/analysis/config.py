@@ -56,9 +56,9 @@ class TableOptions:
     source       a .csv, .jsonl or .parquet file, or the folder of a study
     out          folder for fits.json, report.md and report/
     holdout      null; a share such as 0.2, the rows with most compute; or a condition such as "flops>1e20"
-    targets      training FLOPs to forecast; null: 1, 10 and 100 times the largest of the table
+    targets      training FLOPs to forecast; null: 1, 10 and 100 times the largest that was fitted
     convention   how the table counts params and flops, in words; null: as given
-    conventions  other columns that count params, by the name of their convention
+    conventions  other columns that count params: the fit is shown under each
     """
 
     source: str
@@ -71,7 +71,7 @@ class TableOptions:
     figures: bool
     seed: int
     convention: str | None
-    conventions: dict[str, str]
+    conventions: tuple[str, ...]
     json: bool
     debug: bool
 
@@ -83,5 +83,5 @@ class TableOptions:
         for target in self.targets or ():
             if not 0 < target < float("inf"):
                 raise ValueError(f"targets has {target}; a budget must be positive and finite, for example 1e21")
-        if not self.out:
-            raise ValueError("out is empty; name the folder to write, for example out=laws")
+        if not self.source or not self.out:
+            raise ValueError("source or out is empty; name both, for example source=points.csv out=laws")

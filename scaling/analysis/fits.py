@@ -16,7 +16,6 @@ from scaling.records import RunRecord
 from scaling.results import ConventionRow, FittedLaw, OptimalAllocation
 from scaling.specs import Plan
 
-
 # The least that `laws` fits a floor, a factor and an exponent to: two levels more than parameters.
 MIN_LEVELS = 5
 

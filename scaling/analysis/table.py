@@ -61,8 +61,11 @@ def read_table(options: TableOptions) -> Table:
     if study:
         path = _points_of(path)
     lines = list(_reader(path)(path))
-    if not any(line.row for line in lines):
+    if not lines:
         raise TableError(f"{path} has no rows: give at least one line with params, tokens and loss")
+    if all(line.problem for line in lines):
+        reasons = "; ".join(f"line {line.number}: {line.problem}" for line in lines[:3])
+        raise TableError(f"none of the {len(lines)} lines of {path} can be used ({reasons}): correct the file")
     if study:
         columns = _study_columns(lines) | columns
         convention = convention or STUDY_CONVENTION
@@ -90,9 +93,7 @@ def observe(lines: list[Line], columns: Mapping[str, str], convention: str, path
         read = observations_from_rows(rows, columns, convention=convention, first_line=first)
     except ValueError as error:
         raise TableError(f"{path}: {error}") from None
-    excluded = tuple(
-        Exclusion(e.row, at[e.row].problem or e.reason) for e in read.excluded if e.row in at
-    )
+    excluded = tuple(Exclusion(e.row, at[e.row].problem or e.reason) for e in read.excluded if e.row in at)
     # The same ids whatever the file's kind: a row without a run is one by its place among the used rows.
     ids = [name if name.startswith("run ") else f"row {i:09d}" for i, name in enumerate(read.trajectory.tolist())]
     return replace(read, excluded=excluded, trajectory=np.array(ids))
@@ -184,7 +185,7 @@ def number_in(table: Table, column: str) -> list[float]:
             number = math.nan
         if math.isnan(number):
             raise TableError(
-                f"column {column!r} of line {line.number} is {cell!r}, not a number: correct it, or choose another column"
+                f"column {column!r} of line {line.number} is {cell!r}, not a number: correct it or take another column"
             )
         numbers.append(number)
     return numbers

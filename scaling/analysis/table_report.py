@@ -12,7 +12,7 @@ import numpy as np
 from scaling.analysis.config import TableOptions
 from scaling.analysis.holdout import hold_out
 from scaling.analysis.table import Table, TableError, observe, read_table
-from scaling.laws.agreement import Answer, compare_conventions, compare_estimators
+from scaling.laws.agreement import compare_conventions, compare_estimators
 from scaling.laws.analysis import LARGE, Analysis, FormReport, TargetForecast, analyse
 from scaling.laws.forecast import forecast
 from scaling.laws.forms import SYMBOL, Law
@@ -24,15 +24,19 @@ from scaling.results import FittedLaw, OptimalAllocation, TableReport
 from scaling.values import to_plain
 
 
-def report_on_table(options: TableOptions) -> TableReport:
-    """Raises TableError where the table cannot be read or nothing in it can be used."""
+def report_on_table(options: TableOptions, command: str) -> TableReport:
+    """`command` is how it was asked for.
+
+    Raises TableError where the table cannot be read or nothing in it can be used.
+    """
     began = time.perf_counter()
     table = read_table(options)
     split = hold_out(table, options.holdout)
     everything = table.observations
     rows, held = everything.take(~split.held), everything.take(split.held) if split.held.any() else None
-    largest = float(everything.flops.max())
+    largest = float(rows.flops.max())
     targets = options.targets or (largest, 10 * largest, 100 * largest)
+    counts = _counts(options, table, split.held, rows)
     seconds = {"read": time.perf_counter() - began}
     analysis = analyse(
         rows, held=held, targets=targets, resamples=options.bootstrap, seed=options.seed, level=options.level
@@ -40,11 +44,12 @@ def report_on_table(options: TableOptions) -> TableReport:
     sample = rows if len(rows) <= LARGE else _sample(rows)
     laws = tuple(_fitted_law(report, rows if i == 0 else sample) for i, report in enumerate(analysis.reports))
     estimators = compare_estimators(analysis.reports[0].fit, rows, targets[0])
-    conventions = _conventions(options, table, split.held, rows, targets[0])
+    conventions = compare_conventions(counts, targets[0]) if len(counts) > 1 else ()
     num_held = 0 if held is None else len(held)
+    rule = None if held is None else split.rule
     content: dict[str, Any] = {
         **fits_payload(analysis, source=options.source, num_held=num_held, seconds=seconds),
-        "holdout": split.rule if held is not None else None,
+        "holdout": rule,
         "estimators": [to_plain(answer) for answer in estimators],
         "conventions": [to_plain(answer) for answer in conventions],
     }
@@ -59,7 +64,8 @@ def report_on_table(options: TableOptions) -> TableReport:
         findings=(),
         fits_json=_without_nan(content),
         source=options.source,
-        command=f"python -m scaling.fit source={options.source} out={options.out}",
+        command=command,
+        rule=rule,
         by_run=table.by_run,
         analysis=analysis,
         laws=laws,
@@ -98,21 +104,17 @@ def _optimum(target: TargetForecast) -> OptimalAllocation:
     )
 
 
-def _conventions(
-    options: TableOptions, table: Table, held: BoolArray, rows: Observations, flops: float
-) -> tuple[Answer, ...]:
-    """The best N of one budget under each column that counts parameters, from the same training rows."""
-    if not options.conventions:
-        return ()
+def _counts(options: TableOptions, table: Table, held: BoolArray, rows: Observations) -> dict[str, Observations]:
+    """The training rows under each column that counts parameters, the main one first."""
+    found = {table.columns.get("params", "params"): rows}
     lines = [line for line, out in zip(table.lines, held, strict=True) if not out]
-    main = options.convention or f"params: {table.columns.get('params', 'params')}"
-    found = {main: rows}
-    for name, column in options.conventions.items():
+    for column in options.conventions:
+        columns = table.columns | {"params": column}
         try:
-            found[name] = observe(lines, table.columns | {"params": column}, name, Path(table.source))
+            found[column] = observe(lines, columns, f"params: {column}", Path(table.source))
         except TableError as error:
-            raise TableError(f"conventions.{name}: {error}") from None
-    return compare_conventions(found, flops)
+            raise TableError(f"conventions has {column!r}, but {error}") from None
+    return found
 
 
 def _without_nan(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """fits.json, schema 1: plain dicts and lists, None for what is missing. Later versions only add keys."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -66,12 +67,24 @@ def fit_payload(report: FormReport) -> Json:
 
 def _parameters(fit: Fit) -> Json | None:
     """Give the numbers of a fit that stands, or that stands at a bound (which its status says); None of any other."""
-    return dict(fit.parameters) if fit.status in ("converged", "at_bound") else None
+    if fit.status not in ("converged", "at_bound"):
+        return None
+    return {name: _finite(value) for name, value in fit.parameters.items()}
+
+
+def _finite(value: float) -> float | None:
+    """Give the value, or None for what JSON cannot hold: a coefficient or an end of an interval beyond float64."""
+    return value if math.isfinite(value) else None
 
 
 def interval_payload(interval: Interval) -> Json:
     """Give an interval as a dict."""
-    return {"low": interval.low, "high": interval.high, "level": interval.level, "method": interval.method}
+    return {
+        "low": _finite(interval.low),
+        "high": _finite(interval.high),
+        "level": interval.level,
+        "method": interval.method,
+    }
 
 
 def _intervals(intervals: Mapping[str, Interval]) -> Json:

@@ -1,12 +1,13 @@
 """The order of the page: the answer, what could be wrong with it, the evidence, the tables, the words."""
 
 import json
+from collections.abc import Mapping, Sequence
 
 from scaling.report import tables
 from scaling.report.answer import answer
 from scaling.report.document import Block, Definitions, Document, FindingList, Paragraph, Quotation, Section
 from scaling.report.figures.plate import FigureGroup
-from scaling.results import StudyReport
+from scaling.results import LawReport, StudyReport
 from scaling.values import to_plain
 
 FITS_LINK = "../fits.json"
@@ -64,12 +65,6 @@ DEFINITIONS = (
 
 
 def content(report: StudyReport, groups: tuple[FigureGroup, ...]) -> Document:
-    evidence: list[Block] = list(groups)
-    if not report.surface.fit.usable:
-        status = report.surface.fit.status.replace("_", " ")
-        evidence.append(Paragraph(f"Contours and residuals are not drawn: the fit of the law is {status}."))
-    if not groups:
-        evidence = [Paragraph("No figure was drawn.")]
     kinds = (
         tables.fits_table(report),
         tables.forecast_table(report),
@@ -79,24 +74,38 @@ def content(report: StudyReport, groups: tuple[FigureGroup, ...]) -> Document:
         tables.provenance_table(report),
     )
     data: list[Block] = [block for block in kinds if block is not None]
-    quoted = json.dumps(to_plain(report.fits_json), indent=1, default=str)
-    if len(quoted) > LONGEST_QUOTATION:
-        quoted = f"{len(quoted):,} characters, too long to quote: open the file."
-    data.append(Quotation("Fits for programs (fits.json)", FITS_LINK, quoted))
+    data.append(quotation(report.fits_json, FITS_LINK))
     return Document(
         title=report.study,
         question=report.question,
         sections=(
             answer(report),
             Section("findings", "What could be wrong", (findings(report),)),
-            Section("evidence", "Evidence", tuple(evidence)),
+            Section("evidence", "Evidence", evidence(report, groups)),
             Section("tables", "Tables", tuple(data)),
             Section("definitions", "What the words mean", (Definitions(DEFINITIONS),)),
         ),
     )
 
 
-def findings(report: StudyReport) -> Block:
+def evidence(report: LawReport, groups: Sequence[FigureGroup]) -> tuple[Block, ...]:
+    """The figures, and why some are missing."""
+    if not groups:
+        return (Paragraph("No figure was drawn."),)
+    if report.surface.fit.usable:
+        return tuple(groups)
+    status = report.surface.fit.status.replace("_", " ")
+    return *groups, Paragraph(f"Contours and residuals are not drawn: the fit of the law is {status}.")
+
+
+def quotation(fits_json: Mapping[str, object], link: str) -> Quotation:
+    quoted = json.dumps(to_plain(fits_json), indent=1, default=str)
+    if len(quoted) > LONGEST_QUOTATION:
+        quoted = f"{len(quoted):,} characters, too long to quote: open the file."
+    return Quotation("Fits for programs (fits.json)", link, quoted)
+
+
+def findings(report: LawReport) -> Block:
     if not report.findings:
         return Paragraph("No check had anything to say.")
     return FindingList(tuple(sorted(report.findings, key=lambda f: SEVERITY[f.level])))

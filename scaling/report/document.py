@@ -98,3 +98,4 @@ class Document:
     title: str
     question: str
     sections: tuple[Section, ...]
+    kicker: str = "Scaling law of the study"

@@ -41,7 +41,7 @@ def page(document: Document, pictures: Mapping[str, Picture]) -> str:
 </head>
 <body>
 <header>
-<p class="kicker">Scaling law of the study</p>
+<p class="kicker">{escape(document.kicker)}</p>
 <h1>{escape(document.title)}</h1>
 <p class="question">{escape(document.question)}</p>
 <nav aria-label="Contents"><ul>{links}</ul></nav>

@@ -44,9 +44,9 @@ def _names(report: LawReport) -> dict[float, str]:
 def row_sizes(report: LawReport, rows: Observations) -> list[str]:
     """The size of each row, by the nearest N among the measured rows."""
     known = _names(report)
-    params = np.array(list(known))
+    logs = np.log(np.array(list(known)))
     names = list(known.values())
-    return [names[int(np.argmin(np.abs(np.log(params / n))))] for n in rows.params]
+    return [known.get(n) or names[int(np.argmin(np.abs(logs - np.log(n))))] for n in rows.params.tolist()]
 
 
 def thinned(report: LawReport) -> LawReport:
@@ -67,6 +67,12 @@ def _spread(rows: Observations) -> Observations:
 def fitted_loss(fit: Fit, rows: Observations) -> FloatArray:
     """What the law says of rows; the fit has parameters."""
     return np.asarray(fit.law.predict(fit.theta, rows))
+
+
+def largest_flops(report: LawReport) -> float:
+    """The most compute that was fitted: by the table's own count, for a study under the optimum's C = 6 N D."""
+    rows = report.fitted
+    return float((rows.flops if isinstance(report, TableReport) else 6.0 * rows.params * rows.tokens).max())
 
 
 def interval_level(report: LawReport) -> float:
@@ -178,7 +184,11 @@ def _afterwards(report: LawReport, law: str) -> Iterator[HeldOutRow]:
     prediction, held_out = report.held_out_prediction, report.held_out
     if prediction is None or held_out is None:
         return
-    for i, size in enumerate(row_sizes(report, held_out)):
+    if isinstance(report, StudyReport):
+        names = row_sizes(report, held_out)
+    else:
+        names = [amount(params) for params in held_out.params.tolist()]
+    for i, size in enumerate(names):
         yield HeldOutRow(
             str(held_out.trajectory[i]), size, round(held_out.tokens[i]), float(held_out.flops[i]), law,
             float(prediction.loss[i]), float(prediction.low[i]), float(prediction.high[i]), prediction.level,

@@ -27,6 +27,7 @@ from scaling.report.numbers import (
 from scaling.report.reading import (
     fitted_loss,
     held_out_rows,
+    largest_flops,
     line_groups,
     residual_rms,
     roles,
@@ -79,17 +80,20 @@ def _interval_words(law: FittedLaw) -> str:
         return "No intervals were worked out."
     if law.bootstrap is None or some.method in METHOD:
         return f"Intervals: {level_text(some.level)}, {METHOD.get(some.method, some.method)}."
-    return (
-        f"Intervals: {level_text(some.level)}, from {len(law.bootstrap):,} refits of resampled training runs "
-        f"({law.bootstrap.num_trajectories} runs)."
-    )
+    return f"Intervals: {level_text(some.level)}, from {len(law.bootstrap):,} refits of resampled {_resampled(law)}."
+
+
+def _resampled(law: FittedLaw) -> str:
+    assert law.bootstrap is not None
+    count = law.bootstrap.num_trajectories
+    return f"training runs ({count} runs)" if count < len(law.observations) else f"points ({count})"
 
 
 def optima_table(report: LawReport) -> Table | None:
     """The best N and D for each budget of compute."""
     if not report.optima or not report.surface.fit.usable:
         return None
-    largest = float((6.0 * report.fitted.params * report.fitted.tokens).max())
+    largest = largest_flops(report)
     return Table(
         "optima",
         "Best use of a budget",

@@ -1,17 +1,20 @@
-"""Write a study's report to disk."""
+"""Write a report to disk."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from scaling.report.content import content
+from scaling.report.content import FITS_LINK, content
+from scaling.report.document import Document
 from scaling.report.figures.catalogue import draw_figures, figure_groups
 from scaling.report.figures.plate import Picture
 from scaling.report.html import page
 from scaling.report.markdown import markdown
-from scaling.results import StudyReport
+from scaling.report.table_content import table_content
+from scaling.results import StudyReport, TableReport
 from scaling.values import write_atomically
 
 REPORT, FIGURES = "report", "figures"
+FITS_FILE = "fits.json"
 
 
 def write_report(
@@ -27,9 +30,29 @@ def write_report(
         pictures = draw_figures(report) if figures else {}
     document = content(report, groups)
     folder = study_folder / REPORT
+    index = _write_page(folder, document, pictures)
+    write_atomically(folder / "report.md", markdown(document).encode())
+    return index
+
+
+def write_table_report(report: TableReport, out: Path, *, figures: bool = True) -> Path:
+    """Write `<out>/report/` as of a study, and `<out>/report.md`; give the page.
+
+    The same table gives the same bytes.
+    """
+    groups = figure_groups(report) if figures else ()
+    pictures = draw_figures(report) if figures else {}
+    within = table_content(report, groups, FITS_LINK)
+    index = _write_page(out / REPORT, within, pictures)
+    write_atomically(out / REPORT / "report.md", markdown(within).encode())
+    beside = table_content(report, groups, FITS_FILE)
+    write_atomically(out / "report.md", markdown(beside, figures=f"{REPORT}/{FIGURES}").encode())
+    return index
+
+
+def _write_page(folder: Path, document: Document, pictures: Mapping[str, Picture]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     _write_pictures(folder / FIGURES, pictures)
-    write_atomically(folder / "report.md", markdown(document).encode())
     index = folder / "index.html"
     write_atomically(index, page(document, pictures).encode())
     return index

@@ -22,7 +22,7 @@ CROSSED = planted(CROSS, (1.6, 300.0, 500.0, 0.33, 0.5, 0.15), noise=0.002, seed
 
 def test_planted_form_gets_the_weight() -> None:
     selection = select(CROSSED)
-    weight = {}
+    weight: dict[str, float] = {}
     for candidate in selection.candidates:
         weight[candidate.fit.law.name] = weight.get(candidate.fit.law.name, 0) + candidate.weight
     assert sum(weight.values()) == pytest.approx(1)

@@ -1,0 +1,53 @@
+"""What a table of losses says, on a terminal."""
+
+from rich.console import Console
+from rich.table import Table
+
+from scaling.report.answer import verdict
+from scaling.report.numbers import MISSING, greek, level_text, plural, range_text, significant
+from scaling.report.reading import interval_level
+from scaling.report.table_content import held_out_words, selected
+from scaling.report.tables import optima_table
+from scaling.results import TableReport
+
+
+def four_digits(value: float) -> str:
+    return significant(value, 4)
+
+
+def print_summary(report: TableReport, console: Console) -> None:
+    fit, analysis = report.surface.fit, report.analysis
+    held = 0 if report.held_out is None else len(report.held_out)
+    left_out = len(report.fitted.excluded)
+    console.print(
+        f"{report.source}: {plural(len(report.fitted), 'row')} fitted, {held:,} held out, {left_out:,} left out"
+        + (" (reasons in fits.json)" if left_out else ""),
+        highlight=False,
+        markup=False,
+    )
+    said = verdict(report)
+    console.print(f"{said.words}. {said.sentence}", highlight=False, markup=False)
+    for finding in report.findings:
+        if finding.level != "info":
+            console.print(f"{finding.level}: {finding.numbers}", highlight=False, markup=False)
+    if not fit.usable:
+        return
+    parameters = Table(title=fit.law.formula, title_justify="left")
+    for heading in ("parameter", "value", f"{level_text(interval_level(report))} interval"):
+        parameters.add_column(heading, justify="left" if heading == "parameter" else "right")
+    for name, value in fit.parameters.items():
+        parameters.add_row(greek(name), four_digits(value), range_text(report.surface.intervals.get(name), four_digits))
+    console.print(parameters)
+    console.print(selected(report), highlight=False, markup=False)
+    plain = analysis.reports[0].heldout
+    if analysis.heldout is not None and plain is not None:
+        console.print(
+            f"Held-out error: {held_out_words(analysis.heldout)}; Chinchilla alone: {held_out_words(plain)}",
+            highlight=False,
+        )
+    shown = optima_table(report)
+    for flops, beyond, params, params_range, tokens, tokens_range, _, loss, loss_range in shown.rows if shown else ():
+        what = f"N {params} ({params_range}), D {tokens} ({tokens_range}), loss {loss} ({loss_range})"
+        if loss == MISSING:
+            what = "too far beyond the fitted rows for a number"
+        console.print(f"{flops} FLOPs, {beyond}: {what}", highlight=False, soft_wrap=True)
