@@ -7,19 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from scaling.analysis.config import TableOptions
 from scaling.analysis.holdout import hold_out
 from scaling.analysis.table import Table, TableError, observe, read_table
 from scaling.laws.agreement import compare_conventions, compare_estimators
-from scaling.laws.analysis import LARGE, Analysis, FormReport, TargetForecast, analyse
+from scaling.laws.analysis import Analysis, FormReport, TargetForecast, analyse, sample_rows
 from scaling.laws.forecast import forecast
 from scaling.laws.forms import SYMBOL, Law
 from scaling.laws.intervals import Prediction
 from scaling.laws.observations import BoolArray, Observations, frontier
 from scaling.laws.payload import fits_payload
-from scaling.laws.search import spread_rows
 from scaling.results import FittedLaw, OptimalAllocation, TableReport
 from scaling.values import to_plain
 
@@ -41,7 +38,7 @@ def report_on_table(options: TableOptions, command: str) -> TableReport:
     analysis = analyse(
         rows, held=held, targets=targets, resamples=options.bootstrap, seed=options.seed, level=options.level
     )
-    sample = rows if len(rows) <= LARGE else _sample(rows)
+    sample = sample_rows(rows)
     laws = tuple(_fitted_law(report, rows if i == 0 else sample) for i, report in enumerate(analysis.reports))
     estimators = compare_estimators(analysis.reports[0].fit, rows, targets[0])
     conventions = compare_conventions(counts, targets[0]) if len(counts) > 1 else ()
@@ -72,11 +69,6 @@ def report_on_table(options: TableOptions, command: str) -> TableReport:
         estimators=estimators,
         conventions=conventions,
     )
-
-
-def _sample(rows: Observations) -> Observations:
-    """The rows that `analyse` shows the other forms of a large table: evenly spread over compute."""
-    return rows.take(np.sort(np.argsort(rows.flops, kind="stable")[spread_rows(len(rows), LARGE)]))
 
 
 def _fitted_law(report: FormReport, rows: Observations) -> FittedLaw:

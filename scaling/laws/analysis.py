@@ -114,7 +114,7 @@ def analyse(
     """
     began = time.perf_counter()
     chinchilla = fit_law(CHINCHILLA, observations, delta=delta)
-    sample = _sample(observations)
+    sample = sample_rows(observations)
     laws = _laws(sample)
     others = [fit_law(law, rows, delta=delta) for law, rows in laws]
     fitted = time.perf_counter()
@@ -154,7 +154,7 @@ def _laws(observations: Observations) -> list[tuple[Law, Observations]]:
     return laws
 
 
-def _sample(observations: Observations) -> Observations:
+def sample_rows(observations: Observations) -> Observations:
     """Give at most `LARGE` rows, evenly spread in compute: what the other forms and the selection are fitted to."""
     if len(observations) <= LARGE:
         return observations
