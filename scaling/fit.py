@@ -20,6 +20,7 @@ from scaling.command import as_text, run_hydra
 from scaling.config import PLAN_FILE, ConfigError, StudyConfig, stored_plan, study_config, table_options
 from scaling.findings import Finding
 from scaling.records import read_records
+from scaling.report.answer import verdict
 from scaling.report.figures.catalogue import draw_figures
 from scaling.report.summary import print_summary
 from scaling.report.tensorboard import write_analysis_events
@@ -34,7 +35,9 @@ TEXTS = ("source", "out", "holdout", "convention", "columns.")
 def task(composed: DictConfig) -> int:
     config = study_config(composed)
     plan = stored_plan(config)
-    print(finish_study(config, plan, check_plan(plan)))
+    page, verdict_words = finish_study(config, plan, check_plan(plan))
+    print(verdict_words)
+    print(page)
     return 0
 
 
@@ -55,8 +58,11 @@ def forecast_held_out(config: StudyConfig, plan: Plan) -> str:
     return f"{len(new)} losses predicted and written to the ledger before their runs"
 
 
-def finish_study(config: StudyConfig, plan: Plan, findings: Sequence[Finding]) -> Path:
-    """Mirror the records into the store, fit, score the forecasts, write fits.json and the report."""
+def finish_study(config: StudyConfig, plan: Plan, findings: Sequence[Finding]) -> tuple[Path, str]:
+    """Mirror the records into the store, fit, score the forecasts, write fits.json and the report.
+
+    Returns the report's page and its verdict in a sentence or two.
+    """
     planned = {(point.run_id, point.tokens) for point in plan.points}
     records = [r for r in read_records(config.folder) if (r.run_id, r.budget_tokens) in planned]
     measured = split_records(plan, records)
@@ -80,7 +86,9 @@ def finish_study(config: StudyConfig, plan: Plan, findings: Sequence[Finding]) -
     write_json(config.folder / "fits.json", report.fits_json)
     pictures = draw_figures(report) if config.fit.figures else {}
     write_analysis_events(report, config.folder, pictures=pictures)
-    return write_report(report, config.folder, figures=config.fit.figures, pictures=pictures)
+    said = verdict(report)
+    page = write_report(report, config.folder, figures=config.fit.figures, pictures=pictures)
+    return page, f"{said.words}. {said.sentence}"
 
 
 def fit_table(composed: DictConfig, command: str) -> int:

@@ -60,28 +60,32 @@ def task(composed: DictConfig) -> int:
     for wave in (1, 2):
         points = [point for point in plan.points if point.wave == wave]
         folders = write_jobs(config, plan, corpus, points)
-        tasks = [
-            Task(
-                folder, cost.run_seconds(plan.by_id[folder.name], [p.tokens for p in points if p.run_id == folder.name])
-            )
-            for folder in folders
-        ]
+        tasks = [Task(folder, wave_seconds(plan, cost, folder.name, wave)) for folder in folders]
         if not tasks:
             continue
         if wave == 2:
-            console.print(forecast_held_out(config, plan), highlight=False)
+            console.print(forecast_held_out(config, plan), highlight=False, soft_wrap=True)
         with ProgressLine(f"wave {wave} of 2", tasks, len(slots), console) as line:
             result: PoolResult = run_pool(tasks, slots, on_change=line.show)
         failed.update(result.failed)
         if result.interrupted:
             console.print("interrupted: every run is saved, and the same command goes on from here")
             return EXIT_INTERRUPTED
-    report = finish_study(config, plan, findings)
+    page, verdict = finish_study(config, plan, findings)
     failed.update(unfinished(config, plan))
     for run_id, reason in failed.items():
-        console.print(f"[red]failed[/] {run_id}: {reason}")
-    console.print(f"report: {report}")
+        console.print(f"failed: {run_id}: {reason}", style="red", highlight=False, markup=False, soft_wrap=True)
+    console.print(verdict, highlight=False, markup=False, soft_wrap=True)
+    console.print(f"report: {page}", highlight=False, soft_wrap=True)
     return EXIT_SOME_FAILED if failed else 0
+
+
+def wave_seconds(plan: Plan, cost: Cost, run_id: str, wave: int) -> float:
+    """Of one run in one wave, the trunk of an earlier wave being there."""
+    points = [point for point in plan.points if point.run_id == run_id]
+    wanted = [point.tokens for point in points if point.wave == wave]
+    there = [point.tokens for point in points if point.wave < wave]
+    return cost.run_seconds(plan.by_id[run_id], wanted, there)
 
 
 def unfinished(config: StudyConfig, plan: Plan) -> dict[str, str]:

@@ -30,7 +30,7 @@ class ProgressLine:
             return
         counts = (state.finished, state.failed)
         if counts != self._last_counts or time.monotonic() - self._printed > SECONDS_BETWEEN_PLAIN_LINES:
-            self._console.print(line, highlight=False)
+            self._console.print(line, highlight=False, soft_wrap=True)
             self._last_counts, self._printed = counts, time.monotonic()
 
     def _line(self, state: PoolState) -> str:

@@ -61,4 +61,5 @@ def print_findings(findings: tuple[Finding, ...], console: Console) -> None:
         console.print(
             f"[{style}]{finding.level}[/] {finding.name}: {finding.numbers} {finding.remedy} ({finding.source})",
             highlight=False,
+            soft_wrap=True,
         )

