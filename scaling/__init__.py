@@ -10,7 +10,7 @@ verbs    `planning`: rules for learning rate, batch and shapes; grids; what a pl
          `analysis`: records, or any table of losses, to observations, laws, forecasts, results
          `checks`: pitfalls, each a function from plan or records to a finding
          `report`: figures, tables, pages, TensorBoard's analysis run
-nouns    `specs`: what shall be trained; `records`: what happened; `findings`: what a check saw
+nouns    `specs`: what shall be trained; `records`, `curves`: what happened; `findings`: what a check saw
          `results`: what a study found; `store`: its database; `values`: dataclasses from and to JSON
 leaves   `model`: the decoder, its parameter and FLOP counts
          `data`: corpora, tokenizers, token files

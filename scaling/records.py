@@ -1,13 +1,13 @@
 """What happened: one record for each (trajectory, budget), and the files of a run's folder.
 
 runs/<study>/plan.json
-runs/<study>/<run-id>/spec.json                    what to train, frozen
+runs/<study>/<run-id>/job.json                     what to train and how, frozen
                       .lock                        held (flock) by the live process
                       status.json                  state, step, host, error of the last attempt
                       trunk.pt, branch.pt          checkpoints
-                      metrics.jsonl                the training curve, trunk and branches
+                      curve-*.jsonl                the training curves of trunk and branches
                       log.txt                      the process' own words
-                      events.out.tfevents.*        TensorBoard
+                      trunk/, budget-*/            TensorBoard's events
                       record-<tokens>.json         a measured point; its existence means done
 """
 
@@ -20,6 +20,8 @@ from scaling.model.counting import ParameterCount
 from scaling.values import ValueMismatch, read_json, write_json
 
 RECORD_SCHEMA = 1
+
+JOB_FILE, LOCK_FILE, STATUS_FILE, LOG_FILE = "job.json", ".lock", "status.json", "log.txt"
 
 PointStatus = Literal["done", "diverged", "out_of_memory"]
 RunState = Literal["running", "done", "interrupted", "failed"]

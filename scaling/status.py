@@ -10,7 +10,7 @@ from rich.table import Table
 
 from scaling.command import run_hydra
 from scaling.config import StudyConfig, stored_plan, study_config
-from scaling.records import RunStatus, read_record, record_path
+from scaling.records import LOCK_FILE, STATUS_FILE, RunStatus, read_record, record_path
 from scaling.specs import PlannedPoint
 from scaling.values import ValueMismatch, read_json
 
@@ -44,7 +44,7 @@ def point_state(config: StudyConfig, point: PlannedPoint) -> tuple[str, str]:
         loss = "" if record.final_loss_nats is None else f"{record.final_loss_nats:.4f} nats/token"
         return record.status, record.reason or loss
     try:
-        status = read_json(RunStatus, folder / "status.json")
+        status = read_json(RunStatus, folder / STATUS_FILE)
     except (FileNotFoundError, ValueMismatch):
         return "planned", ""
     age = time.time() - status.updated_at
@@ -59,7 +59,7 @@ def point_state(config: StudyConfig, point: PlannedPoint) -> tuple[str, str]:
 def _alive(config: StudyConfig, point: PlannedPoint) -> bool:
     """Whether a process holds the run's lock; asked on a file opened for reading, so that nothing is written."""
     try:
-        with (config.folder / point.run_id / ".lock").open() as file:
+        with (config.folder / point.run_id / LOCK_FILE).open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False

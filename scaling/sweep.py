@@ -24,7 +24,7 @@ from scaling.launching.progress import ProgressLine
 from scaling.planning.cost import Cost
 from scaling.planning.plan import CorpusFacts, make_plan
 from scaling.planning.table import print_findings, print_plan
-from scaling.records import is_done, read_record, record_path
+from scaling.records import JOB_FILE, is_done, read_record, record_path
 from scaling.specs import Plan, PlannedPoint
 from scaling.training.config import Job
 from scaling.values import to_plain, write_json
@@ -151,7 +151,7 @@ def write_jobs(config: StudyConfig, plan: Plan, corpus: Path, points: Iterable[P
         there = [b for b in plan.by_id[run_id].budgets if record_path(folder, b).exists()]
         spec = replace(plan.by_id[run_id], budgets=tuple(sorted({*wanted, *there})))
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "job.json", Job(spec, config.runtime, str(corpus.resolve())))
+        write_json(folder / JOB_FILE, Job(spec, config.runtime, str(corpus.resolve())))
         folders.append(folder)
     return folders
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from scaling.command import EXIT_BAD_CONFIG, run_hydra
+from scaling.records import JOB_FILE
 
 
 def task(composed: DictConfig) -> int:
@@ -35,9 +36,10 @@ def main() -> None:
         # A launcher's worker starts in a fraction of a second less without composing a config.
         from scaling.training.worker import run_folder
 
-        if not (Path(sys.argv[1]) / "job.json").exists():
+        if not (Path(sys.argv[1]) / JOB_FILE).exists():
             print(
-                f"error: {sys.argv[1]} holds no job.json; the sweep writes one into each run's folder", file=sys.stderr
+                f"error: {sys.argv[1]} holds no {JOB_FILE}; the sweep writes one into each run's folder",
+                file=sys.stderr,
             )
             sys.exit(EXIT_BAD_CONFIG)
         sys.exit(run_folder(Path(sys.argv[1])))

@@ -45,3 +45,12 @@ def test_the_default_study_is_what_the_readme_says(tmp_path: Path) -> None:
 def test_sizes_are_named_by_their_matrices(tmp_path: Path) -> None:
     for run in plan_study(load(f"cache={tmp_path}")).runs:
         assert run.size == f"{round(12 * run.model.num_layers * run.model.d_model**2 / 1000)}k"
+
+
+@pytest.mark.parametrize("root", ["sweep", "fit"])
+def test_hydra_leaves_loggers_alone(root: str) -> None:
+    """Hydra's `disabled` logging would silence every logger that exists, so a second job of a multirun tells nothing."""
+    with initialize_config_dir(str(config_folder().resolve()), version_base="1.3"):
+        composed = compose(root, ["source=x", "out=y"] if root == "fit" else [], return_hydra_config=True)
+    for kind in ("job_logging", "hydra_logging"):
+        assert composed.hydra[kind].disable_existing_loggers is False

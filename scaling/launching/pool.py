@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from scaling.records import EXIT_BUSY, EXIT_DONE, EXIT_INTERRUPTED, RunStatus
+from scaling.records import EXIT_BUSY, EXIT_DONE, EXIT_INTERRUPTED, LOG_FILE, STATUS_FILE, RunStatus
 from scaling.values import ValueMismatch, read_json
 
 SECONDS_BETWEEN_LOOKS = 0.1
@@ -170,7 +170,7 @@ def run_pool(
 
 
 def _start(task: Task, slot: Slot) -> _Worker:
-    log = (task.folder / "log.txt").open("ab")
+    log = (task.folder / LOG_FILE).open("ab")
     # A session of its own: a Ctrl-C in the terminal reaches the pool alone, which passes it on in order.
     process = subprocess.Popen(
         [sys.executable, "-m", "scaling.train", str(task.folder)],
@@ -193,18 +193,18 @@ def _settle(worker: _Worker, result: PoolResult) -> None:
     elif code < 0:
         result.failed[folder.name] = f"killed by {signal.Signals(-code).name}"
     else:
-        result.failed[folder.name] = f"exit code {code}; the last line of {folder / 'log.txt'}: {_last_line(folder)}"
+        result.failed[folder.name] = f"exit code {code}; the last line of {folder / LOG_FILE}: {_last_line(folder)}"
 
 
 def _last_line(folder: Path) -> str:
-    lines = (folder / "log.txt").read_text(errors="replace").strip().splitlines()
+    lines = (folder / LOG_FILE).read_text(errors="replace").strip().splitlines()
     return lines[-1] if lines else "(empty)"
 
 
 def _status(worker: _Worker) -> RunStatus | None:
     """The worker's last word; that of an earlier process in the same folder is none."""
     try:
-        status = read_json(RunStatus, worker.task.folder / "status.json")
+        status = read_json(RunStatus, worker.task.folder / STATUS_FILE)
     except (FileNotFoundError, ValueMismatch):
         return None
     return status if status.updated_at >= worker.started_at else None

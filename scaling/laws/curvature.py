@@ -24,3 +24,14 @@ def curvature_by_differences(weighted_gradient: Callable[[FloatArray], FloatArra
     ahead, behind = weighted_gradient(moved.reshape(-1, P)).reshape(2, S, P, P)
     total = (ahead - behind) / (2 * size[:, :, None])
     return np.asarray(0.5 * (total + total.transpose(0, 2, 1)))
+
+
+def curvature_of_slopes(
+    slopes: Callable[[FloatArray], FloatArray], coords: FloatArray, row_weights: FloatArray
+) -> FloatArray:
+    """Give sum over rows of row_weights * d2f/dcoordinates2, [S, P, P], from first derivatives [2 S P, P, n] of f.
+
+    row_weights is [S, n]; each coordinate of each lane is moved both ways, hence its repetition.
+    """
+    shares = np.tile(np.repeat(row_weights, coords.shape[1], axis=0), (2, 1))[:, :, None]
+    return curvature_by_differences(lambda at: np.matmul(slopes(at), shares)[:, :, 0], coords)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scaling.laws.curvature import curvature_by_differences
+from scaling.laws.curvature import curvature_of_slopes
 from scaling.laws.forms import CHINCHILLA, EXPONENT_MAX
 from scaling.laws.observations import FloatArray, IntArray, Observations, Points
 from scaling.laws.surface import Expansion, SumSurface
@@ -135,8 +135,7 @@ class RepeatedSurface:
 
     def curvature(self, coords: FloatArray, expansion: Expansion, factors: FloatArray) -> FloatArray:
         """Give sum over rows of factors * d2f/dcoordinates2 / f, [S, P, P]; by differences."""
-        shares = np.tile(np.repeat(factors / expansion.loss, coords.shape[1], axis=0), (2, 1))[:, :, None]
-        return curvature_by_differences(lambda at: np.matmul(self._slopes(at)[1], shares)[:, :, 0], coords)
+        return curvature_of_slopes(lambda at: self._slopes(at)[1], coords, factors / expansion.loss)
 
     def starts(self, weights: FloatArray) -> FloatArray:
         """Give a grid of half-lives, over the best points of Chinchilla's outer search where the base is

@@ -1,37 +1,15 @@
-"""The training curve of one segment (the trunk or a branch): JSON lines for code, TensorBoard for eyes."""
+"""Writes the curve of one segment (the trunk or a branch): JSON lines for code, TensorBoard for eyes."""
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
+from scaling.curves import CurveRow, curve_path, segment_name
+
 if TYPE_CHECKING:
     from torch.utils import tensorboard as torch_tensorboard
-
-
-@dataclass(frozen=True)
-class CurveRow:
-    """Means over the steps since the last row; `tokens` since the run began. `validation_loss_nats` where taken."""
-
-    tokens: int
-    train_loss_nats: float | None
-    learning_rate: float
-    grad_norm: float | None
-    tokens_per_second: float | None
-    validation_loss_nats: float | None = None
-
-
-def segment_name(budget: int | None) -> str:
-    return "trunk" if budget is None else f"budget-{budget}"
-
-
-def curve_path(run_folder: Path, budget: int | None) -> Path:
-    return run_folder / f"curve-{segment_name(budget)}.jsonl"
-
-
-def read_curve(path: Path) -> list[CurveRow]:
-    return [CurveRow(**json.loads(line)) for line in path.read_text().splitlines()]
 
 
 class CurveWriter:

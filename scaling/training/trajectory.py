@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from scaling.curves import CurveRow
 from scaling.data.corpus import Corpus
 from scaling.model.counting import (
     chinchilla_training_flops,
@@ -30,7 +31,7 @@ from scaling.records import (
 from scaling.training.batches import Batches
 from scaling.training.checkpoint import CheckpointError, Progress, load_checkpoint, save_checkpoint
 from scaling.training.config import Job
-from scaling.training.curve import CurveRow, CurveWriter
+from scaling.training.curve import CurveWriter
 from scaling.training.device import choose_device, choose_precision, peak_memory_bytes
 from scaling.training.evaluate import Evaluation, evaluate
 from scaling.training.optimizer import make_optimizer

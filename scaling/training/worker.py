@@ -16,6 +16,9 @@ from scaling.records import (
     EXIT_DONE,
     EXIT_FAILED,
     EXIT_INTERRUPTED,
+    JOB_FILE,
+    LOCK_FILE,
+    STATUS_FILE,
     RunState,
     RunStatus,
 )
@@ -25,7 +28,6 @@ from scaling.values import read_json, write_json
 
 log = logging.getLogger(__name__)
 
-JOB_FILE, LOCK_FILE, STATUS_FILE = "job.json", ".lock", "status.json"
 SECONDS_BETWEEN_STATUSES = 1.0
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from scaling.curves import curve_path, read_curve
 from scaling.data.manifest import read_manifest
 from scaling.records import RunRecord, read_record, record_path
-from scaling.training.curve import curve_path, read_curve
 from scaling.training.trajectory import Interrupted, Trajectory
 from tests.tiny_run import BATCH, make_run, make_spec
 
