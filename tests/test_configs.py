@@ -49,7 +49,7 @@ def test_sizes_are_named_by_their_matrices(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("root", ["sweep", "fit"])
 def test_hydra_leaves_loggers_alone(root: str) -> None:
-    """Hydra's `disabled` logging would silence every logger that exists, so a second job of a multirun tells nothing."""
+    """Hydra's `disabled` logging would silence every logger that exists, so the second job of a multirun is mute."""
     with initialize_config_dir(str(config_folder().resolve()), version_base="1.3"):
         composed = compose(root, ["source=x", "out=y"] if root == "fit" else [], return_hydra_config=True)
     for kind in ("job_logging", "hydra_logging"):
