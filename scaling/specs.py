@@ -3,9 +3,9 @@
 import hashlib
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from scaling.model.config import ModelConfig
 from scaling.model.counting import count_training_flops
@@ -13,6 +13,9 @@ from scaling.values import to_plain
 
 ScheduleKind = Literal["wsd", "cosine", "linear"]
 SPEC_VERSION = 1
+
+# Marks a field that came after specs had ids: at its default it is no part of the hash, so that no id moved.
+ADDED_LATER = {"added_later": True}
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,24 @@ class Schedule:
 
 
 @dataclass(frozen=True)
+class DivergenceRule:
+    """When a run is given up: its loss is above its lowest running mean by `margin_nats` for `steps` steps in a row.
+
+    The running mean is exponential with a time constant of `steps` / 4. A non-finite loss ends a run at once, whatever
+    the rule. It decides which points exist, so it belongs to the spec; `steps` 0 switches it off.
+    """
+
+    margin_nats: float = 1.0
+    steps: int = 200
+
+    def __post_init__(self) -> None:
+        if not self.margin_nats > 0:
+            raise ValueError(f"divergence.margin_nats is {self.margin_nats}; it must be positive")
+        if self.steps < 0:
+            raise ValueError(f"divergence.steps is {self.steps}; it must be at least 1, or 0 for no such rule")
+
+
+@dataclass(frozen=True)
 class RunSpec:
     """One training trajectory: everything that decides its numbers, and the budgets at which it yields a point.
 
@@ -67,6 +88,7 @@ class RunSpec:
     init_seed: int
     data_seed: int
     budgets: tuple[int, ...]
+    divergence: DivergenceRule = field(default=DivergenceRule(), metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         batch = self.optimizer.batch_tokens
@@ -93,7 +115,7 @@ class RunSpec:
     @cached_property
     def id(self) -> str:
         """A readable prefix and a hash of all that decides the trained numbers."""
-        plain = to_plain(self)
+        plain = _identity(self)
         if self.branching:
             del plain["budgets"]
         text = json.dumps([SPEC_VERSION, plain], sort_keys=True, allow_nan=False)
@@ -114,6 +136,17 @@ class RunSpec:
         """Steps that are really computed: the trunk up to its last branch, and every branch."""
         trunk = max(self.cooldown_start(budget) for budget in self.budgets)
         return trunk + sum(self.steps(budget) - self.cooldown_start(budget) for budget in self.budgets)
+
+
+def _identity(value: Any) -> Any:
+    """What the id hashes: a spec's plain form, less the later fields that stand at their defaults."""
+    if not is_dataclass(value):
+        return to_plain(value)
+    return {
+        f.name: _identity(getattr(value, f.name))
+        for f in fields(value)
+        if not ("added_later" in f.metadata and getattr(value, f.name) == f.default)
+    }
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from scaling.model.config import Activation, Norm, Positions
-from scaling.specs import ScheduleKind
+from scaling.specs import DivergenceRule, ScheduleKind
 
 GridKind = Literal["tokens", "tokens_per_param", "isoflop"]
 
@@ -104,6 +104,7 @@ class RecipeConfig:
     batch_tokens        tokens in a step at `reference_params`; grows with total N to the power `batch_exponent`
     warmup_params_share warmup tokens for each parameter (Porian et al. 2024, arXiv 2406.19146, warm up over N
                         tokens), at least `warmup_min_steps`
+    divergence_*        when a run is given up: see `specs.DivergenceRule`; 0 steps switch the rule off
     """
 
     schedule: ScheduleKind
@@ -122,6 +123,8 @@ class RecipeConfig:
     epsilon: float
     weight_decay: float
     grad_clip: float
+    divergence_margin_nats: float = DivergenceRule.margin_nats
+    divergence_steps: int = DivergenceRule.steps
 
     def __post_init__(self) -> None:
         for name in ("matrix_lr", "embedding_lr", "vector_lr", "reference_params", "epsilon", "grad_clip"):
@@ -133,6 +136,12 @@ class RecipeConfig:
         for name in ("warmup_params_share", "warmup_min_steps", "weight_decay"):
             if getattr(self, name) < 0:
                 raise ValueError(f"recipe.{name} is {getattr(self, name)}; it must be at least 0")
+        if not self.divergence_margin_nats > 0:
+            raise ValueError(f"recipe.divergence_margin_nats is {self.divergence_margin_nats}; it must be positive")
+        if self.divergence_steps < 0:
+            raise ValueError(
+                f"recipe.divergence_steps is {self.divergence_steps}; it must be at least 1, or 0 for none"
+            )
         if self.batch_tokens < 1:
             raise ValueError(f"recipe.batch_tokens is {self.batch_tokens}; it must be at least one context")
         if not 0 < self.cooldown_share <= 1:

@@ -10,7 +10,7 @@ from scaling.model.counting import count_parameters, count_training_flops
 from scaling.planning import rules
 from scaling.planning.config import GridConfig, ModelOptions, RecipeConfig, SizeConfig
 from scaling.planning.cost import Cost
-from scaling.specs import Plan, PlannedPoint, RunSpec
+from scaling.specs import DivergenceRule, Plan, PlannedPoint, RunSpec
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,7 @@ def _runs(
                 init_seed=seed,
                 data_seed=seed,
                 budgets=tuple(group),
+                divergence=DivergenceRule(recipe.divergence_margin_nats, recipe.divergence_steps),
             )
         except ValueError as error:
             raise ValueError(f"size {size.name}: {error}") from None
