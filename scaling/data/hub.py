@@ -1,25 +1,16 @@
 """Datasets of the Hugging Face hub, a copy of one in the cache, or a folder laid out like one.
 
-The hub's own client takes half a minute and a page of retries to say that there is no network. So this module
-asks first, itself, with a deadline; where nobody answers it looks into the caches, and if they have nothing
-it says so.
+Where the hub does not answer in time, the caches are looked into, and if they have nothing that is said.
 """
 
-import os
-import ssl
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scaling.data.config import DataError, SourceConfig
+from scaling.data.hub_access import obstacle
 from scaling.data.rows import readable, silent_datasets, text_rows
-
-_ANSWER_SECONDS = 4.0
-_DEFAULT_ENDPOINT = "https://huggingface.co"
 
 
 @dataclass(frozen=True)
@@ -40,8 +31,8 @@ def open_dataset(config: SourceConfig) -> HubRows:
     assert config.path is not None
     if Path(config.path).is_dir():
         return _open(config, "local folder", lambda split: _load(config.path, config.name, None, split, streaming=True))
-    obstacle = _obstacle(config)
-    if obstacle is None:
+    absent = obstacle(f"datasets/{config.path}")
+    if absent is None:
         return _open(
             config,
             f"{config.path}@{config.revision}",
@@ -50,7 +41,7 @@ def open_dataset(config: SourceConfig) -> HubRows:
     load_cached = _cached(config)
     if load_cached is None:
         raise DataError(
-            f"The dataset {config.path} is not to be had: {obstacle}, and there is no cached copy of "
+            f"The dataset {config.path} is not to be had: {absent}, and there is no cached copy of "
             f"revision {config.revision}. Take data=aws_docs, the offline default; or set HF_HOME to a cache "
             "that holds a copy; or data.source.path=FOLDER, a local copy of the repository (README.md and "
             "parquet files); or data=local."
@@ -72,36 +63,6 @@ def _open(config: SourceConfig, version: str, load: Callable[[str], Any]) -> Hub
 
 def _load(path: str | None, name: str | None, revision: str | None, split: str, *, streaming: bool) -> Any:
     return silent_datasets().load_dataset(path, name, revision=revision, split=split, streaming=streaming)
-
-
-def _obstacle(config: SourceConfig) -> str | None:
-    """Why the hub cannot be asked, in words; None if it answers, whatever it answers.
-
-    The question runs in a thread of its own since looking up a host's name knows no deadline.
-    """
-    for variable in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
-        if os.environ.get(variable, "").upper() in {"1", "ON", "YES", "TRUE"}:
-            return f"{variable} is set"
-    endpoint = os.environ.get("HF_ENDPOINT", _DEFAULT_ENDPOINT).rstrip("/")
-    answers: list[str | None] = []
-
-    def ask() -> None:
-        try:
-            with urllib.request.urlopen(f"{endpoint}/api/datasets/{config.path}", timeout=_ANSWER_SECONDS):
-                answers.append(None)
-        except urllib.error.HTTPError:
-            answers.append(None)  # it is there: let the hub's client say what is wrong
-        except urllib.error.URLError as error:
-            # A certificate known to the client's own bundle alone is an answer as well.
-            answered = isinstance(error.reason, ssl.SSLCertVerificationError)
-            answers.append(None if answered else f"{endpoint} cannot be reached ({error.reason})")
-        except (OSError, ValueError) as error:
-            answers.append(f"{endpoint} cannot be reached ({error})")
-
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(_ANSWER_SECONDS + 1.0)
-    return answers[0] if answers else f"{endpoint} does not answer within {_ANSWER_SECONDS:.0f} seconds"
 
 
 def _cached(config: SourceConfig) -> Callable[[str], Any] | None:

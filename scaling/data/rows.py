@@ -1,17 +1,16 @@
 """Rows of text through the `datasets` library: quiet, in bounded memory, its errors made one clear line."""
 
-import logging
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from scaling.data.config import DataError
+from scaling.data.hub_access import quiet_hub
 
 REPLACE_IT = "it is truncated, damaged, or not what its name says; replace it, or take it out."
 
 _ROWS_AT_A_TIME = 256
-_NOISY_LOGGERS = ("datasets", "huggingface_hub", "httpx", "httpcore", "urllib3", "fsspec", "filelock")
 
 
 def silent_datasets() -> Any:
@@ -21,8 +20,7 @@ def silent_datasets() -> Any:
     datasets.disable_progress_bars()
     datasets.config.TORCH_AVAILABLE = False  # or every stream imports torch, a second or two, to read text
     datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # or every local file is reported to the hub, if it answers
-    for name in _NOISY_LOGGERS:
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    quiet_hub()
     return datasets
 
 

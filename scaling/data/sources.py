@@ -4,7 +4,7 @@ import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from scaling.data import botocore_docs, google_docs, hub, local, python_sources, synthetic
+from scaling.data import botocore_docs, google_docs, hub, local, python_sources, synthetic, wiki_intros
 from scaling.data.config import SourceConfig
 from scaling.data.documents import Document, wikitext_articles
 from scaling.data.packages import require_release
@@ -37,6 +37,9 @@ def open_source(config: SourceConfig) -> Source:
             require_release("google-api-python-client", str(config.google_version), "data.source.google_version")
             version = f"botocore {config.version}, google-api-python-client {config.google_version}"
             return Source(version, _api_docs, None)
+        case "wiki_intros":
+            require_release(wiki_intros.PACKAGE, str(config.version), "data.source.version")
+            return Source(f"{wiki_intros.PACKAGE} {config.version}", wiki_intros.documents, None)
         case "python_sources":
             return Source(f"Python {platform.python_version()}", python_sources.documents, None)
         case "synthetic":

@@ -1,4 +1,4 @@
-"""Text to token ids and back: bytes, byte-level BPE trained on the spot, any tokenizer.json."""
+"""Text to token ids and back: bytes, byte-level BPE trained on the spot, any tokenizer.json, also of the hub."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.data.config import BYTE_VALUES, DataError, TokenizerConfig
+from scaling.data.tokenizer_files import tokenizer_file
 from scaling.data.word_memo import WordMemo
 
 if TYPE_CHECKING:
@@ -100,8 +101,7 @@ def build(config: TokenizerConfig, training_texts: Iterable[bytes]) -> ByteToken
         return ByteTokenizer()
     if config.kind == "bpe":
         return _train_bpe(config, training_texts)
-    assert config.path is not None
-    return load(Path(config.path), config.separator)
+    return load(tokenizer_file(config), config.separator)
 
 
 def load(path: Path, separator: str) -> SubwordTokenizer:

