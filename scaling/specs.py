@@ -7,22 +7,24 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from scaling.model.config import ModelConfig
+from scaling.model.config import ADDED_LATER, ModelConfig
 from scaling.model.counting import count_training_flops
 from scaling.values import to_plain
 
 ScheduleKind = Literal["wsd", "cosine", "linear"]
+OptimizerKind = Literal["adamw", "muon"]
 SPEC_VERSION = 1
-
-# Marks a field that came after specs had ids: at its default it is no part of the hash, so that no id moved.
-ADDED_LATER = {"added_later": True}
 
 
 @dataclass(frozen=True)
 class Optimizer:
-    """AdamW with numbers already worked out for one model. Learning rates are peaks.
+    """Numbers already worked out for one model. Learning rates are peaks.
 
-    Decoupled weight decay (Loshchilov & Hutter 2019, arXiv 1711.05101) touches the hidden matrices alone.
+    adamw   Loshchilov & Hutter 2019, arXiv 1711.05101
+    muon    for the hidden matrices, momentum that is made orthogonal (Jordan et al. 2024); AdamW for the rest
+
+    Decoupled weight decay touches the hidden matrices alone. `momentum` is Muon's. `z_loss` weighs the squared log of
+    the softmax' partition function (Chowdhery et al. 2022, arXiv 2204.02311).
     """
 
     batch_tokens: int
@@ -34,6 +36,9 @@ class Optimizer:
     epsilon: float
     weight_decay: float
     grad_clip: float
+    kind: OptimizerKind = field(default="adamw", metadata=ADDED_LATER)
+    momentum: float = field(default=0.95, metadata=ADDED_LATER)
+    z_loss: float = field(default=0.0, metadata=ADDED_LATER)
 
 
 @dataclass(frozen=True)

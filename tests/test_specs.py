@@ -13,6 +13,7 @@ def test_ids_stay_when_the_spec_gets_new_fields() -> None:
     """A moved id orphans every run folder there is: a later field must be marked ADDED_LATER and have a default."""
     assert make_spec().id == "tiny-wsd-s0-d3b355f730"
     assert make_spec(kind="cosine", steps=(20,)).id == "tiny-cosine-s0-9b1e5e9895"
+    assert make_spec(num_kv_heads=1).id != make_spec().id != make_spec(optimizer="muon").id
 
 
 def test_a_later_field_off_its_default_moves_the_id() -> None:

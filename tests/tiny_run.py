@@ -11,7 +11,9 @@ WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"]
 BATCH = 128
 
 
-def make_spec(*, steps: tuple[int, ...] = (20, 30, 45), kind: str = "wsd", **model: object) -> RunSpec:
+def make_spec(
+    *, steps: tuple[int, ...] = (20, 30, 45), kind: str = "wsd", optimizer: str = "adamw", **model: object
+) -> RunSpec:
     options = {"rope_base": 30.0, "qk_norm": True, "mup_base_width": 16, **model}
     return RunSpec(
         size="tiny",
@@ -25,6 +27,7 @@ def make_spec(*, steps: tuple[int, ...] = (20, 30, 45), kind: str = "wsd", **mod
             **options,  # type: ignore[arg-type]
         ),
         optimizer=Optimizer(
+            kind=optimizer,  # type: ignore[arg-type]
             batch_tokens=BATCH,
             matrix_lr=0.01,
             embedding_lr=0.01,

@@ -1,11 +1,14 @@
 """The architecture of one decoder, as plain numbers. Counting lives in `counting`, tensors in `decoder`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Positions = Literal["rotary", "learned", "sinusoidal"]
 Norm = Literal["rmsnorm", "layernorm"]
-Activation = Literal["gelu", "swiglu"]
+Activation = Literal["gelu", "swiglu", "relu2"]
+
+# Marks a field that came after specs had ids: at its default it is no part of the hash (`specs`), so that no id moved.
+ADDED_LATER = {"added_later": True}
 
 
 @dataclass(frozen=True)
@@ -15,7 +18,8 @@ class ModelConfig:
     `context` is in tokens. With `mup_base_width` set, initialisation, the logits' multiplier and (in
     `planning.rules`) the learning rates follow the maximal-update parametrisation (Yang et al. 2022,
     arXiv 2203.03466, Table 8), so that one tuned learning rate serves every width; None is the standard
-    parametrisation.
+    parametrisation. `num_kv_heads` heads of keys and values are shared by equal groups of the `num_heads` query heads
+    (Ainslie et al. 2023, arXiv 2305.13245); None gives each query head its own.
     """
 
     num_layers: int
@@ -32,6 +36,7 @@ class ModelConfig:
     tied_embeddings: bool = True
     qk_norm: bool = False
     mup_base_width: int | None = None
+    num_kv_heads: int | None = field(default=None, metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         for name in ("num_layers", "d_model", "num_heads", "vocab_size", "context", "d_ff"):
@@ -43,6 +48,12 @@ class ModelConfig:
             raise ValueError(
                 f"model.num_heads is {self.num_heads}, which does not divide model.d_model = {self.d_model}; "
                 f"choose one of {divisors}"
+            )
+        if self.num_kv_heads is not None and (self.num_kv_heads < 1 or self.num_heads % self.num_kv_heads):
+            divisors = [h for h in range(1, self.num_heads + 1) if self.num_heads % h == 0]
+            raise ValueError(
+                f"model.num_kv_heads is {self.num_kv_heads}, which does not divide model.num_heads = "
+                f"{self.num_heads}; choose one of {divisors}, or null for as many"
             )
         if self.positions == "rotary" and self.head_dim % 2:
             raise ValueError(
@@ -65,6 +76,10 @@ class ModelConfig:
     @property
     def head_dim(self) -> int:
         return self.d_model // self.num_heads
+
+    @property
+    def kv_heads(self) -> int:
+        return self.num_heads if self.num_kv_heads is None else self.num_kv_heads
 
     @property
     def width_multiplier(self) -> float:

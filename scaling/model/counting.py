@@ -48,10 +48,12 @@ def count_parameters(model: ModelConfig) -> ParameterCount:
     if model.qk_norm:
         norms += 2 * model.num_layers * model.head_dim
     mlp_matrices = 3 if model.activation == "swiglu" else 2
+    # Queries and the output take all heads, keys and values those they have.
+    attention_width = 2 * d + 2 * model.kv_heads * model.head_dim
     return ParameterCount(
         embedding=model.vocab_size * d,
         positions=model.context * d if model.positions == "learned" else 0,
-        attention=model.num_layers * 4 * d * d,
+        attention=model.num_layers * d * attention_width,
         mlp=model.num_layers * mlp_matrices * d * model.d_ff,
         norms=norms,
         head=0 if model.tied_embeddings else model.vocab_size * d,
@@ -63,7 +65,8 @@ class FlopCount:
     """Training FLOPs (forward and backward) for each token, by group; matrix products only.
 
     `attention` counts the full context-by-context products, as kernels are credited (Chowdhery et al. 2022,
-    arXiv 2204.02311, appendix B), though causality makes half of them avoidable.
+    arXiv 2204.02311, appendix B), though causality makes half of them avoidable. Sharing keys and values among heads
+    saves none of them.
     """
 
     matrices: int

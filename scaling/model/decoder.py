@@ -1,6 +1,7 @@
 """A pre-norm Transformer decoder.
 
-Shapes: B sequences, T positions, H heads, K channels a head, D = H K width, F hidden width, V vocabulary.
+Shapes: B sequences, T positions, H query heads, G heads of keys and values, K channels a head, D = H K width, F hidden
+width, V vocabulary.
 """
 
 import math
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scaling.model.config import ModelConfig
-from scaling.model.cross_entropy import linear_cross_entropy
+from scaling.model.cross_entropy import gradient_of_z_loss, linear_cross_entropy
 
 NORM_EPSILON = 1e-6
 IGNORED_TARGET = -1
@@ -75,52 +76,56 @@ def sinusoid_table(model: ModelConfig) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Causal multi-head attention; one product makes queries, keys and values."""
+    """Causal attention, multi-head or grouped-query; one product makes queries, keys and values."""
 
     def __init__(self, model: ModelConfig) -> None:
         super().__init__()
-        self.num_heads, self.dropout, self.rotary = (
-            model.num_heads,
-            model.dropout,
-            model.positions == "rotary",
-        )
-        self.qkv = nn.Linear(model.d_model, 3 * model.d_model, bias=False)
+        self.num_heads, self.kv_heads = model.num_heads, model.kv_heads
+        self.dropout, self.rotary = model.dropout, model.positions == "rotary"
+        self.qkv = nn.Linear(model.d_model, (model.num_heads + 2 * model.kv_heads) * model.head_dim, bias=False)
         self.out = nn.Linear(model.d_model, model.d_model, bias=False)
         self.query_norm = make_norm(model, model.head_dim) if model.qk_norm else None
         self.key_norm = make_norm(model, model.head_dim) if model.qk_norm else None
 
     def forward(self, x_BxTxD: Tensor, turn_Tx1xK2x2: Tensor) -> Tensor:
         B, T, D = x_BxTxD.shape
-        H = self.num_heads
-        qk_BxTx2HxK, v_BxTxHxK = self.qkv(x_BxTxD).view(B, T, 3 * H, D // H).split([2 * H, H], dim=2)
+        H, G = self.num_heads, self.kv_heads
+        qk_BxTxHGxK, v_BxTxGxK = self.qkv(x_BxTxD).view(B, T, H + 2 * G, D // H).split([H + G, G], dim=2)
         if self.query_norm is not None and self.key_norm is not None:
-            q_BxTxHxK, k_BxTxHxK = qk_BxTx2HxK.split(H, dim=2)
-            qk_BxTx2HxK = torch.cat([self.query_norm(q_BxTxHxK), self.key_norm(k_BxTxHxK)], dim=2)
+            q_BxTxHxK, k_BxTxGxK = qk_BxTxHGxK.split([H, G], dim=2)
+            qk_BxTxHGxK = torch.cat([self.query_norm(q_BxTxHxK), self.key_norm(k_BxTxGxK)], dim=2)
         if self.rotary:
-            qk_BxTx2HxK = rotate(qk_BxTx2HxK, turn_Tx1xK2x2)
-        q_BxHxTxK, k_BxHxTxK = qk_BxTx2HxK.transpose(1, 2).split(H, dim=1)
-        dropout = self.dropout if self.training else 0.0
+            qk_BxTxHGxK = rotate(qk_BxTxHGxK, turn_Tx1xK2x2)
+        q_BxHxTxK, k_BxGxTxK = qk_BxTxHGxK.transpose(1, 2).split([H, G], dim=1)
         y_BxHxTxK = F.scaled_dot_product_attention(
-            q_BxHxTxK, k_BxHxTxK, v_BxTxHxK.transpose(1, 2), dropout_p=dropout, is_causal=True
+            q_BxHxTxK,
+            k_BxGxTxK,
+            v_BxTxGxK.transpose(1, 2),
+            dropout_p=self.dropout if self.training else 0.0,
+            is_causal=True,
+            enable_gqa=G < H,
         )
         mixed_BxTxD: Tensor = self.out(y_BxHxTxK.transpose(1, 2).reshape(B, T, D))
         return mixed_BxTxD
 
 
 class MLP(nn.Module):
-    """GELU, or SwiGLU (Shazeer 2020, arXiv 2002.05202), whose gate is the first half of `up`."""
+    """GELU; ReLU squared (So et al. 2021, arXiv 2109.08668); or SwiGLU (Shazeer 2020, arXiv 2002.05202), whose gate is
+    the first half of `up`."""
 
     def __init__(self, model: ModelConfig) -> None:
         super().__init__()
-        self.gated = model.activation == "swiglu"
-        self.up = nn.Linear(model.d_model, (2 if self.gated else 1) * model.d_ff, bias=False)
+        self.activation = model.activation
+        self.up = nn.Linear(model.d_model, (2 if model.activation == "swiglu" else 1) * model.d_ff, bias=False)
         self.down = nn.Linear(model.d_ff, model.d_model, bias=False)
 
     def forward(self, x_BxTxD: Tensor) -> Tensor:
         hidden = self.up(x_BxTxD)
-        if self.gated:
+        if self.activation == "swiglu":
             gate_BxTxF, value_BxTxF = hidden.chunk(2, dim=-1)
             active_BxTxF = F.silu(gate_BxTxF) * value_BxTxF
+        elif self.activation == "relu2":
+            active_BxTxF = F.relu(hidden).square()
         else:
             active_BxTxF = F.gelu(hidden)
         written_BxTxD: Tensor = self.down(active_BxTxF)
@@ -144,15 +149,17 @@ class Decoder(nn.Module):
     """Token ids [B, T] and targets [B, T] to the summed cross-entropy, in nats.
 
     The model returns a sum rather than logits so that whoever calls it can add sums over micro-batches and divide
-    once by tokens; `token_losses` and `logits` are there for those who want them.
+    once by tokens; `token_losses` and `logits` are there for those who want them. `z_loss` is the weight of the square
+    of log Z, Z the partition function of a token (Chowdhery et al. 2022, arXiv 2204.02311, section 5): it acts on
+    gradients alone and is in no loss that is returned.
     """
 
     turn_Tx1xK2x2: Tensor
     sinusoid_TxD: Tensor
 
-    def __init__(self, model: ModelConfig) -> None:
+    def __init__(self, model: ModelConfig, *, z_loss: float = 0.0) -> None:
         super().__init__()
-        self.config = model
+        self.config, self.z_loss = model, z_loss
         self.embedding = nn.Embedding(model.vocab_size, model.d_model)
         self.positions = nn.Embedding(model.context, model.d_model) if model.positions == "learned" else None
         self.blocks = nn.ModuleList(Block(model) for _ in range(model.num_layers))
@@ -201,16 +208,19 @@ class Decoder(nn.Module):
         device = ids_BxT.device.type
         # In fp16 the fused gradient would underflow, as it is formed before the loss is scaled.
         if torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.float16:
-            return self.token_losses(ids_BxT, targets_BxT).sum()
+            logits_RxV = self.logits(ids_BxT).float().flatten(0, 1)
+            loss = F.cross_entropy(logits_RxV, targets_BxT.flatten(), reduction="sum")
+            return gradient_of_z_loss(loss, logits_RxV, self.z_loss) if self.z_loss else loss
         x_RxD = self.head_input(ids_BxT).flatten(0, 1)
-        return linear_cross_entropy(x_RxD, self.head_weight, targets_BxT.flatten())
+        return linear_cross_entropy(x_RxD, self.head_weight, targets_BxT.flatten(), self.z_loss)
 
 
 def initialise(decoder: Decoder, seed: int) -> None:
     """Fill every parameter from one seeded CPU generator, so that a seed gives the same model on any device.
 
     Hidden matrices: N(0, 1/fan_in), the muP scaling in width; those that write to the residual stream are
-    divided by sqrt(2 layers) (Radford et al. 2019, section 2.3). Embeddings: N(0, embedding_std).
+    divided by sqrt(2 layers) (Radford et al. 2019, section 2.3). Embeddings: N(0, EMBEDDING_STD). An untied head:
+    N(0, 1/width), the width being muP's base width where there is one, as its multiplier does the rest.
     """
     generator = torch.Generator().manual_seed(seed)
     residual_scale = 1.0 / math.sqrt(2 * decoder.config.num_layers)
@@ -223,7 +233,7 @@ def initialise(decoder: Decoder, seed: int) -> None:
         if decoder.positions is not None:
             fill(decoder.positions.weight, EMBEDDING_STD)
         if decoder.head is not None:
-            fill(decoder.head.weight, 1.0 / math.sqrt(decoder.config.d_model))
+            fill(decoder.head.weight, 1.0 / math.sqrt(decoder.config.mup_base_width or decoder.config.d_model))
         for name, weight in decoder.blocks.named_parameters():
             if weight.ndim == 2:
                 writes_residual = name.endswith(("attention.out.weight", "mlp.down.weight"))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from scaling.model.config import Activation, Norm, Positions
-from scaling.specs import DivergenceRule, ScheduleKind
+from scaling.specs import DivergenceRule, OptimizerKind, ScheduleKind
 
 GridKind = Literal["tokens", "tokens_per_param", "isoflop"]
 
@@ -23,6 +23,7 @@ class ModelOptions:
     tied_embeddings: bool
     qk_norm: bool
     mup_base_width: int | None
+    num_kv_heads: int | None = None
 
     def __post_init__(self) -> None:
         if self.mlp_ratio <= 0:
@@ -31,13 +32,14 @@ class ModelOptions:
 
 @dataclass(frozen=True)
 class SizeConfig:
-    """One decoder of the grid; `budgets` replaces the grid's for this size."""
+    """One decoder of the grid; `budgets` replaces the grid's for this size, `num_kv_heads` the model's."""
 
     name: str
     num_layers: int
     d_model: int
     num_heads: int
     budgets: tuple[float, ...] | None = None
+    num_kv_heads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -99,12 +101,16 @@ class GridConfig:
 class RecipeConfig:
     """Rules for the numbers of a run, as functions of N alone (and of D where a schedule has one budget).
 
-    matrix_lr           peak of the hidden matrices at muP's base width, or at any width without muP
+    optimizer           adamw, or muon for the hidden matrices with adamw for the rest
+    matrix_lr           peak of the hidden matrices at muP's base width, or at any width without muP; of another kind
+                        under muon (some ten times as large), whose steps have a norm of their own at every width
     embedding_lr, vector_lr   peaks of embeddings and of norm gains; muP keeps them constant in width
     batch_tokens        tokens in a step at `reference_params`; grows with total N to the power `batch_exponent`
     warmup_params_share warmup tokens for each parameter (Porian et al. 2024, arXiv 2406.19146, warm up over N
                         tokens), at least `warmup_min_steps`
     divergence_*        when a run is given up: see `specs.DivergenceRule`; 0 steps switch the rule off
+    momentum            of muon
+    z_loss              weight of the squared log partition function in the objective; no loss that is reported has it
     """
 
     schedule: ScheduleKind
@@ -125,15 +131,18 @@ class RecipeConfig:
     grad_clip: float
     divergence_margin_nats: float = DivergenceRule.margin_nats
     divergence_steps: int = DivergenceRule.steps
+    optimizer: OptimizerKind = "adamw"
+    momentum: float = 0.95
+    z_loss: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("matrix_lr", "embedding_lr", "vector_lr", "reference_params", "epsilon", "grad_clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"recipe.{name} is {getattr(self, name)}; it must be positive")
-        for name in ("beta1", "beta2"):
+        for name in ("beta1", "beta2", "momentum"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"recipe.{name} is {getattr(self, name)}; it must be at least 0 and below 1")
-        for name in ("warmup_params_share", "warmup_min_steps", "weight_decay"):
+        for name in ("warmup_params_share", "warmup_min_steps", "weight_decay", "z_loss"):
             if getattr(self, name) < 0:
                 raise ValueError(f"recipe.{name} is {getattr(self, name)}; it must be at least 0")
         if not self.divergence_margin_nats > 0:

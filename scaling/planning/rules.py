@@ -24,6 +24,7 @@ def model_config(size: SizeConfig, options: ModelOptions, vocab_size: int) -> Mo
             tied_embeddings=options.tied_embeddings,
             qk_norm=options.qk_norm,
             mup_base_width=options.mup_base_width,
+            num_kv_heads=options.num_kv_heads if size.num_kv_heads is None else size.num_kv_heads,
         )
     except ValueError as error:
         raise ValueError(f"size {size.name}: {error}") from None
@@ -42,11 +43,14 @@ def warmup_steps(recipe: RecipeConfig, model: ModelConfig, batch: int) -> int:
 
 
 def optimizer(recipe: RecipeConfig, model: ModelConfig) -> Optimizer:
-    """Peak learning rates under muP: hidden matrices fall as 1/width, embeddings and vectors keep theirs
-    (Yang et al. 2022, arXiv 2203.03466, Table 8, Adam)."""
+    """Peak learning rates under muP: embeddings and vectors keep theirs at every width, hidden matrices fall as 1/width
+    under AdamW (Yang et al. 2022, arXiv 2203.03466, Table 8) and keep theirs under Muon: its step has the spectral norm
+    sqrt(max(1, fan_out / fan_in)), which is what muP asks of a step (Yang et al. 2023, arXiv 2310.17813).
+    """
+    matrix_width = 1.0 if recipe.optimizer == "muon" else model.width_multiplier
     return Optimizer(
         batch_tokens=batch_tokens(recipe, model),
-        matrix_lr=recipe.matrix_lr / model.width_multiplier,
+        matrix_lr=recipe.matrix_lr / matrix_width,
         embedding_lr=recipe.embedding_lr,
         vector_lr=recipe.vector_lr,
         beta1=recipe.beta1,
@@ -54,6 +58,9 @@ def optimizer(recipe: RecipeConfig, model: ModelConfig) -> Optimizer:
         epsilon=recipe.epsilon,
         weight_decay=recipe.weight_decay,
         grad_clip=recipe.grad_clip,
+        kind=recipe.optimizer,
+        momentum=recipe.momentum if recipe.optimizer == "muon" else Optimizer.momentum,
+        z_loss=recipe.z_loss,
     )
 
 

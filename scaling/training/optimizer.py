@@ -1,4 +1,6 @@
-"""AdamW with one parameter group for each role: hidden matrices, embeddings and head, vectors."""
+"""The optimiser of a run: one parameter group for each role, hidden matrices, embeddings with the head, vectors."""
+
+from typing import Any
 
 import torch
 from torch import nn
@@ -6,27 +8,70 @@ from torch import nn
 from scaling.model.decoder import Decoder
 from scaling.specs import Optimizer
 
+# torch.optim.Muon's first release.
+MUON_SINCE = "2.9"
 
-def make_optimizer(decoder: Decoder, numbers: Optimizer) -> torch.optim.AdamW:
+
+class MuonWithAdamW(torch.optim.Optimizer):
+    """Muon on hidden matrices, AdamW on all else, as one optimiser: one list of groups, one state, one checkpoint.
+
+    The groups and the state are those of the two inside, shared and not copied.
+    """
+
+    def __init__(self, muon: torch.optim.Optimizer, adamw: torch.optim.AdamW) -> None:
+        self._inner, self._num_muon_groups = (muon, adamw), len(muon.param_groups)
+        super().__init__([*muon.param_groups, *adamw.param_groups], defaults={})
+        self._share()
+
+    def _share(self) -> None:
+        muon, adamw = self._inner
+        muon.param_groups = self.param_groups[: self._num_muon_groups]
+        adamw.param_groups = self.param_groups[self._num_muon_groups :]
+        muon.state = adamw.state = self.state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self._share()
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        for inner in self._inner:
+            inner.step()
+
+
+def make_optimizer(decoder: Decoder, numbers: Optimizer) -> torch.optim.Optimizer:
     """Decay on the hidden matrices alone; each group keeps its peak under `peak_lr`.
 
-    The fused kernel is used where torch has one (CPU and CUDA).
+    The fused kernel is used where torch has one (CPU and CUDA). Raises ValueError for Muon where torch has none.
     """
     matrices = [p for p in decoder.blocks.parameters() if p.ndim == 2]
     vectors = [p for p in decoder.parameters() if p.ndim == 1]
     taken = {id(p) for p in [*matrices, *vectors]}
     embeddings: list[nn.Parameter] = [p for p in decoder.parameters() if id(p) not in taken]
-    groups = [
-        {"params": matrices, "lr": numbers.matrix_lr, "weight_decay": numbers.weight_decay},
+    matrix_group = {"params": matrices, "lr": numbers.matrix_lr, "weight_decay": numbers.weight_decay}
+    other_groups = [
         {"params": embeddings, "lr": numbers.embedding_lr, "weight_decay": 0.0},
         {"params": vectors, "lr": numbers.vector_lr, "weight_decay": 0.0},
     ]
+    groups = [matrix_group, *other_groups]
     for group in groups:
         group["peak_lr"] = group["lr"]
-    device = matrices[0].device.type
-    return torch.optim.AdamW(
-        groups, betas=(numbers.beta1, numbers.beta2), eps=numbers.epsilon, fused=device in ("cpu", "cuda")
+    adamw = torch.optim.AdamW(
+        groups if numbers.kind == "adamw" else other_groups,
+        betas=(numbers.beta1, numbers.beta2),
+        eps=numbers.epsilon,
+        fused=matrices[0].device.type in ("cpu", "cuda"),
     )
+    if numbers.kind == "adamw":
+        return adamw
+    if not hasattr(torch.optim, "Muon"):
+        raise ValueError(
+            f"recipe.optimizer is muon, which came with torch {MUON_SINCE}, and this is torch {torch.__version__}: "
+            "install a newer one, or take recipe.optimizer=adamw"
+        )
+    # Its plain adjustment, sqrt(max(1, rows / columns)), is the one whose rate does not change with width.
+    muon = torch.optim.Muon([matrix_group], momentum=numbers.momentum, adjust_lr_fn="original")
+    return MuonWithAdamW(muon, adamw)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, share: float) -> None:

@@ -19,7 +19,7 @@ class TrainState:
 
     decoder: Decoder
     forward: Callable[[Tensor, Tensor], Tensor]
-    optimizer: torch.optim.AdamW
+    optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     step: int = 0
     skipped_steps: int = 0

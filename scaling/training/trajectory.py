@@ -78,7 +78,7 @@ class Trajectory:
         self.steps_before_segment = 0
 
     def _fresh_state(self) -> TrainState:
-        decoder = Decoder(self.spec.model)
+        decoder = Decoder(self.spec.model, z_loss=self.spec.optimizer.z_loss)
         initialise(decoder, self.spec.init_seed)
         decoder.to(self.device).train()
         forward = torch.compile(decoder) if self.runtime.compile else decoder

@@ -14,14 +14,17 @@ from scaling.model.counting import (
     count_training_flops,
     kaplan_training_flops,
 )
-from scaling.model.decoder import Decoder
+from scaling.model.decoder import Decoder, initialise
 
-OPTIONS = [
-    dict(zip(("positions", "norm", "activation", "tied_embeddings", "qk_norm"), values, strict=True))
-    for values in itertools.product(
-        ("rotary", "learned", "sinusoidal"), ("rmsnorm", "layernorm"), ("gelu", "swiglu"), (True, False), (True, False)
-    )
-]
+OPTIONS = {
+    "positions": ("rotary", "learned", "sinusoidal"),
+    "norm": ("rmsnorm", "layernorm"),
+    "activation": ("gelu", "swiglu", "relu2"),
+    "tied_embeddings": (True, False),
+    "qk_norm": (True, False),
+    "num_kv_heads": (None, 2, 1),
+}
+COMBINATIONS = [dict(zip(OPTIONS, values, strict=True)) for values in itertools.product(*OPTIONS.values())]
 
 
 def small(**options: object) -> ModelConfig:
@@ -36,10 +39,20 @@ def small(**options: object) -> ModelConfig:
     )
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=lambda o: "-".join(map(str, o.values())))
-def test_every_parameter_is_counted_once(options: dict[str, object]) -> None:
-    model = small(**options)
-    assert count_parameters(model).total == sum(p.numel() for p in Decoder(model).parameters())
+def test_every_combination_counts_every_parameter_and_sees_no_later_token() -> None:
+    """216 decoders: numel against the count, and logits that do not move when the last token does."""
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, 101, (1, 8), generator=generator)
+    other = torch.cat([ids[:, :-1], (ids[:, -1:] + 1) % 101], dim=1)
+    for options in COMBINATIONS:
+        model = small(**options)
+        decoder = Decoder(model)
+        assert count_parameters(model).total == sum(p.numel() for p in decoder.parameters()), options
+        initialise(decoder, 0)
+        with torch.no_grad():
+            one, two = decoder.logits(ids), decoder.logits(other)
+        torch.testing.assert_close(one[:, :-1], two[:, :-1], msg=str(options))
+        assert not torch.equal(one[:, -1], two[:, -1]), options
 
 
 def test_non_embedding_leaves_out_embeddings_positions_and_head() -> None:
@@ -56,13 +69,13 @@ def test_plain_shape_has_twelve_l_d_squared_in_its_matrices() -> None:
     assert count_parameters(model).matrices == 12 * 3 * 64**2
 
 
-@pytest.mark.parametrize("activation", ["gelu", "swiglu"])
+@pytest.mark.parametrize(("activation", "kv_heads"), [("gelu", None), ("swiglu", None), ("relu2", 2), ("gelu", 1)])
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize(
     ("layers", "width", "context", "vocab"), [(2, 32, 64, 256), (3, 96, 128, 1024), (1, 64, 256, 64)]
 )
 def test_training_flops_agree_with_torch(
-    activation: str, tied: bool, layers: int, width: int, context: int, vocab: int
+    activation: str, kv_heads: int | None, tied: bool, layers: int, width: int, context: int, vocab: int
 ) -> None:
     """Within 2%, forward and backward; in the mathematical form of attention, which has no recomputation."""
     model = ModelConfig(
@@ -74,6 +87,7 @@ def test_training_flops_agree_with_torch(
         d_ff=4 * width,
         activation=activation,  # type: ignore[arg-type]
         tied_embeddings=tied,
+        num_kv_heads=kv_heads,
     )
     decoder = Decoder(model)
     ids = torch.randint(0, vocab, (2, context + 1))

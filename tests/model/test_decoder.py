@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from scaling.model.config import ModelConfig
+from scaling.model.cross_entropy import gradient_of_z_loss
 from scaling.model.decoder import IGNORED_TARGET, Decoder, initialise, rotate, rotation_table
 
 VARIANTS: dict[str, dict[str, object]] = {
@@ -15,10 +17,13 @@ VARIANTS: dict[str, dict[str, object]] = {
     "untied": {"tied_embeddings": False},
     "qk_norm": {"qk_norm": True},
     "mup": {"mup_base_width": 16},
+    "relu2": {"activation": "relu2"},
+    "grouped": {"num_kv_heads": 2, "qk_norm": True},
+    "one_kv_head": {"num_kv_heads": 1},
 }
 
 
-def build(seed: int = 0, **options: object) -> Decoder:
+def build(seed: int = 0, z_loss: float = 0.0, **options: object) -> Decoder:
     model = ModelConfig(
         num_layers=2,
         d_model=32,
@@ -28,7 +33,7 @@ def build(seed: int = 0, **options: object) -> Decoder:
         d_ff=64,
         **options,  # type: ignore[arg-type]
     )
-    decoder = Decoder(model)
+    decoder = Decoder(model, z_loss=z_loss)
     initialise(decoder, seed)
     return decoder
 
@@ -70,6 +75,39 @@ def test_fused_loss_and_gradients_equal_the_plain_ones(options: dict[str, object
     torch.testing.assert_close(fused, plain, rtol=1e-5, atol=1e-4)
     for mine, theirs in zip(gradients, [p.grad for p in decoder.parameters()], strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_z_loss_is_in_the_gradient_and_not_in_the_loss(fused: bool) -> None:
+    """Against autograd on cross-entropy plus z_loss * logsumexp^2, written out; also on the path that fp16 takes."""
+    plain, regularised, ids = build(), build(z_loss=0.3), random_ids()
+    logits = plain.logits(ids[:, :-1]).flatten(0, 1)
+    cross_entropy = F.cross_entropy(logits, ids[:, 1:].flatten(), reduction="sum")
+    (cross_entropy + 0.3 * logits.logsumexp(dim=-1).square().sum()).backward()
+    if fused:
+        value = regularised(ids[:, :-1], ids[:, 1:])
+    else:
+        logits = regularised.logits(ids[:, :-1]).flatten(0, 1)
+        value = gradient_of_z_loss(F.cross_entropy(logits, ids[:, 1:].flatten(), reduction="sum"), logits, 0.3)
+    value.backward()
+    torch.testing.assert_close(value, cross_entropy, rtol=1e-5, atol=1e-4)
+    for mine, theirs in zip(regularised.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-4, atol=1e-3)
+
+
+def test_grouped_queries_are_heads_that_share_their_keys_and_values() -> None:
+    """A decoder with 4 heads whose keys and values are copies of those of 2 gives the same logits."""
+    grouped, full = build(num_kv_heads=2), build()
+    with torch.no_grad():
+        for (name, theirs), mine in zip(full.named_parameters(), grouped.parameters(), strict=True):
+            if name.endswith("qkv.weight"):
+                q, k, v = mine.view(8, 8, 32).split([4, 2, 2])
+                copied = [q, k.repeat_interleave(2, dim=0), v.repeat_interleave(2, dim=0)]
+                theirs.copy_(torch.cat(copied).view(96, 32))
+            else:
+                theirs.copy_(mine)
+        ids = random_ids()[:, :16]
+        torch.testing.assert_close(grouped.logits(ids), full.logits(ids), rtol=1e-4, atol=1e-5)
 
 
 def test_fused_loss_over_several_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,6 +171,10 @@ def test_mup_keeps_the_scale_of_logits_as_width_grows() -> None:
         ({"num_heads": 5}, "does not divide model.d_model = 32; choose one of"),
         ({"d_model": 0}, "d_model is 0; it must be at least 1"),
         ({"num_heads": 32}, "must be even"),
+        (
+            {"num_kv_heads": 3},
+            r"num_kv_heads is 3, which does not divide model.num_heads = 4; choose one of \[1, 2, 4\]",
+        ),
         ({"dropout": 1.0}, "dropout is 1.0; it must be at least 0 and below 1"),
         ({"rope_base": 1.0}, "it must exceed 1"),
     ],

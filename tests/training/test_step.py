@@ -80,6 +80,40 @@ def test_decay_touches_hidden_matrices_alone() -> None:
     assert sorted(grouped) == sorted(id(p) for p in decoder.parameters())
 
 
+def test_muon_moves_matrices_by_an_orthogonal_step_and_adamw_the_rest() -> None:
+    """Each matrix moves by lr sqrt(max(1, rows / columns)) in every direction; Newton-Schulz ends at .7 to 1.2 of it."""
+    state, plain = make_state(optimizer="muon", mup_base_width=None), make_state(mup_base_width=None)
+    before = {name: p.detach().clone() for name, p in state.decoder.named_parameters()}
+    step(state)
+    step(plain)
+    theirs = dict(plain.decoder.named_parameters())
+    for name, p in state.decoder.named_parameters():
+        if p.ndim == 2 and name.startswith("blocks"):
+            rows, columns = p.shape
+            moved = (p.detach() - before[name] * (1 - 0.01 * 0.1)) / (0.01 * max(1.0, rows / columns) ** 0.5)
+            sizes = torch.linalg.svdvals(moved)
+            # A head of one layer: gradients of some directions may vanish, never be amplified past 1.3.
+            assert float(sizes.max()) < 1.3, name
+            assert float(sizes.median()) > 0.6, name
+        else:
+            torch.testing.assert_close(p, theirs[name])
+
+
+def test_muon_skips_a_step_that_overflowed() -> None:
+    state = make_state(enabled=True, optimizer="muon")
+    before = [p.clone() for p in state.decoder.parameters()]
+    state.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**120)
+    step(state, precision="fp16")
+    assert state.skipped_steps == 1
+    assert all(torch.equal(a, b) for a, b in zip(before, state.decoder.parameters(), strict=True))
+
+
+def test_a_torch_without_muon_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.optim, "Muon")
+    with pytest.raises(ValueError, match=r"muon, which came with torch 2\.9"):
+        make_state(optimizer="muon")
+
+
 def test_evaluation_does_not_depend_on_how_many_windows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     state = make_state()
     data = windows(50).numpy()

@@ -48,6 +48,20 @@ def test_also_with_dropout(tmp_path: Path, corpus_folder: Path) -> None:
     assert alone[30 * BATCH][0] == together[30 * BATCH][0]
 
 
+@pytest.mark.parametrize("calls", [7, 17, 24])
+def test_muon_stopped_and_resumed_is_the_undisturbed_run(calls: int, tmp_path: Path, corpus_folder: Path) -> None:
+    """The state of both optimisers is in the checkpoints; a branch, which starts from one, equals the run alone."""
+    together = train(tmp_path / "together", corpus_folder, steps=(20, 30), optimizer="muon")
+    alone = train(tmp_path / "alone", corpus_folder, steps=(30,), optimizer="muon")
+    assert alone[30 * BATCH][0] == together[30 * BATCH][0]
+    spec = make_spec(steps=(20, 30), optimizer="muon")
+    job, folder = make_run(tmp_path / "stopped", spec, corpus_folder)
+    with pytest.raises(Interrupted):
+        Trajectory(job, folder, should_stop=stop_after(calls)).run()
+    Trajectory(job, folder).run()
+    assert {b: outcome(read_record(record_path(folder, b))) for b in spec.budgets} == together
+
+
 @pytest.mark.parametrize("kind", ["cosine", "linear"])
 def test_a_schedule_with_a_horizon_has_one_budget(kind: str, tmp_path: Path, corpus_folder: Path) -> None:
     with pytest.raises(ValueError, match="belongs to one budget and there are 3"):
