@@ -44,6 +44,7 @@ class StudyConfig:
     json: bool = False
     debug: bool = False
     point: int | None = None
+    force: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.study or not all(letter.isalnum() or letter in "_-." for letter in self.study):

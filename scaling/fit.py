@@ -14,8 +14,8 @@ from rich.console import Console
 from scaling.analysis.study import NothingToFit, analyse, forecast, split_records
 from scaling.analysis.table import TableError
 from scaling.analysis.table_report import report_on_table
-from scaling.checks.plan import check_plan
-from scaling.checks.table import check_table
+from scaling.checks.catalogue import check_table, require_known
+from scaling.checkup import check_plan
 from scaling.command import as_text, run_hydra
 from scaling.config import PLAN_FILE, ConfigError, StudyConfig, stored_plan, study_config, table_options
 from scaling.findings import Finding
@@ -35,7 +35,7 @@ TEXTS = ("source", "out", "holdout", "convention", "columns.")
 def task(composed: DictConfig) -> int:
     config = study_config(composed)
     plan = stored_plan(config)
-    page, verdict_words = finish_study(config, plan, check_plan(plan))
+    page, verdict_words = finish_study(config, plan, check_plan(config, plan))
     print(verdict_words)
     print(page)
     return 0
@@ -98,10 +98,14 @@ def fit_table(composed: DictConfig, command: str) -> int:
         what = "is a study, whose own report would be lost" if out.is_dir() else "is a file"
         raise ConfigError(f"out is {out}, which {what}: name another folder")
     try:
+        require_known(options.force)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    try:
         report = report_on_table(options, command)
     except TableError as error:
         raise ConfigError(str(error)) from None
-    report = replace(report, findings=check_table(report))
+    report = replace(report, findings=check_table(report, options.force))
     page = write_table_report(report, out, figures=options.figures)
     write_json(out / "fits.json", report.fits_json)
     if options.json:

@@ -11,13 +11,13 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from scaling.checks.plan import check_plan
+from scaling.checkup import check_plan, prepared_manifest
 from scaling.command import EXIT_BAD_CONFIG, run_hydra
 from scaling.config import PLAN_FILE, ConfigError, StudyConfig, study_config
 from scaling.data.config import vocab_size
 from scaling.data.fingerprint import fingerprint
-from scaling.data.manifest import Manifest, read_manifest
-from scaling.data.prepare import corpus_folder, is_whole, prepare
+from scaling.data.prepare import prepare
+from scaling.findings import refusals
 from scaling.fit import finish_study, forecast_held_out
 from scaling.launching.pool import PoolResult, Task, make_slots, run_pool
 from scaling.launching.progress import ProgressLine
@@ -39,7 +39,8 @@ def task(composed: DictConfig) -> int:
     slots = make_slots(
         workers=config.runtime.workers, threads=config.runtime.threads, use_gpus=config.runtime.device != "cpu"
     )
-    findings = check_plan(plan)
+    findings = check_plan(config, plan)
+    refused = bool(refusals(findings))
     if config.dry_run:
         if config.json:
             Console().print_json(data=to_plain(plan))
@@ -47,9 +48,8 @@ def task(composed: DictConfig) -> int:
             wide = Console(width=None if sys.stdout.isatty() else 220)
             print_plan(plan, study_cost(config), len(slots), wide)
             print_findings(findings, wide)
-        return 0
+        return EXIT_BAD_CONFIG if refused else 0
     print_findings(findings, console)
-    refused = [finding for finding in findings if finding.level == "refuse"]
     if refused:
         return EXIT_BAD_CONFIG
     corpus = prepare_study(config, console)
@@ -124,12 +124,6 @@ def plan_study(config: StudyConfig) -> Plan:
 def study_cost(config: StudyConfig) -> Cost:
     manifest = prepared_manifest(config)
     return Cost(config.time_model, validation_tokens=0 if manifest is None else manifest.validation.tokens)
-
-
-def prepared_manifest(config: StudyConfig) -> Manifest | None:
-    """Of the study's corpus, if it is prepared."""
-    folder = corpus_folder(config.data, config.cache_folder)
-    return read_manifest(folder) if is_whole(folder, fingerprint(config.data)) else None
 
 
 def prepare_study(config: StudyConfig, console: Console | None = None) -> Path:

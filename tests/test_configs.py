@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from scaling.checks.plan import check_plan
+from scaling.checkup import check_plan
 from scaling.command import config_folder
 from scaling.config import StudyConfig, study_config
 from scaling.sweep import plan_study
@@ -29,7 +29,8 @@ def test_each_choice_makes_a_study(path: Path, tmp_path: Path) -> None:
 
 
 def test_the_default_study_is_what_the_readme_says(tmp_path: Path) -> None:
-    plan = plan_study(load(f"cache={tmp_path}"))
+    config = load(f"cache={tmp_path}")
+    plan = plan_study(config)
     sizes = {run.size: run for run in plan.runs}
     assert len(sizes) == 6
     matrices = [12 * run.model.num_layers * run.model.d_model**2 for run in sizes.values()]
@@ -39,7 +40,7 @@ def test_the_default_study_is_what_the_readme_says(tmp_path: Path) -> None:
     seeds_of_cells = Counter((point.size, point.tokens) for point in plan.points)
     assert sum(seeds == 3 for seeds in seeds_of_cells.values()) >= 2
     assert sum(p.held_out for p in plan.points) >= 4
-    assert [finding for finding in check_plan(plan) if finding.level != "info"] == []
+    assert [finding for finding in check_plan(config, plan) if finding.level != "info"] == []
 
 
 def test_sizes_are_named_by_their_matrices(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_laws_need_numpy_and_scipy_alone() -> None:
     [
         "planning.plan",
         "laws.fit",
-        "checks.plan",
+        "checks.catalogue",
         "report.write",
         "config",
         "store",

@@ -59,6 +59,7 @@ class TableOptions:
     targets      training FLOPs to forecast; null: 1, 10 and 100 times the largest that was fitted
     convention   how the table counts params and flops, in words; null: as given
     conventions  other columns that count params: the fit is shown under each
+    force        names of checks whose refusal is overruled; the report says so
     """
 
     source: str
@@ -74,6 +75,7 @@ class TableOptions:
     conventions: tuple[str, ...]
     json: bool
     debug: bool
+    force: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.bootstrap < 0:

@@ -10,18 +10,7 @@ DISAGREE_WARN = 1.25  # ratio of two answers for the best N
 EXCLUDED_WARN = 0.1
 
 
-def check_table(report: TableReport) -> tuple[Finding, ...]:
-    """Every finding, the gravest first."""
-    checks = (
-        far_targets, estimators_disagree, conventions_disagree, rows_left_out, doubtful_forms, nothing_held_out,
-        runs_not_named,
-    )  # fmt: skip
-    findings = [finding for check in checks for finding in check(report)]
-    order = {"refuse": 0, "warn": 1, "info": 2}
-    return tuple(sorted(findings, key=lambda finding: order[finding.level]))
-
-
-def far_targets(report: TableReport) -> Iterator[Finding]:
+def extrapolation(report: TableReport) -> Iterator[Finding]:
     """No row says how fast a form goes wrong beyond the rows."""
     far = max((target.extrapolation for target in report.analysis.forecasts), default=0.0)
     if far > DECADES_WARN:
@@ -35,7 +24,7 @@ def far_targets(report: TableReport) -> Iterator[Finding]:
         )
 
 
-def estimators_disagree(report: TableReport) -> Iterator[Finding]:
+def estimators(report: TableReport) -> Iterator[Finding]:
     """Approach 2 is biased where alpha and beta differ, but a large gap says that one of the two is wrong."""
     for answer in report.estimators[1:]:
         if answer.ratio is not None and max(answer.ratio, 1 / answer.ratio) > DISAGREE_WARN:
@@ -49,7 +38,7 @@ def estimators_disagree(report: TableReport) -> Iterator[Finding]:
             )
 
 
-def conventions_disagree(report: TableReport) -> Iterator[Finding]:
+def conventions(report: TableReport) -> Iterator[Finding]:
     """What N counts moves its exponent."""
     exponents = [a.params_exponent for a in report.conventions if a.params_exponent is not None]
     if len(exponents) > 1 and max(exponents) - min(exponents) > 0.05:
@@ -69,7 +58,7 @@ def rows_left_out(report: TableReport) -> Iterator[Finding]:
     total = excluded + len(report.fitted) + (0 if report.held_out is None else len(report.held_out))
     if excluded:
         yield Finding(
-            "rows left out",
+            "rows_left_out",
             "warn" if excluded > EXCLUDED_WARN * total else "info",
             f"{excluded:,} of {total:,} rows cannot be used (warn above {EXCLUDED_WARN:.0%}).",
             "Read the reasons in the table of rows left out, and correct the file where they are mistakes.",
@@ -77,13 +66,13 @@ def rows_left_out(report: TableReport) -> Iterator[Finding]:
         )
 
 
-def doubtful_forms(report: TableReport) -> Iterator[Finding]:
+def forms_without_result(report: TableReport) -> Iterator[Finding]:
     """A form that the rows cannot tell from others is not evidence against them."""
     doubtful = [law.fit for law in report.laws[1:] if not law.fit.usable]
     if doubtful:
         names = ", ".join(f"{fit.law.name} ({fit.status.replace('_', ' ')})" for fit in doubtful)
         yield Finding(
-            "forms without a result",
+            "forms_without_result",
             "info",
             f"{len(doubtful)} of {len(report.laws)} forms give no number to be used: {names}.",
             "Read each form's status in the table of fits: it says what to add.",
@@ -91,11 +80,11 @@ def doubtful_forms(report: TableReport) -> Iterator[Finding]:
         )
 
 
-def nothing_held_out(report: TableReport) -> Iterator[Finding]:
+def no_test(report: TableReport) -> Iterator[Finding]:
     """A law that fits is not yet a law that predicts."""
     if report.held_out is None:
         yield Finding(
-            "no test",
+            "no_test",
             "info",
             "No row was kept out of the fit.",
             "Add holdout=0.2, which forecasts the fifth of the rows with most compute from the others.",
@@ -108,7 +97,7 @@ def runs_not_named(report: TableReport) -> Iterator[Finding]:
     num_sizes = len(set(report.fitted.params.tolist()))
     if not report.by_run and num_sizes < len(report.fitted) / 2:
         yield Finding(
-            "runs not named",
+            "runs_not_named",
             "info",
             f"{len(report.fitted):,} rows have {num_sizes:,} different N and no column names their training run, so "
             "each row counts as independent.",

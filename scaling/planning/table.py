@@ -1,6 +1,7 @@
 """The plan as a person reads it: every point with its derived numbers, and what the whole costs."""
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from scaling.findings import Finding
@@ -58,8 +59,5 @@ def print_plan(plan: Plan, cost: Cost, workers: int, console: Console) -> None:
 def print_findings(findings: tuple[Finding, ...], console: Console) -> None:
     for finding in findings:
         style = LEVEL_STYLES[finding.level]
-        console.print(
-            f"[{style}]{finding.level}[/] {finding.name}: {finding.numbers} {finding.remedy} ({finding.source})",
-            highlight=False,
-            soft_wrap=True,
-        )
+        words = f"{finding.name}: {finding.numbers} {finding.remedy} ({finding.source})"
+        console.print(f"[{style}]{finding.level_words}:[/] {escape(words)}", highlight=False, soft_wrap=True)

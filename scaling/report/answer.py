@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from scaling.findings import Finding, forced, refusals
 from scaling.laws.forms import SumOfPowers
 from scaling.laws.observations import Points
 from scaling.report.document import Block, Fact, Facts, Formula, Paragraph, Section, Tone, Verdict
@@ -16,7 +17,9 @@ def answer(report: LawReport, more: Sequence[Block] = ()) -> Section:
     """`more` follows where there is a law."""
     fit = report.surface.fit
     blocks: list[Block] = [verdict(report)]
-    if fit.usable:
+    if fit.usable and refusals(report.findings):
+        blocks.append(Paragraph(_withheld(report)))
+    elif fit.usable:
         blocks += [Formula(fitted_formula(report)), Facts(tuple(_facts(report)))]
         blocks += [table for table in (optima_table(report),) if table is not None]
         blocks += [parameter_table(report)]
@@ -28,14 +31,14 @@ def answer(report: LawReport, more: Sequence[Block] = ()) -> Section:
 def verdict(report: LawReport) -> Verdict:
     fit = report.surface.fit
     result = score(held_out_rows(report))
-    refusals = [f for f in report.findings if f.level == "refuse"]
     warnings = [f for f in report.findings if f.level == "warn"]
     if not fit.usable:
         return Verdict("stop", "No law", sentence(f"The fit is {fit.status.replace('_', ' ')}: {fit.message}"))
     tested = _tested(result)
-    if refusals:
-        names = ", ".join(f.name for f in refusals)
-        return Verdict("stop", "Do not conclude yet", f"{plural(len(refusals), 'check')} refused ({names}). {tested}")
+    refused = refusals(report.findings)
+    if refused:
+        reasons = " ".join(f"{f.numbers} {f.remedy}" for f in refused)
+        return Verdict("stop", f"Refused: {_names(refused)}", reasons)
     misfit = _misfit(report)
     tone: Tone = "good"
     words = "A law that holds on unseen points"
@@ -45,11 +48,26 @@ def verdict(report: LawReport) -> Verdict:
         tone, words = "careful", "Fitted, but it misses unseen points"
     elif warnings or misfit:
         tone, words = "careful", "A law, with reservations"
+    overruled = forced(report.findings)
+    if overruled:
+        tone, words = "careful", f"Forced past {plural(len(overruled), 'refusal')}: {_names(overruled)}"
     if misfit:
         tested += f" {misfit}"
     if warnings:
         tested += f" {plural(len(warnings), 'check')} warned: see below."
     return Verdict(tone, words, tested)
+
+
+def _names(findings: Sequence[Finding]) -> str:
+    return ", ".join(dict.fromkeys(finding.name for finding in findings))
+
+
+def _withheld(report: LawReport) -> str:
+    names = _names(refusals(report.findings))
+    return (
+        f"The law, its optimum and its forecasts are withheld from this answer. What was fitted stands in the tables "
+        f"below; force=[{names.replace(' ', '')}] shows the answer all the same, and says that it was forced."
+    )
 
 
 def _covered(result: Score) -> bool:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 
+from scaling.findings import gravest_first
 from scaling.report import tables
 from scaling.report.answer import answer
 from scaling.report.document import Block, Definitions, Document, FindingList, Paragraph, Quotation, Section
@@ -12,7 +13,6 @@ from scaling.values import to_plain
 
 FITS_LINK = "../fits.json"
 LONGEST_QUOTATION = 100_000  # characters
-SEVERITY = {"refuse": 0, "warn": 1, "info": 2}
 
 DEFINITIONS = (
     (
@@ -108,4 +108,4 @@ def quotation(fits_json: Mapping[str, object], link: str) -> Quotation:
 def findings(report: LawReport) -> Block:
     if not report.findings:
         return Paragraph("No check had anything to say.")
-    return FindingList(tuple(sorted(report.findings, key=lambda f: SEVERITY[f.level])))
+    return FindingList(gravest_first(report.findings))

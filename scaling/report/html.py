@@ -22,7 +22,6 @@ from scaling.report.figures.plate import FigureGroup, Picture
 from scaling.report.figures.render import inline_svg
 from scaling.report.page_style import STYLE
 
-LEVEL = {"refuse": "Refuse", "warn": "Warn", "info": "Info"}
 LONGEST_WORDS = 30  # characters that a cell shows without wrapping
 
 
@@ -101,8 +100,8 @@ def _fact(fact: Fact) -> str:
 
 def _findings(found: FindingList) -> str:
     items = "".join(
-        f'<li class="{f.level}"><p><span class="level">{LEVEL[f.level]}</span> <strong>{escape(f.name)}</strong> '
-        f"{escape(f.numbers)}</p><p>To do: {escape(f.remedy)}</p>"
+        f'<li class="{f.level}"><p><span class="level">{f.level_words.capitalize()}</span> '
+        f"<strong>{escape(f.name)}</strong> {escape(f.numbers)}</p><p>To do: {escape(f.remedy)}</p>"
         f'<p class="source">Source: {escape(f.source)}</p></li>'
         for f in found.findings
     )

@@ -18,8 +18,6 @@ from scaling.report.document import (
 from scaling.report.figures.plate import FigureGroup
 from scaling.report.numbers import sentence
 
-LEVEL = {"refuse": "REFUSE", "warn": "WARN", "info": "INFO"}
-
 
 def markdown(document: Document, *, figures: str | None = "figures") -> str:
     """`figures` is the folder of the pictures, relative to the file; None leaves them out (TensorBoard's text)."""
@@ -47,7 +45,7 @@ def _block(block: Block, figures: str | None) -> str:
             return "\n".join(f"- {escape(f.label)}: **{escape(f.value)}** ({escape(f.note)})" for f in facts)
         case FindingList(found):
             return "\n".join(
-                f"- **{LEVEL[f.level]} {escape(f.name)}**: {escape(sentence(f.numbers))} "
+                f"- **{f.level_words.upper()} {escape(f.name)}**: {escape(sentence(f.numbers))} "
                 f"To do: {escape(sentence(f.remedy))} Source: {escape(sentence(f.source))}"
                 for f in found
             )

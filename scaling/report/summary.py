@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
+from scaling.findings import refusals
 from scaling.report.answer import verdict
 from scaling.report.numbers import MISSING, greek, level_text, plural, range_text, significant
 from scaling.report.reading import interval_level
@@ -29,8 +30,8 @@ def print_summary(report: TableReport, console: Console) -> None:
     console.print(f"{said.words}. {said.sentence}", highlight=False, markup=False)
     for finding in report.findings:
         if finding.level != "info":
-            console.print(f"{finding.level}: {finding.numbers}", highlight=False, markup=False)
-    if not fit.usable:
+            console.print(f"{finding.level_words} {finding.name}: {finding.numbers}", highlight=False, markup=False)
+    if not fit.usable or refusals(report.findings):
         return
     parameters = Table(title=fit.law.formula, title_justify="left")
     for heading in ("parameter", "value", f"{level_text(interval_level(report))} interval"):

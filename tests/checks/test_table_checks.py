@@ -8,7 +8,7 @@ import pytest
 
 from scaling.analysis.config import TableOptions
 from scaling.analysis.table_report import report_on_table
-from scaling.checks.table import check_table
+from scaling.checks.catalogue import check_table
 from scaling.laws.agreement import Answer
 from scaling.laws.observations import Exclusion
 from scaling.results import TableReport
@@ -42,8 +42,8 @@ def found(report: TableReport) -> dict[str, str]:
 
 def test_a_good_table_is_not_warned_of(report: TableReport) -> None:
     assert not {"warn", "refuse"} & set(found(report).values())
-    assert "no test" not in found(report)
-    assert "runs not named" not in found(report)
+    assert "no_test" not in found(report)
+    assert "runs_not_named" not in found(report)
 
 
 @pytest.mark.parametrize(("decades", "level"), [(1.4, None), (1.6, "warn"), (3.1, "refuse")])
@@ -65,9 +65,9 @@ def test_answers_that_disagree(report: TableReport) -> None:
 @pytest.mark.parametrize(("count", "level"), [(1, "info"), (10, "warn")])
 def test_rows_left_out(report: TableReport, count: int, level: str) -> None:
     excluded = tuple(Exclusion(i, "text") for i in range(count))
-    assert found(replace(report, fitted=replace(report.fitted, excluded=excluded)))["rows left out"] == level
+    assert found(replace(report, fitted=replace(report.fitted, excluded=excluded)))["rows_left_out"] == level
 
 
 def test_what_was_not_given(report: TableReport) -> None:
     names = found(replace(report, held_out=None, by_run=False))
-    assert names["no test"] == names["runs not named"] == "info"
+    assert names["no_test"] == names["runs_not_named"] == "info"

@@ -180,7 +180,9 @@ def test_the_verdict_follows_the_evidence(report: StudyReport) -> None:
     assert verdict(quiet) == "A law, with reservations"
     assert "times what seeds explain" in words(quiet)
     grave = replace(report.findings[0], level="refuse")
-    assert verdict(replace(report, findings=(grave,))) == "Do not conclude yet"
+    assert verdict(replace(report, findings=(grave,))) == f"Refused: {grave.name}"
+    overruled = replace(report, findings=(replace(grave, forced=True),))
+    assert verdict(overruled) == f"Forced past 1 refusal: {grave.name}"
 
 
 def test_missing_noise_is_said(report: StudyReport) -> None:
