@@ -81,7 +81,7 @@ def test_decay_touches_hidden_matrices_alone() -> None:
 
 
 def test_muon_moves_matrices_by_an_orthogonal_step_and_adamw_the_rest() -> None:
-    """Each matrix moves by lr sqrt(max(1, rows / columns)) in every direction; Newton-Schulz ends at .7 to 1.2 of it."""
+    """Each matrix moves by lr sqrt(max(1, rows / columns)) in every direction; Newton-Schulz ends at .7 to 1.2."""
     state, plain = make_state(optimizer="muon", mup_base_width=None), make_state(mup_base_width=None)
     before = {name: p.detach().clone() for name, p in state.decoder.named_parameters()}
     step(state)
