@@ -23,7 +23,7 @@ RECORD_SCHEMA = 1
 
 JOB_FILE, LOCK_FILE, STATUS_FILE, LOG_FILE = "job.json", ".lock", "status.json", "log.txt"
 
-PointStatus = Literal["done", "diverged", "out_of_memory"]
+PointStatus = Literal["done", "diverged", "out_of_memory", "stopped_early"]
 RunState = Literal["running", "done", "interrupted", "failed"]
 
 # Exit codes of a worker.
@@ -53,7 +53,9 @@ class RunRecord:
 
     `tokens` were trained on along the point's own path (trunk and branch), `budget_tokens` were planned.
     `seconds` and `tokens_per_second` are of that path's training steps, evaluation left out; the trunk that
-    several points share is counted in each. `loss_sem_nats` is the standard error over validation windows.
+    several points share is counted in each. `loss_sem_nats` is the standard error over validation windows. Of a point
+    that `stopped_early` the final loss is that of the trunk where it stopped, under an undecayed learning rate and on
+    fewer tokens than planned: no fit takes it.
     """
 
     schema: int

@@ -75,6 +75,38 @@ class DivergenceRule:
 
 
 @dataclass(frozen=True)
+class Evaluations:
+    """Evaluations on the way, every `every_steps` steps from the run's first, and when they end it early.
+
+    A trunk stops where `patience` evaluations in a row were not more than `min_delta_nats` (nats/token) below the last
+    one that was; a branch whose beginning it has reached is cooled to its end, since a loss between two learning rates
+    compares with none. So what stops, and where, follows from the trunk's path, whatever other budgets there are.
+    None for `every_steps`: only where a branch begins and ends. None for `patience`: nothing stops early.
+    """
+
+    every_steps: int | None = None
+    patience: int | None = None
+    min_delta_nats: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("every_steps", "patience"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"evaluations.{name} is {value}; it must be at least 1, or null")
+        if self.patience is not None and self.every_steps is None:
+            raise ValueError(
+                f"early_stop_patience is {self.patience} and nothing is evaluated on the way: give "
+                "recipe.evaluate_every_tokens as well"
+            )
+
+    def due(self, step: int) -> bool:
+        return self.every_steps is not None and step % self.every_steps == 0
+
+    def exhausted(self, stale: int) -> bool:
+        return self.patience is not None and stale >= self.patience
+
+
+@dataclass(frozen=True)
 class RunSpec:
     """One training trajectory: everything that decides its numbers, and the budgets at which it yields a point.
 
@@ -94,6 +126,7 @@ class RunSpec:
     data_seed: int
     budgets: tuple[int, ...]
     divergence: DivergenceRule = field(default=DivergenceRule(), metadata=ADDED_LATER)
+    evaluations: Evaluations = field(default=Evaluations(), metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         batch = self.optimizer.batch_tokens

@@ -36,7 +36,7 @@ def task(composed: DictConfig) -> int:
 
 
 def point_state(config: StudyConfig, point: PlannedPoint) -> tuple[str, str]:
-    """A state and a few words: done, diverged, out_of_memory, running, stale, interrupted, failed or planned."""
+    """State and words: done, diverged, out_of_memory, stopped_early, running, stale, interrupted, failed or planned."""
     folder = config.folder / point.run_id
     path = record_path(folder, point.tokens)
     if path.exists():

@@ -94,7 +94,7 @@ def unfinished(config: StudyConfig, plan: Plan) -> dict[str, str]:
     for point in plan.points:
         path = record_path(config.folder / point.run_id, point.tokens)
         record = read_record(path) if path.exists() else None
-        if record is not None and record.status != "done":
+        if record is not None and record.status not in ("done", "stopped_early"):
             ended[f"{point.run_id} at {point.tokens:,} tokens"] = f"{record.status}: {record.reason}"
     return ended
 

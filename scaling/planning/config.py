@@ -108,6 +108,8 @@ class RecipeConfig:
     batch_tokens        tokens in a step at `reference_params`; grows with total N to the power `batch_exponent`
     warmup_params_share warmup tokens for each parameter (Porian et al. 2024, arXiv 2406.19146, warm up over N
                         tokens), at least `warmup_min_steps`
+    evaluate_every_tokens, early_stop_*   evaluations on the way, and after how many without progress a run stops: see
+                        `specs.Evaluations`; null for none
     divergence_*        when a run is given up: see `specs.DivergenceRule`; 0 steps switch the rule off
     momentum            of muon
     z_loss              weight of the squared log partition function in the objective; no loss that is reported has it
@@ -131,6 +133,9 @@ class RecipeConfig:
     grad_clip: float
     divergence_margin_nats: float = DivergenceRule.margin_nats
     divergence_steps: int = DivergenceRule.steps
+    evaluate_every_tokens: int | None = None
+    early_stop_patience: int | None = None
+    early_stop_min_delta_nats: float = 0.0
     optimizer: OptimizerKind = "adamw"
     momentum: float = 0.95
     z_loss: float = 0.0
@@ -142,7 +147,13 @@ class RecipeConfig:
         for name in ("beta1", "beta2", "momentum"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"recipe.{name} is {getattr(self, name)}; it must be at least 0 and below 1")
-        for name in ("warmup_params_share", "warmup_min_steps", "weight_decay", "z_loss"):
+        for name in (
+            "warmup_params_share",
+            "warmup_min_steps",
+            "weight_decay",
+            "z_loss",
+            "early_stop_min_delta_nats",
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f"recipe.{name} is {getattr(self, name)}; it must be at least 0")
         if not self.divergence_margin_nats > 0:
@@ -150,6 +161,15 @@ class RecipeConfig:
         if self.divergence_steps < 0:
             raise ValueError(
                 f"recipe.divergence_steps is {self.divergence_steps}; it must be at least 1, or 0 for none"
+            )
+        if self.evaluate_every_tokens is not None and self.evaluate_every_tokens < 1:
+            raise ValueError(
+                f"recipe.evaluate_every_tokens is {self.evaluate_every_tokens}; it must be at least a batch, or null"
+            )
+        if self.early_stop_patience is not None and (self.early_stop_patience < 1 or not self.evaluate_every_tokens):
+            raise ValueError(
+                f"recipe.early_stop_patience is {self.early_stop_patience}; it must be at least 1, or null, and needs "
+                f"recipe.evaluate_every_tokens, which is {self.evaluate_every_tokens}"
             )
         if self.batch_tokens < 1:
             raise ValueError(f"recipe.batch_tokens is {self.batch_tokens}; it must be at least one context")

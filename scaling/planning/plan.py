@@ -140,6 +140,7 @@ def _runs(
                 data_seed=seed,
                 budgets=tuple(group),
                 divergence=DivergenceRule(recipe.divergence_margin_nats, recipe.divergence_steps),
+                evaluations=rules.evaluations(recipe, optimizer.batch_tokens),
             )
         except ValueError as error:
             raise ValueError(f"size {size.name}: {error}") from None

@@ -3,7 +3,7 @@
 from scaling.model.config import ModelConfig
 from scaling.model.counting import count_parameters
 from scaling.planning.config import ModelOptions, RecipeConfig, SizeConfig
-from scaling.specs import Optimizer, Schedule
+from scaling.specs import Evaluations, Optimizer, Schedule
 
 
 def model_config(size: SizeConfig, options: ModelOptions, vocab_size: int) -> ModelConfig:
@@ -70,4 +70,14 @@ def schedule(recipe: RecipeConfig, model: ModelConfig, batch: int) -> Schedule:
         warmup_steps=warmup_steps(recipe, model, batch),
         cooldown_share=recipe.cooldown_share,
         final_lr_share=recipe.final_lr_share,
+    )
+
+
+def evaluations(recipe: RecipeConfig, batch: int) -> Evaluations:
+    """Every so many tokens, in whole steps."""
+    tokens = recipe.evaluate_every_tokens
+    return Evaluations(
+        every_steps=None if tokens is None else max(1, round(tokens / batch)),
+        patience=recipe.early_stop_patience,
+        min_delta_nats=recipe.early_stop_min_delta_nats,
     )

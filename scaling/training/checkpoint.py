@@ -27,7 +27,7 @@ class Progress:
     """What a run has measured so far along its path; saved with the weights.
 
     `curve_bytes` is how much of the segment's curve file belongs to this state; `interval_*` are the sums since
-    the last logged row.
+    the last logged row. `stale_evaluations` of those that were due brought no progress since `reference_loss_nats`.
     """
 
     seconds: float = 0.0
@@ -38,6 +38,8 @@ class Progress:
     interval_grad_norm: float = 0.0
     interval_steps: int = 0
     interval_seconds: float = 0.0
+    reference_loss_nats: float | None = None
+    stale_evaluations: int = 0
 
 
 def save_checkpoint(path: Path, state: TrainState, progress: Progress, *, run_id: str, budget: int | None) -> None:

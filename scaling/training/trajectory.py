@@ -52,6 +52,14 @@ class Diverged(Exception):
     """The loss or the gradient is no longer finite; the message gives step and numbers."""
 
 
+class StoppedEarly(Exception):
+    """The trunk no longer improves; the message says since when, `evaluation` how it stands."""
+
+    def __init__(self, message: str, evaluation: Evaluation, progress: Progress) -> None:
+        super().__init__(message)
+        self.evaluation, self.progress = evaluation, progress
+
+
 class Trajectory:
     """A run's state and the verbs that advance it. `should_stop` is asked after every step; `on_progress` is told
     (steps done of all segments, tokens per second) at every logged row."""
@@ -103,6 +111,12 @@ class Trajectory:
                     self._write_record(lost_budget, progress, None, status=status, reason=reason)
                 if not in_branch:
                     return
+            except StoppedEarly as stop:
+                for lost_budget in pending[pending.index(budget) :]:
+                    self._write_record(
+                        lost_budget, stop.progress, stop.evaluation, status="stopped_early", reason=str(stop)
+                    )
+                return
             if budget != pending[-1]:
                 resumed = self._resume(TRUNK_FILE, budget=None)
                 assert resumed is not None, "the trunk's checkpoint was written before the branch"
@@ -137,6 +151,8 @@ class Trajectory:
         def save() -> None:
             save_checkpoint(checkpoint, self.state, progress, run_id=self.spec.id, budget=segment)
 
+        if segment is None and self.state.step < until:
+            self._stop_if_exhausted(progress)
         with CurveWriter(
             self.folder,
             segment,
@@ -149,31 +165,61 @@ class Trajectory:
             while self.state.step < until:
                 results.append(self._step(budget))
                 stopping = self.should_stop()
-                if not stopping and self.state.step % self.runtime.log_every_steps and self.state.step < until:
+                due = self.spec.evaluations.due(self.state.step)
+                logged = self.state.step % self.runtime.log_every_steps == 0
+                if not (stopping or logged or due) and self.state.step < until:
                     continue
                 clock = self._account(progress, results, clock)
                 results = []
-                if self.state.step % self.runtime.log_every_steps == 0 or self.state.step == until:
+                if logged or self.state.step == until:
                     self._log(curve, progress, budget)
                     clock = time.perf_counter()
                 if self.state.step == until:
                     break  # evaluated first: a state saved here would resume without its evaluation
+                if due:
+                    self._evaluate(curve, progress, budget)
+                    if segment is None:
+                        self._stop_if_exhausted(progress)
+                    clock = time.perf_counter()
                 if stopping:
                     save()
                     raise Interrupted(f"stopped at step {self.state.step} of {until}")
                 if time.monotonic() - saved_at >= self.runtime.checkpoint_every_seconds:
                     save()
                     saved_at, clock = time.monotonic(), time.perf_counter()
-            evaluation = evaluate(self.state.decoder, *self.validation, self.device)
-            tokens = self.state.step * batch_tokens
-            if progress.best_loss_nats is None or evaluation.loss_nats < progress.best_loss_nats:
-                progress.best_loss_nats, progress.best_loss_tokens = evaluation.loss_nats, tokens
-            progress.curve_bytes = curve.write(
-                CurveRow(tokens, None, self._learning_rate(budget), None, None, evaluation.loss_nats)
-            )
+            evaluation = self._evaluate(curve, progress, budget)
         if segment is None:
             save()
         return evaluation
+
+    def _evaluate(self, curve: CurveWriter, progress: Progress, budget: int) -> Evaluation:
+        """The loss as it stands, put into the curve, the best loss and the count towards an early stop."""
+        evaluation = evaluate(self.state.decoder, *self.validation, self.device)
+        loss, tokens = evaluation.loss_nats, self.state.step * self.spec.optimizer.batch_tokens
+        if progress.best_loss_nats is None or loss < progress.best_loss_nats:
+            progress.best_loss_nats, progress.best_loss_tokens = loss, tokens
+        if self.spec.evaluations.due(self.state.step):
+            reference, needed = progress.reference_loss_nats, self.spec.evaluations.min_delta_nats
+            if reference is None or loss < reference - needed:
+                progress.reference_loss_nats, progress.stale_evaluations = loss, 0
+            else:
+                progress.stale_evaluations += 1
+        progress.curve_bytes = curve.write(CurveRow(tokens, None, self._learning_rate(budget), None, None, loss))
+        return evaluation
+
+    def _stop_if_exhausted(self, progress: Progress) -> None:
+        """Raises StoppedEarly. Not asked where a branch begins: what the trunk has reached is cooled."""
+        if not self.spec.evaluations.exhausted(progress.stale_evaluations):
+            return
+        rule = self.spec.evaluations
+        tokens = self.state.step * self.spec.optimizer.batch_tokens
+        raise StoppedEarly(
+            f"the trunk stopped at {tokens} tokens, before its cooldown: {progress.stale_evaluations} evaluations in a "
+            f"row, one every {rule.every_steps} steps, were not below {progress.reference_loss_nats} nats by more than "
+            f"{rule.min_delta_nats:g}",
+            evaluate(self.state.decoder, *self.validation, self.device),
+            progress,
+        )
 
     def _step(self, budget: int) -> StepResult:
         step = self.state.step
