@@ -12,7 +12,7 @@ runs/<study>/<run-id>/job.json                     what to train and how, frozen
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -45,6 +45,18 @@ class Provenance:
     corpus: str
     tokenizer: str
     finished_at: str
+
+
+@dataclass(frozen=True)
+class ValidationLoss:
+    """The loss on a further validation set: nats/token, its standard error over windows, the same loss in bits per byte
+    and as perplexity per word (docs/data.md), over `tokens` predicted tokens."""
+
+    loss_nats: float
+    loss_sem_nats: float
+    bits_per_byte: float
+    word_perplexity: float | None
+    tokens: int
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,8 @@ class RunRecord:
     tokens_per_second: float
     peak_memory_bytes: int
     provenance: Provenance
+    word_perplexity: float | None = None
+    validation_sets: dict[str, ValidationLoss] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -67,14 +67,16 @@ POINT_COLUMNS = (
     "run_id", "size", "init_seed", "data_seed", "budget_tokens", "held_out", "replicate", "nominal_tokens",
     "nominal_flops", "status", "reason", "params", "non_embedding_params", "tokens", "steps", "unique_tokens",
     "epochs", "flops", "flops_kaplan", "flops_chinchilla", "final_loss_nats", "best_loss_nats", "best_loss_tokens",
-    "loss_sem_nats", "bits_per_byte", "perplexity", "batch_tokens", "matrix_lr", "warmup_steps", "skipped_steps",
-    "seconds", "tokens_per_second", "peak_memory_bytes", "device", "precision", "torch", "git_commit", "corpus",
-    "tokenizer", "finished_at",
+    "loss_sem_nats", "bits_per_byte", "perplexity", "word_perplexity", "batch_tokens", "matrix_lr", "warmup_steps",
+    "skipped_steps", "seconds", "tokens_per_second", "peak_memory_bytes", "device", "precision", "torch", "git_commit",
+    "corpus", "tokenizer", "finished_at",
 )  # fmt: skip
 
-SCHEMA = f"""
+# A further validation set has these columns, each with the set's name before it.
+SET_COLUMNS = ("loss_nats", "loss_sem_nats", "bits_per_byte", "word_perplexity")
+
+SCHEMA = """
 create table if not exists specs (run_id text primary key, size text, spec text);
-create table if not exists points ({", ".join(POINT_COLUMNS)}, primary key (run_id, budget_tokens));
 create table if not exists exclusions (run_id text, tokens integer, reason text, primary key (run_id, tokens));
 create table if not exists fits (fits text);
 create table if not exists forecasts (run_id text, tokens integer, law text, forecast text,
@@ -118,22 +120,38 @@ def point_row(plan: Plan, record: RunRecord) -> dict[str, Any]:
         "matrix_lr": spec.optimizer.matrix_lr,
         "warmup_steps": spec.schedule.warmup_steps,
     }
-    return {name: known[name] for name in POINT_COLUMNS}
+    sets = {
+        f"{name}_{column}": getattr(loss, column)
+        for name, loss in record.validation_sets.items()
+        for column in SET_COLUMNS
+    }
+    return {name: known[name] for name in POINT_COLUMNS} | sets
+
+
+def set_columns(records: Iterable[RunRecord]) -> tuple[str, ...]:
+    """The columns of all further validation sets that some record has."""
+    names = dict.fromkeys(name for record in records for name in record.validation_sets)
+    return tuple(f"{name}_{column}" for name in names for column in SET_COLUMNS)
 
 
 def save_study(
     folder: Path, plan: Plan, records: Iterable[RunRecord], exclusions: Iterable[Exclusion]
 ) -> list[dict[str, Any]]:
     """Mirror the run folders into the database and return the point rows. Idempotent."""
-    rows = [point_row(plan, record) for record in records]
+    records = list(records)
+    columns = (*POINT_COLUMNS, *set_columns(records))
+    rows = [dict.fromkeys(columns) | point_row(plan, record) for record in records]
     with open_store(folder) as store:
-        for table in ("specs", "points", "exclusions"):
+        store.execute("drop table if exists points")
+        names = ", ".join(f'"{column}"' for column in columns)
+        store.execute(f"create table points ({names}, primary key (run_id, budget_tokens))")
+        for table in ("specs", "exclusions"):
             store.execute(f"delete from {table}")
         store.executemany(
             "insert into specs values (?, ?, ?)",
             [(run.id, run.size, json.dumps(to_plain(run))) for run in plan.runs],
         )
-        marks = ", ".join("?" * len(POINT_COLUMNS))
+        marks = ", ".join("?" * len(columns))
         store.executemany(f"insert into points values ({marks})", [tuple(row.values()) for row in rows])
         store.executemany(
             "insert into exclusions values (?, ?, ?)", [(e.run_id, e.tokens, e.reason) for e in exclusions]
@@ -181,7 +199,7 @@ def export_points(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     path = folder / "points.csv"
     temporary = path.with_suffix(".csv.tmp")
     with temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, POINT_COLUMNS)
+        writer = csv.DictWriter(file, list(rows[0]) if rows else POINT_COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
     temporary.replace(path)

@@ -2,11 +2,13 @@
 
 import csv
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from scaling.records import ValidationLoss
 from scaling.store import (
     STORE_FILE,
     Exclusion,
@@ -80,3 +82,20 @@ def test_a_score(measured: float, covered: bool, error: float) -> None:
     entry = Forecast("r", "s", 1, "law", 2.0, 1.9, 2.1, 0.95, "m", "h", "t", measured)
     assert entry.covered is covered
     assert entry.relative_error == pytest.approx(error)
+
+
+def test_every_validation_set_has_columns_of_its_own(tmp_path: Path) -> None:
+    study = plan()
+    other = ValidationLoss(loss_nats=2.5, loss_sem_nats=0.1, bits_per_byte=3.0, word_perplexity=None, tokens=7)
+    records = [replace(record, validation_sets={"2nd": other}) for record in make_records(study)[1:]]
+    records.append(make_record(study, study.points[0], None))
+    export_points(tmp_path, save_study(tmp_path, study, records, []))
+    with sqlite3.connect(tmp_path / STORE_FILE) as store:
+        columns = 'size, "2nd_loss_nats", "2nd_bits_per_byte", "2nd_word_perplexity"'
+        found = set(store.execute(f"select {columns} from points where status = 'done'"))
+    assert {row[1:] for row in found} == {(2.5, 3.0, None)}
+    with (tmp_path / "points.csv").open(newline="") as file:
+        assert sorted(row["2nd_loss_nats"] for row in csv.DictReader(file)) == sorted(["", *["2.5"] * 15])
+    save_study(tmp_path, study, make_records(study), [])  # a study without that set has not its columns
+    with sqlite3.connect(tmp_path / STORE_FILE) as store:
+        assert not [row for row in store.execute("pragma table_info(points)") if row[1].startswith("2nd")]

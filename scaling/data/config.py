@@ -13,6 +13,7 @@ TokenizerKind = Literal["bytes", "bpe", "file", "hub"]
 
 BYTE_VALUES = 256
 DOCUMENT_SEPARATOR = "<|endoftext|>"
+RESERVED_NAMES = ("train", "validation", "final", "best")  # of files and columns that are there already
 
 
 class DataError(ValueError):
@@ -36,6 +37,9 @@ class SourceConfig:
     hub             a dataset of the Hugging Face hub: `path` its repository, `name` its configuration, `revision`
                     pinned; or a local folder laid out like such a repository, `path` that folder.
     local           `path` is a .txt, .jsonl, .json or .parquet file (also .gz or .zst), or a folder of them.
+
+    streaming: fetch from the hub only what is read. max_bytes: read training text up to the document that passes this
+    many bytes, and no further (null: all).
     """
 
     kind: SourceKind
@@ -50,6 +54,7 @@ class SourceConfig:
     validation_split: str | None = None
     validation_path: str | None = None
     streaming: bool = False
+    max_bytes: int | None = None
     language_seed: int = 0
     language_documents: int = 20_000
     language_words_per_document: float = 150.0
@@ -62,6 +67,10 @@ class SourceConfig:
         _require_choice("data.source.document_unit", self.document_unit, get_args(DocumentUnit))
         self._require_pins()
         self._require_fields_of_kind()
+        if self.max_bytes is not None and self.max_bytes < 1:
+            raise DataError(
+                f"data.source.max_bytes={self.max_bytes} reads no text: a positive number of bytes, or null for all."
+            )
         if self.kind == "synthetic":
             self._require_language()
 
@@ -173,6 +182,43 @@ class TokenizerConfig:
 
 
 @dataclass(frozen=True)
+class ValidationSet:
+    """Further validation text with a name of its own, never trained on, cleaned and tokenised as the corpus.
+
+    It is all training text of `source`, or a `fraction` of its documents, chosen as a corpus of that source with the
+    same `split_salt` chooses its validation split; or, without a source, another `split` of the corpus' own dataset.
+    """
+
+    name: str
+    source: SourceConfig | None = None
+    split: str | None = None
+    fraction: float | None = None
+    split_salt: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name.replace("_", "").isalnum() or not self.name.isascii() or self.name in RESERVED_NAMES:
+            raise DataError(
+                f"data.validation_sets has the name {self.name!r}, which becomes part of files and columns: use "
+                f"letters, digits and '_', and none of {', '.join(RESERVED_NAMES)}."
+            )
+        if (self.source is None) == (self.split is None):
+            raise DataError(
+                f"data.validation_sets: {self.name} needs a source or a split of the corpus' own source, and not both: "
+                "give one, for example {name: test, split: test}."
+            )
+        if self.source is not None and self.source.has_validation:
+            raise DataError(
+                f"data.validation_sets: the source of {self.name} brings validation text of its own, and it is "
+                "not said which of its texts is meant: name one alone, by source.train_split or source.path."
+            )
+        if self.fraction is not None and not 0.0 < self.fraction < 1.0:
+            raise DataError(
+                f"data.validation_sets: the fraction {self.fraction} of {self.name} must lie between 0 and 1, both "
+                "excluded, or be null for all documents."
+            )
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """A corpus.
 
@@ -183,6 +229,8 @@ class DataConfig:
     unique_tokens: train on this many tokens only, a prefix of a fixed document order (null: all). Prefixes
     are nested and share one preparation, so the number is no part of the fingerprint: it belongs to the run
     that uses it.
+
+    validation_sets: further text to evaluate on, beside the validation split of the corpus.
     """
 
     name: str
@@ -197,6 +245,7 @@ class DataConfig:
     drop_duplicates: bool = True
     near_duplicate_similarity: float | None = None
     remove_overlap: bool = False
+    validation_sets: tuple[ValidationSet, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name or not all(letter.isalnum() or letter in "_.-" for letter in self.name):
@@ -215,6 +264,7 @@ class DataConfig:
                 f"data.validation_fraction={self.validation_fraction} must lie between 0 and 1, both "
                 "excluded: it is the share of documents held out, for example 0.01."
             )
+        self._require_validation_sets()
         if self.near_duplicate_similarity is not None and not 0.1 <= self.near_duplicate_similarity < 1.0:
             raise DataError(
                 f"data.near_duplicate_similarity={self.near_duplicate_similarity} must be at least 0.1 and below 1: "
@@ -225,6 +275,22 @@ class DataConfig:
                 f"data.unique_tokens={self.unique_tokens} is too small to predict a token from another: "
                 "at least 2, or null for the whole corpus."
             )
+
+    def _require_validation_sets(self) -> None:
+        names = [validation_set.name for validation_set in self.validation_sets]
+        for validation_set in self.validation_sets:
+            if names.count(validation_set.name) > 1:
+                raise DataError(f"data.validation_sets has {validation_set.name!r} twice: give each a name of its own.")
+            if validation_set.split is not None and self.source.kind != "hub":
+                raise DataError(
+                    f"data.validation_sets: {validation_set.name} names a split, which a source of kind "
+                    f"{self.source.kind} has not: give it a source."
+                )
+            if validation_set.split in (self.source.train_split, self.source.validation_split or ""):
+                raise DataError(
+                    f"data.validation_sets: {validation_set.name} names the split {validation_set.split!r}, which the "
+                    "corpus uses already: name another."
+                )
 
 
 def vocab_size(tokenizer: TokenizerConfig) -> int:

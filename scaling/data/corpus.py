@@ -1,6 +1,7 @@
 """A prepared corpus through memory maps: training windows in a shuffled order, the whole validation split."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from scaling.data.config import DataError
 from scaling.data.manifest import Manifest, read_manifest
-from scaling.data.prepare import TRAIN_FILE, VALIDATION_FILE
+from scaling.data.prepare import TRAIN_FILE, VALIDATION_FILE, set_file
 
 # A target with this value is no target: the loss must pass over it.
 IGNORED_TARGET = -1
@@ -21,12 +22,13 @@ class Corpus:
     """Token ids of both splits; a separator token stands before each document.
 
     train, validation: uint16 or uint32 [tokens], mapped from disk. `train` may be a prefix of the file
-    (`unique_tokens`).
+    (`unique_tokens`). validation_sets: further validation text by name.
     """
 
     manifest: Manifest
     train: NDArray[Any]
     validation: NDArray[Any]
+    validation_sets: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     @classmethod
     def open(cls, folder: Path, unique_tokens: int | None = None) -> "Corpus":
@@ -46,7 +48,11 @@ class Corpus:
                     f"training tokens of {manifest.name}: ask for fewer, or set it to null for all."
                 )
             train = train[:unique_tokens]
-        return cls(manifest, train, validation)
+        sets = {
+            each.name: _map(folder / set_file(each.name), manifest.token_dtype, each.counts.tokens)
+            for each in manifest.validation_sets
+        }
+        return cls(manifest, train, validation, sets)
 
     @property
     def unique_tokens(self) -> int:
@@ -91,24 +97,28 @@ class Corpus:
             starts[chosen] = window_order(windows, seed, epoch)[places[chosen]] * context
         return np.asarray(self.train[starts[:, None] + np.arange(context + 1)], dtype=np.int64)
 
-    def validation_windows(self, context: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def validation_windows(
+        self, context: int, validation_set: str | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Inputs and targets, int64 [windows, context]: each validation token but the first is a target once.
 
         The last window is filled up with separators as inputs and IGNORED_TARGET as targets. The order is
-        fixed and no batch size enters. Raises DataError if the split is smaller than one context.
+        fixed and no batch size enters. validation_set: one of `validation_sets`; None is the corpus' own split.
+        Raises DataError if the text is shorter than one context.
         """
-        predicted = len(self.validation) - 1
+        tokens = self.validation if validation_set is None else self.validation_sets[validation_set]
+        predicted = len(tokens) - 1
         if predicted < context:
             raise DataError(
-                f"The {len(self.validation)} validation tokens of {self.manifest.name} are fewer than one "
-                f"context of {context} tokens and the token that follows: raise data.validation_fraction or "
-                "shorten the context."
+                f"The {len(tokens)} validation tokens of {validation_set or self.manifest.name} are fewer than one "
+                f"context of {context} tokens and the token that follows: raise data.validation_fraction, give more "
+                "text, or shorten the context."
             )
         windows = -(-predicted // context)
         inputs = np.full(windows * context, self.manifest.separator_token, dtype=np.int64)
         targets = np.full(windows * context, IGNORED_TARGET, dtype=np.int64)
-        inputs[:predicted] = self.validation[:-1]
-        targets[:predicted] = self.validation[1:]
+        inputs[:predicted] = tokens[:-1]
+        targets[:predicted] = tokens[1:]
         return inputs.reshape(windows, context), targets.reshape(windows, context)
 
 

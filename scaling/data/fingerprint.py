@@ -37,11 +37,17 @@ def fingerprint(config: DataConfig) -> str:
         identity["near_duplicate_similarity"] = config.near_duplicate_similarity
     if config.remove_overlap:
         identity["remove_overlap"] = True
+    if config.validation_sets:
+        identity["validation_sets"] = [
+            asdict(each) | {"source": each.source and _source_identity(each.source)} for each in config.validation_sets
+        ]
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 def _source_identity(source: SourceConfig) -> dict[str, str | int | float | None]:
     identity: dict[str, str | int | float | None] = {"kind": source.kind}
+    if source.max_bytes is not None:
+        identity["max_bytes"] = source.max_bytes
     if source.kind in ("botocore", "wiki_intros"):
         return identity | {"version": source.version}
     if source.kind == "api_docs":

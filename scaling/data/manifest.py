@@ -37,6 +37,13 @@ class SplitCounts:
         """
         return self.bytes / max(self.tokens - 1, 1)
 
+    @property
+    def words_per_token(self) -> float:
+        """Words and line ends per predicted token, as WikiText's authors count words (Merity et al. 2016, arXiv
+        1609.07843): word perplexity = exp((nats per token) / words_per_token), over a whole split.
+        """
+        return (self.words + self.lines) / max(self.tokens - 1, 1)
+
 
 @dataclass(frozen=True)
 class DroppedCounts:
@@ -68,12 +75,25 @@ class Overlap:
 
 
 @dataclass(frozen=True)
+class ValidationFacts:
+    """A further validation set: where its text comes from, what it holds, how much of it training holds too."""
+
+    name: str
+    source_kind: str
+    source_version: str
+    source_sha256: str
+    counts: SplitCounts
+    overlap: Overlap
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Identity, origin and contents of a prepared corpus.
 
     source_sha256: of every document's key and text as the source gave them, before cleaning.
     validation_keys: the held-out documents by name, where the source names its documents.
     true_nats_per_byte: the exact entropy rate of the text, known for a synthetic language alone.
+    validation_sets: what is evaluated on beside `validation`.
     """
 
     format_version: int
@@ -95,6 +115,7 @@ class Manifest:
     overlap: Overlap
     validation_keys: tuple[str, ...]
     true_nats_per_byte: float | None = None
+    validation_sets: tuple[ValidationFacts, ...] = ()
 
     def write(self, folder: Path) -> None:
         """Write it to disk, not only to the system's memory: the corpus counts as whole when this is there."""
@@ -115,8 +136,9 @@ def read_manifest(folder: Path) -> Manifest:
                 "train": _split(content["train"]),
                 "validation": _split(content["validation"]),
                 "dropped": DroppedCounts(**content["dropped"]),
-                "overlap": Overlap(**{key: value for key, value in content["overlap"].items() if key != "share"}),
+                "overlap": _overlap(content["overlap"]),
                 "validation_keys": tuple(content["validation_keys"]),
+                "validation_sets": tuple(_validation_set(each) for each in content.get("validation_sets", [])),
             }
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -130,10 +152,22 @@ def _split(content: dict[str, Any]) -> SplitCounts:
     return SplitCounts(**{key: value for key, value in content.items() if key != "bytes_per_token"})
 
 
+def _overlap(content: dict[str, Any]) -> Overlap:
+    return Overlap(**{key: value for key, value in content.items() if key != "share"})
+
+
+def _validation_set(content: dict[str, Any]) -> ValidationFacts:
+    parts = {"counts": _split(content["counts"]), "overlap": _overlap(content["overlap"])}
+    return ValidationFacts(**{**content, **parts})
+
+
 def _with_rates(manifest: Manifest) -> dict[str, Any]:
     """The JSON shows the derived rates as well, for readers; reading them back passes them over."""
     content = asdict(manifest)
     content["train"]["bytes_per_token"] = manifest.train.bytes_per_token
     content["validation"]["bytes_per_token"] = manifest.validation.bytes_per_token
     content["overlap"]["share"] = manifest.overlap.share
+    for shown, facts in zip(content["validation_sets"], manifest.validation_sets, strict=True):
+        shown["counts"]["bytes_per_token"] = facts.counts.bytes_per_token
+        shown["overlap"]["share"] = facts.overlap.share
     return content

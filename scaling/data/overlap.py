@@ -51,13 +51,14 @@ class KnownNgrams:
         return Overlap(NGRAM_WORDS, int(self._counts.sum()), int(self._counts[self._seen].sum()))
 
 
-def measure_overlap(training: Iterable[bytes], validation: Iterable[bytes]) -> Overlap:
-    """Count the n-grams of the validation documents, and those that some training document has too."""
-    known = KnownNgrams(validation)
+def measure_overlaps(training: Iterable[bytes], validations: Iterable[Iterable[bytes]]) -> list[Overlap]:
+    """For each set of validation documents, count its n-grams, and those that some training document has too."""
+    sets = [KnownNgrams(validation) for validation in validations]
     for text in training:
         for ngrams in ngram_hashes(text, NGRAM_WORDS):
-            known.find(ngrams)
-    return known.overlap()
+            for known in sets:
+                known.find(ngrams)
+    return [known.overlap() for known in sets]
 
 
 def without_overlap(text: bytes, known: KnownNgrams) -> tuple[bytes, int]:

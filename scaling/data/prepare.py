@@ -4,6 +4,7 @@ import errno
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,9 @@ from filelock import FileLock, Timeout
 from scaling.data import tokenizers
 from scaling.data.config import DataConfig, DataError
 from scaling.data.fingerprint import FORMAT_VERSION, fingerprint
-from scaling.data.manifest import Manifest, read_manifest
-from scaling.data.overlap import measure_overlap
-from scaling.data.sources import open_source
+from scaling.data.manifest import Manifest, ValidationFacts, read_manifest
+from scaling.data.overlap import measure_overlaps
+from scaling.data.sources import Source, open_source
 from scaling.data.spool import gather
 from scaling.data.token_files import write_tokens
 
@@ -75,12 +76,16 @@ def is_whole(folder: Path, identity: str) -> bool:
         if (manifest.format_version, manifest.fingerprint) != (FORMAT_VERSION, identity):
             return False
         token_bytes = np.dtype(manifest.token_dtype).itemsize
-        return all(
-            (folder / file).stat().st_size == split.tokens * token_bytes
-            for file, split in ((TRAIN_FILE, manifest.train), (VALIDATION_FILE, manifest.validation))
-        )
+        files = {TRAIN_FILE: manifest.train, VALIDATION_FILE: manifest.validation}
+        files |= {set_file(each.name): each.counts for each in manifest.validation_sets}
+        return all((folder / file).stat().st_size == split.tokens * token_bytes for file, split in files.items())
     except (DataError, OSError):
         return False
+
+
+def set_file(name: str) -> str:
+    """The token file of a further validation set."""
+    return f"validation-{name}.bin"
 
 
 @contextmanager
@@ -99,10 +104,10 @@ def _lock(path: Path, report: Progress) -> Iterator[None]:
 
 def _write_corpus(config: DataConfig, identity: str, folder: Path, report: Progress) -> None:
     report(f"reading {config.name}")
-    source = open_source(config.source)
+    source, further = open_source(config.source), _further_sources(config)
     spool_folder = folder / "spool"
     spool_folder.mkdir()
-    spool = gather(config, source, spool_folder / "text")
+    spool = gather(config, source, spool_folder / "text", further)
     if config.tokenizer.kind == "bpe":
         report(f"training a BPE of {config.tokenizer.vocab_size} entries")
     tokenizer = tokenizers.build(config.tokenizer, spool.train.texts())
@@ -111,8 +116,13 @@ def _write_corpus(config: DataConfig, identity: str, folder: Path, report: Progr
     dtype = np.dtype("<u2" if tokenizer.vocab_size <= 1 << 16 else "<u4")
     report("tokenising")
     validation = write_tokens(spool.validation, tokenizer, folder / VALIDATION_FILE, dtype)
+    set_counts = {
+        name: write_tokens(each.side, tokenizer, folder / set_file(name), dtype) for name, each in spool.sets.items()
+    }
     train = write_tokens(spool.train, tokenizer, folder / TRAIN_FILE, dtype)
     report("measuring the overlap of validation with training")
+    sides = [spool.validation, *(each.side for each in spool.sets.values())]
+    overlap, *set_overlaps = measure_overlaps(spool.train.texts(), (side.texts() for side in sides))
     manifest = Manifest(
         format_version=FORMAT_VERSION,
         fingerprint=identity,
@@ -130,9 +140,29 @@ def _write_corpus(config: DataConfig, identity: str, folder: Path, report: Progr
         train=train,
         validation=validation,
         dropped=spool.dropped,
-        overlap=measure_overlap(spool.train.texts(), spool.validation.texts()),
+        overlap=overlap,
         validation_keys=spool.validation_keys,
         true_nats_per_byte=source.true_nats_per_byte,
+        validation_sets=tuple(
+            ValidationFacts(
+                name=each.name,
+                source_kind=(each.source or config.source).kind,
+                source_version=further[each.name].version,
+                source_sha256=spool.sets[each.name].sha256,
+                counts=set_counts[each.name],
+                overlap=seen,
+            )
+            for each, seen in zip(config.validation_sets, set_overlaps, strict=True)
+        ),
     )
     shutil.rmtree(spool_folder)
     manifest.write(folder)
+
+
+def _further_sources(config: DataConfig) -> dict[str, Source]:
+    """The source of each further validation set; its text is what it would train on."""
+    sources = {}
+    for each in config.validation_sets:
+        text = each.source or replace(config.source, train_split=str(each.split), validation_split=None)
+        sources[each.name] = open_source(text)
+    return sources

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scaling.data import botocore_docs, google_docs, hub, local, python_sources, synthetic, wiki_intros
 from scaling.data.config import SourceConfig
@@ -28,6 +28,20 @@ class Source:
 
 def open_source(config: SourceConfig) -> Source:
     """Find the source; DataError at once where it cannot be reached, is missing, or is another version."""
+    source, most = _whole(config), config.max_bytes
+    return source if most is None else replace(source, train=lambda: _first(source.train(), most))
+
+
+def _first(documents: Iterator[Document], max_bytes: int) -> Iterator[Document]:
+    size = 0
+    for document in documents:
+        yield document
+        size += len(document.text.encode("utf-8", "surrogatepass"))
+        if size >= max_bytes:
+            return
+
+
+def _whole(config: SourceConfig) -> Source:
     match config.kind:
         case "botocore":
             require_release("botocore", str(config.version), "data.source.version")

@@ -26,6 +26,10 @@ class Evaluation:
     def bits_per_byte(self, bytes_per_token: float) -> float:
         return self.loss_nats / math.log(2) / bytes_per_token
 
+    def word_perplexity(self, words_per_token: float) -> float | None:
+        """None for text without a word."""
+        return math.exp(min(self.loss_nats / words_per_token, 700.0)) if words_per_token else None
+
     @property
     def perplexity(self) -> float:
         return math.exp(min(self.loss_nats, 700.0))

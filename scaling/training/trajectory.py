@@ -4,7 +4,6 @@ After a branch the trunk is read back from its checkpoint: the way a killed run 
 """
 
 import logging
-import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from scaling.records import (
     RECORD_SCHEMA,
     PointStatus,
     RunRecord,
+    ValidationLoss,
     record_path,
     write_record,
 )
@@ -38,6 +38,7 @@ from scaling.training.optimizer import make_optimizer
 from scaling.training.provenance import provenance
 from scaling.training.schedule import learning_rate_share
 from scaling.training.step import StepResult, TrainState, train_step
+from scaling.training.validation_sets import evaluate_sets
 
 log = logging.getLogger(__name__)
 
@@ -268,6 +269,13 @@ class Trajectory:
         progress.interval_steps = 0
         self.on_progress(self.steps_before_segment + self.state.step, tokens_per_second)
 
+    def _evaluate_sets(self) -> dict[str, ValidationLoss]:
+        return evaluate_sets(
+            self.corpus,
+            self.spec.model.context,
+            lambda inputs, targets: evaluate(self.state.decoder, inputs, targets, self.device),
+        )
+
     def _learning_rate(self, budget: int) -> float:
         """Of the hidden matrices, at the last step taken."""
         share = learning_rate_share(self.spec, max(0, self.state.step - 1), budget)
@@ -294,11 +302,8 @@ class Trajectory:
         status: PointStatus,
         reason: str | None,
     ) -> None:
-        spec, manifest = self.spec, self.corpus.manifest
+        spec, manifest, done = self.spec, self.corpus.manifest, evaluation
         tokens = self.state.step * spec.optimizer.batch_tokens
-        bits_per_byte = (
-            None if evaluation is None else evaluation.loss_nats / math.log(2) / manifest.validation.bytes_per_token
-        )
         record = RunRecord(
             schema=RECORD_SCHEMA,
             run_id=spec.id,
@@ -320,13 +325,15 @@ class Trajectory:
             best_loss_nats=progress.best_loss_nats,
             best_loss_tokens=progress.best_loss_tokens,
             loss_sem_nats=None if evaluation is None else evaluation.loss_sem_nats,
-            bits_per_byte=bits_per_byte,
+            bits_per_byte=None if done is None else done.bits_per_byte(manifest.validation.bytes_per_token),
             perplexity=None if evaluation is None else evaluation.perplexity,
             validation_tokens=0 if evaluation is None else evaluation.num_tokens,
             skipped_steps=self.state.skipped_steps,
             seconds=progress.seconds,
             tokens_per_second=tokens / max(progress.seconds, 1e-9),
             peak_memory_bytes=peak_memory_bytes(self.device),
+            word_perplexity=None if done is None else done.word_perplexity(manifest.validation.words_per_token),
+            validation_sets={} if done is None else self._evaluate_sets(),
             provenance=provenance(
                 device=self.device,
                 precision=self.precision,

@@ -13,6 +13,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from scaling.data.config import DataConfig, SourceConfig, TokenizerConfig
+from scaling.values import from_plain
 
 REPOSITORY = Path(__file__).parents[2]
 WORDS = ("model", "law", "tokens", "loss", "falls", "with", "more", "data", "than", "before")
@@ -76,8 +77,6 @@ def shipped() -> Callable[[str], DataConfig]:
 
     def load(name: str) -> DataConfig:
         content = OmegaConf.to_container(OmegaConf.load(REPOSITORY / "configs" / "data" / f"{name}.yaml"))
-        fields: dict[str, Any] = {str(key): value for key, value in dict(content).items()}  # type: ignore[arg-type]
-        source, tokenizer = SourceConfig(**fields.pop("source")), TokenizerConfig(**fields.pop("tokenizer"))
-        return DataConfig(source=source, tokenizer=tokenizer, **fields)
+        return from_plain(DataConfig, content, name)
 
     return load

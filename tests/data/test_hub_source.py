@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from scaling.data.config import DataConfig, DataError, TokenizerConfig
+from scaling.data.config import DataConfig, DataError, TokenizerConfig, ValidationSet
 from scaling.data.corpus import Corpus
 from scaling.data.prepare import prepare
 
@@ -79,6 +79,9 @@ def test_a_folder_laid_out_like_the_repository_serves(
     manifest = Corpus.open(prepare(config, tmp_path / "cache")).manifest
     assert (manifest.train.documents, manifest.validation.documents) == (6, 3)
     assert manifest.source_version == "local folder"
+    with_test = replace(config, validation_sets=(ValidationSet("test", split="test"),))
+    (test_split,) = Corpus.open(prepare(with_test, tmp_path / "cache")).manifest.validation_sets
+    assert test_split.counts.documents == 1
     other_name = replace(config.source, name="wikitext-9")
     with pytest.raises(DataError, match="wikitext-9"):
         prepare(replace(config, source=other_name), tmp_path / "cache")
