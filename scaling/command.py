@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from scaling.config import ConfigError
 from scaling.data.config import DataError
+from scaling.usage import asks_for_help, usage, with_flags_as_overrides
 from scaling.values import ValueMismatch
 
 EXIT_BAD_CONFIG = 2
@@ -25,11 +26,15 @@ def config_folder() -> Path:
     return inside if inside.is_dir() else Path(__file__).parent.parent / "configs"
 
 
-def run_hydra(task: Callable[[DictConfig], int], config_name: str) -> None:
+def run_hydra(task: Callable[[DictConfig], int], config_name: str, *, about: str | None) -> None:
     """Compose `config_name` with the command line's overrides, run `task`, exit with what it returns.
 
-    A mistake of the user is told in one paragraph and exits with 2; `debug=true` shows the traceback.
+    `about` is the entry's docstring, which `--help` shows above the keys. A mistake of the user is told in one paragraph and exits with 2; `debug=true` shows the traceback.
     """
+    sys.argv[1:] = with_flags_as_overrides(sys.argv[1:])
+    if asks_for_help(sys.argv[1:]):
+        print(usage(about or "", config_folder(), config_name))
+        sys.exit(0)
     # Hydra would print its own account of an error and swallow the exception.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     exit_codes: list[int] = []

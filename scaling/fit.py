@@ -1,5 +1,8 @@
 """From losses to laws and a report, without torch: `python -m scaling.fit study=default` for a study's records,
-`python -m scaling.fit source=points.csv out=laws` for anyone's table."""
+`python -m scaling.fit source=points.csv out=laws` for anyone's table.
+
+Example: python -m scaling.fit source=points.csv out=laws holdout=0.2
+"""
 
 import shlex
 import sys
@@ -27,8 +30,10 @@ from scaling.report.tensorboard import write_analysis_events
 from scaling.report.write import write_report, write_table_report
 from scaling.specs import Plan
 from scaling.store import export_points, read_forecasts, save_fits, save_forecasts, save_study
+from scaling.usage import asks_for_help
 from scaling.values import write_json
 
+FITS_FILE = "fits.json"
 TEXTS = ("source", "out", "holdout", "convention", "columns.")
 
 
@@ -36,8 +41,11 @@ def task(composed: DictConfig) -> int:
     config = study_config(composed)
     plan = stored_plan(config)
     page, verdict_words = finish_study(config, plan, check_plan(config, plan))
-    print(verdict_words)
-    print(page)
+    if config.json:
+        Console().print_json((config.folder / FITS_FILE).read_text())
+    else:
+        print(verdict_words)
+        print(page)
     return 0
 
 
@@ -83,7 +91,7 @@ def finish_study(config: StudyConfig, plan: Plan, findings: Sequence[Finding]) -
         raise ConfigError(str(error)) from None
     save_forecasts(config.folder, report.forecasts)
     save_fits(config.folder, report.fits_json)
-    write_json(config.folder / "fits.json", report.fits_json)
+    write_json(config.folder / FITS_FILE, report.fits_json)
     pictures = draw_figures(report) if config.fit.figures else {}
     write_analysis_events(report, config.folder, pictures=pictures)
     said = verdict(report)
@@ -107,7 +115,7 @@ def fit_table(composed: DictConfig, command: str) -> int:
         raise ConfigError(str(error)) from None
     report = replace(report, findings=check_table(report, options.force))
     page = write_table_report(report, out, figures=options.figures)
-    write_json(out / "fits.json", report.fits_json)
+    write_json(out / FITS_FILE, report.fits_json)
     if options.json:
         Console().print_json(data=report.fits_json)
     else:
@@ -117,12 +125,12 @@ def fit_table(composed: DictConfig, command: str) -> int:
 
 
 def main() -> None:
-    if any(argument.startswith("source=") for argument in sys.argv[1:]):
+    if asks_for_help(sys.argv[1:]) or any(argument.startswith("source=") for argument in sys.argv[1:]):
         command = shlex.join(["python", "-m", "scaling.fit", *sys.argv[1:]])
         sys.argv[1:] = [as_text(argument, TEXTS) for argument in sys.argv[1:]]
-        run_hydra(partial(fit_table, command=command), "fit")
+        run_hydra(partial(fit_table, command=command), "fit", about=__doc__)
     else:
-        run_hydra(task, "sweep")
+        run_hydra(task, "sweep", about=__doc__)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
-"""`python -m scaling.plan`: the sweep's dry run under a name of its own."""
+"""`python -m scaling.plan`: the sweep's dry run under a name of its own. It writes nothing.
+
+Example: python -m scaling.plan grid.kind=isoflop 'grid.budgets=[1e12,3e12,1e13]'
+"""
 
 import sys
 
-from scaling.sweep import main as sweep
+from scaling.command import run_hydra
+from scaling.sweep import task
 
 
 def main() -> None:
     sys.argv.append("dry_run=true")
-    sweep()
+    run_hydra(task, "sweep", about=__doc__)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""`python -m scaling.prepare data=aws_docs`: fetch, clean, split and tokenise a corpus, and say what it holds."""
+"""`python -m scaling.prepare data=aws_docs`: fetch, clean, split and tokenise a corpus, and say what it holds.
+
+Example: python -m scaling.prepare data=python_sources
+"""
 
 import sys
 
@@ -26,7 +29,7 @@ def task(composed: DictConfig) -> int:
 
 
 def main() -> None:
-    run_hydra(task, "sweep")
+    run_hydra(task, "sweep", about=__doc__)
 
 
 if __name__ == "__main__":

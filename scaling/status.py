@@ -1,4 +1,7 @@
-"""`python -m scaling.status study=default`: what a study has done, what runs, what failed. It never writes."""
+"""`python -m scaling.status study=default`: what a study has done, what runs, what failed. It never writes.
+
+Example: python -m scaling.status study=default --json
+"""
 
 import fcntl
 import time
@@ -69,7 +72,7 @@ def _alive(config: StudyConfig, point: PlannedPoint) -> bool:
 
 
 def main() -> None:
-    run_hydra(task, "sweep")
+    run_hydra(task, "sweep", about=__doc__)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """`python -m scaling.sweep`: prepare, plan, train, predict the held-out points, train those, fit, report.
 
 Every stage starts from what is on disk, so the same command goes on wherever an earlier one stopped.
+
+Example: python -m scaling.sweep study=mine data=local data.source.path=my/texts dry_run=true
 """
 
 import sys
@@ -151,7 +153,7 @@ def write_jobs(config: StudyConfig, plan: Plan, corpus: Path, points: Iterable[P
 
 
 def main() -> None:
-    run_hydra(task, "sweep")
+    run_hydra(task, "sweep", about=__doc__)
 
 
 if __name__ == "__main__":

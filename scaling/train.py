@@ -1,6 +1,8 @@
 """One trajectory: `python -m scaling.train FOLDER` for a launcher, `python -m scaling.train point=7` for a person.
 
 With `-m point=0,5,9` Hydra launches each point's trajectory through whichever launcher is configured.
+
+Example: python -m scaling.train study=default point=7
 """
 
 import sys
@@ -43,7 +45,7 @@ def main() -> None:
             )
             sys.exit(EXIT_BAD_CONFIG)
         sys.exit(run_folder(Path(sys.argv[1])))
-    run_hydra(task, "sweep")
+    run_hydra(task, "sweep", about=__doc__)
 
 
 if __name__ == "__main__":
