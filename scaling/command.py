@@ -29,7 +29,8 @@ def config_folder() -> Path:
 def run_hydra(task: Callable[[DictConfig], int], config_name: str, *, about: str | None) -> None:
     """Compose `config_name` with the command line's overrides, run `task`, exit with what it returns.
 
-    `about` is the entry's docstring, which `--help` shows above the keys. A mistake of the user is told in one paragraph and exits with 2; `debug=true` shows the traceback.
+    `about` is the entry's docstring, which `--help` shows above the keys. A mistake of the user is told in one
+    paragraph and exits with 2; `debug=true` shows the traceback.
     """
     sys.argv[1:] = with_flags_as_overrides(sys.argv[1:])
     if asks_for_help(sys.argv[1:]):

@@ -17,9 +17,8 @@ COMMANDS = sorted(target.partition(":")[0] for target in SCRIPTS.values())
 
 
 def test_each_entry_is_a_console_script() -> None:
-    entries = {
-        f"scaling.{path.stem}" for path in (ROOT / "scaling").glob("*.py") if "\ndef main() -> None:" in path.read_text()
-    }
+    modules = (ROOT / "scaling").glob("*.py")
+    entries = {f"scaling.{path.stem}" for path in modules if "\ndef main() -> None:" in path.read_text()}
     assert entries == set(COMMANDS)
     assert all(name == "scaling-" + target.split(":")[0].removeprefix("scaling.") for name, target in SCRIPTS.items())
 
@@ -39,7 +38,8 @@ def test_help_gives_one_example_of_the_command_itself(module: str) -> None:
 
 def test_keys_are_those_of_the_root_config_and_groups_those_it_composes(tmp_path: Path) -> None:
     (tmp_path / "root.yaml").write_text(
-        "# a comment\ndefaults:\n  - data: a\n  - _self_\n\nstudy: x  # its name\nfit:\n  level: 0.9\nhydra:\n  run: y\n"
+        "# a comment\ndefaults:\n  - data: a\n  - _self_\n\n"
+        "study: x  # its name\nfit:\n  level: 0.9\nhydra:\n  run: y\n"
     )
     for name in ("data/a", "data/b", "unused/c"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
