@@ -7,6 +7,7 @@ from scaling.data.fingerprint import fingerprint
 from scaling.data.manifest import Manifest, read_manifest
 from scaling.data.prepare import corpus_folder, is_whole
 from scaling.findings import Finding
+from scaling.outlook import question
 from scaling.specs import Plan
 
 
@@ -16,7 +17,7 @@ def check_plan(config: StudyConfig, plan: Plan) -> tuple[Finding, ...]:
         catalogue.require_known(config.force)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    study = PlannedStudy(plan, config.fit.convention, config.data, prepared_manifest(config))
+    study = PlannedStudy(plan, config.fit.convention, config.data, prepared_manifest(config), question(config, plan))
     return catalogue.check_plan(study, config.force)
 
 

@@ -12,13 +12,14 @@ from omegaconf.errors import OmegaConfBaseException
 from scaling.analysis.config import FitOptions, TableOptions
 from scaling.data.config import DataConfig
 from scaling.planning.config import GridConfig, ModelOptions, RecipeConfig, TimeModel
+from scaling.planning.power import PowerConfig
 from scaling.specs import Plan
 from scaling.training.config import Runtime
 from scaling.values import ValueMismatch, from_plain, read_json
 
 T = TypeVar("T")
 
-PLAN_FILE = "plan.json"
+PLAN_FILE, CONFIG_FILE = "plan.json", "config.json"
 
 
 class ConfigError(ValueError):
@@ -39,6 +40,7 @@ class StudyConfig:
     grid: GridConfig
     runtime: Runtime
     time_model: TimeModel
+    power: PowerConfig
     fit: FitOptions
     dry_run: bool = False
     json: bool = False
@@ -87,6 +89,14 @@ def stored_plan(config: StudyConfig) -> Plan:
             f"{config.folder} holds no {PLAN_FILE}: run `python -m scaling.sweep study={config.study}` first"
         )
     return read_json(Plan, path)
+
+
+def stored_config(folder: Path) -> StudyConfig:
+    """The config that the study's last sweep ran with. Raises ConfigError where there is none."""
+    path = folder / CONFIG_FILE
+    if not path.exists():
+        raise ConfigError(f"{folder} holds no {CONFIG_FILE}: run the study's sweep again, which trains nothing anew")
+    return read_json(StudyConfig, path)
 
 
 def _root(kind: type[T], composed: DictConfig) -> T:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from scaling.checkup import check_plan, prepared_manifest
 from scaling.command import EXIT_BAD_CONFIG, run_hydra
-from scaling.config import PLAN_FILE, ConfigError, StudyConfig, study_config
+from scaling.config import CONFIG_FILE, PLAN_FILE, ConfigError, StudyConfig, study_config
 from scaling.data.config import vocab_size
 from scaling.data.fingerprint import fingerprint
 from scaling.data.prepare import prepare
@@ -23,13 +23,15 @@ from scaling.findings import refusals
 from scaling.fit import finish_study, forecast_held_out
 from scaling.launching.pool import PoolResult, Task, make_slots, run_pool
 from scaling.launching.progress import ProgressLine
+from scaling.laws.power import power_words
+from scaling.outlook import question
 from scaling.planning.cost import Cost
 from scaling.planning.plan import CorpusFacts, make_plan
 from scaling.planning.table import print_findings, print_plan
 from scaling.records import JOB_FILE, is_done, read_record, record_path
 from scaling.specs import Plan, PlannedPoint
 from scaling.training.config import Job
-from scaling.values import to_plain, write_json
+from scaling.values import finite_or_null, to_plain, write_json
 
 EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 130
 
@@ -45,10 +47,13 @@ def task(composed: DictConfig) -> int:
     refused = bool(refusals(findings))
     if config.dry_run:
         if config.json:
-            Console().print_json(data=to_plain(plan))
+            power = finite_or_null(to_plain(question(config, plan).power))
+            Console().print_json(data=to_plain(plan) | {"power": power})
         else:
             wide = Console(width=None if sys.stdout.isatty() else 220)
             print_plan(plan, study_cost(config), len(slots), wide)
+            if (power := question(config, plan).power) is not None:
+                wide.print(power_words(power), highlight=False, soft_wrap=True)
             print_findings(findings, wide)
         return EXIT_BAD_CONFIG if refused else 0
     print_findings(findings, console)
@@ -57,6 +62,7 @@ def task(composed: DictConfig) -> int:
     corpus = prepare_study(config, console)
     plan, cost = plan_study(config), study_cost(config)  # now with epochs and evaluations
     config.folder.mkdir(parents=True, exist_ok=True)
+    write_json(config.folder / CONFIG_FILE, config)
     write_json(config.folder / PLAN_FILE, plan)
     failed: dict[str, str] = {}
     for wave in (1, 2):

@@ -6,6 +6,7 @@ type is refused in the same words everywhere.
 
 import dataclasses
 import json
+import math
 import os
 import types
 import typing
@@ -113,6 +114,15 @@ def to_plain(value: object) -> Any:
     if isinstance(value, list | tuple):
         return [to_plain(item) for item in value]
     return value
+
+
+def finite_or_null(plain: Any) -> Any:
+    """Plain values with None for NaN and infinity, which JSON does not have: missing is null."""
+    if isinstance(plain, dict):
+        return {key: finite_or_null(item) for key, item in plain.items()}
+    if isinstance(plain, list | tuple):
+        return [finite_or_null(item) for item in plain]
+    return None if isinstance(plain, float) and not math.isfinite(plain) else plain
 
 
 def write_json(path: Path, value: object) -> None:

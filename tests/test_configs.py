@@ -12,7 +12,7 @@ from scaling.command import config_folder
 from scaling.config import StudyConfig, study_config
 from scaling.sweep import plan_study
 
-GROUPS = ("data", "model", "recipe", "grid", "runtime", "time_model", "experiment")
+GROUPS = ("data", "model", "recipe", "grid", "runtime", "time_model", "power", "experiment")
 CHOICES = sorted(chain.from_iterable((config_folder() / group).glob("*.yaml") for group in GROUPS))
 
 

@@ -1,7 +1,6 @@
 """A table of losses becomes its report: every form, the selected forecast, the targets, the same question asked
 otherwise."""
 
-import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from scaling.laws.intervals import Prediction
 from scaling.laws.observations import BoolArray, Observations, frontier
 from scaling.laws.payload import fits_payload
 from scaling.results import FittedLaw, OptimalAllocation, TableReport
-from scaling.values import to_plain
+from scaling.values import finite_or_null, to_plain
 
 
 def report_on_table(options: TableOptions, command: str) -> TableReport:
@@ -59,7 +58,7 @@ def report_on_table(options: TableOptions, command: str) -> TableReport:
         optima=tuple(_optimum(target) for target in analysis.forecasts),
         noise=None,
         findings=(),
-        fits_json=_without_nan(content),
+        fits_json=finite_or_null(content),
         source=options.source,
         command=command,
         rule=rule,
@@ -107,12 +106,3 @@ def _counts(options: TableOptions, table: Table, held: BoolArray, rows: Observat
         except TableError as error:
             raise TableError(f"conventions has {column!r}, but {error}") from None
     return found
-
-
-def _without_nan(value: Any) -> Any:
-    """Missing is null: JSON has neither NaN nor infinity."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -7,7 +7,7 @@ table     after the fit of anyone's table
 from collections.abc import Collection, Iterator
 from typing import Protocol, TypeVar
 
-from scaling.checks import counting, data, design, recipe, table
+from scaling.checks import counting, data, design, power, recipe, table
 from scaling.checks.evidence import PlannedStudy
 from scaling.findings import Finding, gravest_first, overrule
 from scaling.results import TableReport
@@ -37,6 +37,7 @@ PLAN: tuple[Check[PlannedStudy], ...] = (
     recipe.undecayed_end,
     recipe.mixed_schedules,
     design.unidentifiable_design,
+    power.unanswerable,
     design.thin_profiles,
     design.repeated_data,
     design.no_replicates,

@@ -4,17 +4,32 @@ from dataclasses import dataclass
 
 from scaling.data.config import DataConfig
 from scaling.data.manifest import Manifest
+from scaling.laws.power import Power
 from scaling.specs import Plan
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a study is to answer, and what its plan is expected to say of it.
+
+    `quantity` is None where nothing is asked, `power` where no point is fitted; `remedy` names the points to add.
+    """
+
+    quantity: str | None
+    power: Power | None
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
 class PlannedStudy:
     """Before anything is spent.
 
-    `convention` is how the fit will count N and C (`fit.convention`). `corpus` is None until it is prepared.
+    `convention` is how the fit will count N and C (`fit.convention`). `corpus` is None until it is prepared, `question`
+    where the check of it is not wanted.
     """
 
     plan: Plan
     convention: str
     data: DataConfig
     corpus: Manifest | None = None
+    question: Question | None = None

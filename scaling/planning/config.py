@@ -32,7 +32,10 @@ class ModelOptions:
 
 @dataclass(frozen=True)
 class SizeConfig:
-    """One decoder of the grid; `budgets` replaces the grid's for this size, `num_kv_heads` the model's."""
+    """One decoder of the grid; `budgets` replaces the grid's for this size, `num_kv_heads` the model's.
+
+    Those of its budgets that `held_out` repeats are kept out of the fit, beside the grid's own share.
+    """
 
     name: str
     num_layers: int
@@ -40,6 +43,7 @@ class SizeConfig:
     num_heads: int
     budgets: tuple[float, ...] | None = None
     num_kv_heads: int | None = None
+    held_out: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,13 @@ class GridConfig:
                 raise ValueError(f"grid.sizes has {name!r} twice; give each size its own name")
             if not name or not all(letter.isalnum() or letter in "_." for letter in name):
                 raise ValueError(f"the size {name!r} becomes part of a folder's name; use letters, digits, '_' and '.'")
+        for size in self.sizes:
+            stray = set(size.held_out) - set(size.budgets or self.budgets)
+            if stray:
+                raise ValueError(
+                    f"the size {size.name} holds out {min(stray):g}, which is none of its budgets: add it to its "
+                    "budgets, or take it out of held_out"
+                )
         for replicate in self.replicates:
             if replicate.size not in names:
                 raise ValueError(f"grid.replicates names the size {replicate.size!r}; the sizes are {', '.join(names)}")

@@ -45,9 +45,11 @@ def make_plan(
     runs: list[RunSpec] = []
     asked: dict[tuple[str, int], _Asked] = {}
     replicate_ids: set[str] = set()
+    named: set[tuple[str, int]] = set()
     for size, seed, budgets in _trajectories(grid):
         model = rules.model_config(size, options, corpus.vocab_size)
         wanted = _budgets(grid, size, model, recipe, budgets)
+        named |= {(size.name, b.tokens) for b in _budgets(grid, size, model, recipe, size.held_out)}
         for run in _runs(size, model, recipe, corpus, seed, sorted({b.tokens for b in wanted})):
             runs.append(run)
             if seed != grid.seed:
@@ -81,7 +83,7 @@ def make_plan(
                 estimated_seconds=None if cost is None else cost.seconds(run, run.steps(tokens)),
             )
             points.append(point)
-    return Plan(study, tuple(runs), _hold_out(points, grid))
+    return Plan(study, tuple(runs), _hold_out(points, grid, named))
 
 
 def _trajectories(grid: GridConfig) -> Iterator[tuple[SizeConfig, int, tuple[float, ...]]]:
@@ -151,19 +153,20 @@ def _epochs(corpus: CorpusFacts, tokens: int, context: int) -> float | None:
     return None if available is None else tokens / max(1, (available - 1) // context * context)
 
 
-def _hold_out(points: list[PlannedPoint], grid: GridConfig) -> tuple[PlannedPoint, ...]:
-    """Mark the cells of most compute; the further seeds of a held-out cell go with it."""
+def _hold_out(points: list[PlannedPoint], grid: GridConfig, named: set[tuple[str, int]]) -> tuple[PlannedPoint, ...]:
+    """Mark the cells that the sizes name and, of the others, those of most compute; a cell's further seeds go along."""
     cells: dict[tuple[str, int], list[int]] = defaultdict(list)
     for point in points:
         cells[point.size, point.tokens].append(point.index)
-    if grid.holdout_share == 0.0:
-        return tuple(points)
-    count = max(grid.holdout_min, math.ceil(grid.holdout_share * len(cells)))
-    if count >= len(cells):
-        raise ValueError(
-            f"holding out {count} of {len(cells)} cells leaves nothing to fit: lower grid.holdout_share or "
-            "grid.holdout_min, or add points"
-        )
-    by_compute = sorted(cells, key=lambda cell: -points[cells[cell][0]].flops)
-    held_out = {index for cell in by_compute[:count] for index in cells[cell]}
+    others = [cell for cell in cells if cell not in named]
+    count = 0
+    if grid.holdout_share > 0.0:
+        count = max(grid.holdout_min, math.ceil(grid.holdout_share * len(others)))
+        if count >= len(others):
+            raise ValueError(
+                f"holding out {count} of {len(others)} cells leaves nothing to fit: lower grid.holdout_share or "
+                "grid.holdout_min, or add points"
+            )
+    by_compute = sorted(others, key=lambda cell: -points[cells[cell][0]].flops)
+    held_out = {index for cell in (*by_compute[:count], *named) for index in cells.get(cell, ())}
     return tuple(replace(point, held_out=point.index in held_out) for point in points)

@@ -1,0 +1,30 @@
+"""Whether a plan can answer its question, from what it is expected to say."""
+
+import math
+from collections.abc import Iterator
+
+from scaling.checks.evidence import PlannedStudy
+from scaling.findings import Finding
+from scaling.laws.quantities import LIMITS
+
+
+def unanswerable(study: PlannedStudy) -> Iterator[Finding]:
+    """An interval that leaves the question open is known before anything is spent."""
+    if study.question is None or study.question.power is None or study.question.quantity is None:
+        return
+    power, quantity = study.question.power, study.question.quantity
+    if power.answers(quantity) == "yes":
+        return
+    sd, (good, bad) = power[quantity].sd, LIMITS[quantity]
+    asked = f"{quantity} at {power.target_flops:.3g} FLOPs"
+    if math.isfinite(sd):
+        numbers = f"The plan would know {asked} with a standard deviation of {sd:.2g}"
+    else:
+        numbers = f"The plan cannot tell {asked}, since some parameters of the law move its points alike"
+    yield Finding(
+        "unanswerable",
+        "refuse" if power.answers(quantity) == "no" else "warn",
+        f"{numbers} (warn above {good:g}, refuse above {bad:g}), by {power.source}.",
+        study.question.remedy,
+        "Fisher information, checked by simulation: docs/decide.md",
+    )

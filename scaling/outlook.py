@@ -1,0 +1,92 @@
+"""A plan held against its question: what it will be able to say, and what would have to be added."""
+
+import math
+from pathlib import Path
+
+from scaling.analysis.prior import NoBelief, measured_belief
+from scaling.checks.evidence import Question
+from scaling.config import PLAN_FILE, ConfigError, StudyConfig
+from scaling.data.config import vocab_size
+from scaling.data.fingerprint import fingerprint
+from scaling.laws.design import Belief
+from scaling.laws.quantities import LIMITS
+from scaling.planning.candidates import Room
+from scaling.planning.extension import additions, extended_grid, grid_overrides
+from scaling.planning.plan import CorpusFacts
+from scaling.planning.power import default_target, plan_power
+from scaling.planning.proposals import Proposals, propose
+from scaling.records import read_records
+from scaling.specs import Plan
+from scaling.values import read_json
+
+REACH = (1.0, 4.0, 16.0)  # how much more than the plan's largest point a point to add may cost, tried in this order
+
+
+def question(config: StudyConfig, plan: Plan) -> Question:
+    """Raises ConfigError where `power.prior` names no study that says anything."""
+    belief = belief_of(config)
+    power = plan_power(plan, belief, config.power.target, level=config.fit.level)
+    asked = config.power.quantity
+    if power is None or asked is None or power.answers(asked) == "yes":
+        return Question(asked, power)
+    return Question(asked, power, cheapest_answer(config, plan, belief, asked))
+
+
+def belief_of(config: StudyConfig) -> Belief:
+    """An earlier study's law and noise where `power.prior` names one, else the config's own."""
+    if config.power.prior is None:
+        return config.power.belief
+    return belief_of_study(Path(config.power.prior))
+
+
+def belief_of_study(folder: Path) -> Belief:
+    """Raises ConfigError: no plan there, or no usable law."""
+    path = folder / PLAN_FILE
+    if not path.exists():
+        raise ConfigError(f"{folder} holds no {PLAN_FILE}, so it is no study: name a folder such as runs/default")
+    try:
+        return measured_belief(read_json(Plan, path), list(read_records(folder)))
+    except NoBelief as error:
+        raise ConfigError(f"{error}; or take power.prior=null") from None
+
+
+def room_of(config: StudyConfig, train_tokens: int | None = None) -> Room:
+    """What points are added to; `train_tokens` of the prepared corpus, if it is."""
+    facts = CorpusFacts(
+        fingerprint(config.data), vocab_size(config.data.tokenizer), train_tokens, config.data.unique_tokens
+    )
+    return Room(config.grid, config.model, config.recipe, facts)
+
+
+def cheapest_answer(config: StudyConfig, plan: Plan, belief: Belief, asked: str) -> str:
+    """The points that would make the plan answer, in words, with the overrides that add them."""
+    good, _ = LIMITS[asked]
+    room = room_of(config)
+    fitted = [point for point in plan.points if not point.held_out]
+    target = config.power.target or default_target(plan)
+    largest = max(point.flops for point in plan.points)
+    for reach in REACH:
+        found = propose(
+            plan, room, belief, fitted,
+            name=asked, target=target, until_sd=good, max_point_flops=reach * largest,
+        )  # fmt: skip
+        if found.sd_after <= good:
+            break
+    if not found.points or not math.isfinite(found.sd_after):
+        return "No point within the reach of this plan would change that: ask for a smaller power.target."
+    verb = "would make it answer" if found.sd_after <= good else "would help, though not make it answer"
+    overrides = grid_overrides(extended_grid(room, plan, additions(found)))
+    return (
+        f"{len(found.points)} more points, {found.flops:.2g} FLOPs beside the plan's {plan.total_flops:.2g}, {verb} "
+        f"(standard deviation {found.sd_after:.2g}): {point_list(found)}. Add {overrides}; or ask for less with "
+        "power.target, or for nothing with power.quantity=null."
+    )
+
+
+def point_list(found: Proposals) -> str:
+    """Sizes with their shapes and token counts."""
+    words = []
+    for point in found.points:
+        shape = f" ({point.size.num_layers} layers of {point.size.d_model})" if point.new_size else ""
+        words.append(f"{point.size.name}{shape} at {point.tokens:,} tokens")
+    return ", ".join(words)
