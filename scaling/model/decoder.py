@@ -10,8 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scaling.model.attention import causal_attention
 from scaling.model.config import ModelConfig
 from scaling.model.cross_entropy import gradient_of_z_loss, linear_cross_entropy
+from scaling.model.rms_norm import rms_norm
 
 NORM_EPSILON = 1e-6
 IGNORED_TARGET = -1
@@ -27,8 +29,7 @@ class RMSNorm(nn.Module):
         self.gain = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        # A gain of the input's type: under autocast a mixed pair would miss the fused kernel.
-        return F.rms_norm(x, self.gain.shape, self.gain.type_as(x), NORM_EPSILON)
+        return rms_norm(x, self.gain, NORM_EPSILON)
 
 
 class LayerNorm(nn.Module):
@@ -55,8 +56,8 @@ def rotation_table(model: ModelConfig) -> Tensor:
 
 
 def rotate(x_BxTxHxK: Tensor, turn_Tx1xK2x2: Tensor) -> Tensor:
-    """Turn neighbouring pairs of channels. Eagerly it is one complex product, twice as fast on CPU as its parts; the
-    compiler fuses the parts and knows no complex numbers."""
+    """Turn neighbouring pairs of channels, in float32. Eagerly it is one complex product, twice as fast on CPU as its
+    parts; the compiler fuses the parts and knows no complex numbers."""
     pairs = x_BxTxHxK.float().reshape(*x_BxTxHxK.shape[:-1], -1, 2)
     turn = turn_Tx1xK2x2[: x_BxTxHxK.shape[1]]
     if torch.compiler.is_compiling():
@@ -64,7 +65,7 @@ def rotate(x_BxTxHxK: Tensor, turn_Tx1xK2x2: Tensor) -> Tensor:
         turned = torch.stack([re * cos - im * sin, re * sin + im * cos], dim=-1)
     else:
         turned = torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(turn))
-    return turned.flatten(-2).type_as(x_BxTxHxK)
+    return turned.flatten(-2)
 
 
 def sinusoid_table(model: ModelConfig) -> Tensor:
@@ -97,14 +98,8 @@ class Attention(nn.Module):
         if self.rotary:
             qk_BxTxHGxK = rotate(qk_BxTxHGxK, turn_Tx1xK2x2)
         q_BxHxTxK, k_BxGxTxK = qk_BxTxHGxK.transpose(1, 2).split([H, G], dim=1)
-        y_BxHxTxK = F.scaled_dot_product_attention(
-            q_BxHxTxK,
-            k_BxGxTxK,
-            v_BxTxGxK.transpose(1, 2),
-            dropout_p=self.dropout if self.training else 0.0,
-            is_causal=True,
-            enable_gqa=G < H,
-        )
+        dropout = self.dropout if self.training else 0.0
+        y_BxHxTxK = causal_attention(q_BxHxTxK, k_BxGxTxK, v_BxTxGxK.transpose(1, 2), dropout=dropout)
         mixed_BxTxD: Tensor = self.out(y_BxHxTxK.transpose(1, 2).reshape(B, T, D))
         return mixed_BxTxD
 
