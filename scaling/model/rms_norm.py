@@ -16,7 +16,7 @@ class FewPassRMSNorm(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, gain_D: Tensor, epsilon: float) -> Tensor:
         mean_square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1])
         inverse_rms = mean_square.add_(epsilon).rsqrt_()
-        unit = x * inverse_rms
+        unit: Tensor = x * inverse_rms
         ctx.save_for_backward(unit, inverse_rms, gain_D)
         return unit * gain_D
 
