@@ -11,8 +11,8 @@ from scaling.data.fingerprint import fingerprint
 from scaling.laws.design import Belief
 from scaling.laws.quantities import LIMITS
 from scaling.planning.candidates import Room
+from scaling.planning.corpus_facts import CorpusFacts
 from scaling.planning.extension import additions, extended_grid, grid_overrides
-from scaling.planning.plan import CorpusFacts
 from scaling.planning.power import default_target, plan_power
 from scaling.planning.proposals import Proposals, propose
 from scaling.records import read_records

@@ -209,6 +209,7 @@ class PlannedPoint:
     held_out: bool
     replicate: bool
     estimated_seconds: float | None
+    unique_tokens: int | None = None
 
     @property
     def wave(self) -> int:

@@ -16,8 +16,6 @@ from rich.console import Console
 from scaling.checkup import check_plan, prepared_manifest
 from scaling.command import EXIT_BAD_CONFIG, run_hydra
 from scaling.config import CONFIG_FILE, PLAN_FILE, ConfigError, StudyConfig, study_config
-from scaling.data.config import vocab_size
-from scaling.data.fingerprint import fingerprint
 from scaling.data.prepare import prepare
 from scaling.findings import refusals
 from scaling.fit import finish_study, forecast_held_out
@@ -25,8 +23,9 @@ from scaling.launching.pool import PoolResult, Task, make_slots, run_pool
 from scaling.launching.progress import ProgressLine
 from scaling.laws.power import power_words
 from scaling.outlook import question
+from scaling.planning.corpus_facts import corpus_facts
 from scaling.planning.cost import Cost
-from scaling.planning.plan import CorpusFacts, make_plan
+from scaling.planning.plan import make_plan
 from scaling.planning.table import print_findings, print_plan
 from scaling.records import JOB_FILE, is_done, read_record, record_path
 from scaling.specs import Plan, PlannedPoint
@@ -110,12 +109,7 @@ def unfinished(config: StudyConfig, plan: Plan) -> dict[str, str]:
 def plan_study(config: StudyConfig) -> Plan:
     """Raises ConfigError. Writes nothing and imports no torch; epochs are known once the corpus is prepared."""
     manifest = prepared_manifest(config)
-    facts = CorpusFacts(
-        fingerprint=fingerprint(config.data),
-        vocab_size=vocab_size(config.data.tokenizer),
-        train_tokens=None if manifest is None else manifest.train.tokens,
-        unique_tokens=config.data.unique_tokens,
-    )
+    facts = corpus_facts(config.data, manifest)
     try:
         return make_plan(
             config.study,

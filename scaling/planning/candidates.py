@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from scaling.model.counting import count_parameters, count_training_flops
 from scaling.planning import rules
 from scaling.planning.config import GridConfig, ModelOptions, RecipeConfig, SizeConfig
-from scaling.planning.plan import CorpusFacts
+from scaling.planning.corpus_facts import CorpusFacts
 from scaling.planning.shapes import ladder
 from scaling.specs import Plan, RunSpec
 

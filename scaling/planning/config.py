@@ -6,7 +6,7 @@ from typing import Literal
 from scaling.model.config import Activation, Norm, Positions
 from scaling.specs import DivergenceRule, OptimizerKind, ScheduleKind
 
-GridKind = Literal["tokens", "tokens_per_param", "isoflop"]
+GridKind = Literal["tokens", "tokens_per_param", "isoflop", "epochs"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,10 @@ class GridConfig:
     tokens            training tokens
     tokens_per_param  tokens for each parameter (total N), Hoffmann et al. 2022
     isoflop           counted training FLOPs, from which each size gets its tokens
+    epochs            passes over the unique tokens
+
+    `unique_tokens` multiplies every trajectory: each is trained once on each of these prefixes of the corpus, which are
+    nested (Muennighoff et al. 2023, arXiv 2305.16264); empty for the corpus as `data.unique_tokens` has it.
 
     Points above `max_flops` are left out. `holdout_share` of the points, those of most compute and at least
     `holdout_min` of them, are kept out of the fit; 0 keeps none out.
@@ -70,6 +74,7 @@ class GridConfig:
     budgets: tuple[float, ...]
     sizes: tuple[SizeConfig, ...]
     replicates: tuple[ReplicateConfig, ...] = ()
+    unique_tokens: tuple[float, ...] = ()
     max_flops: float | None = None
     holdout_share: float = 0.2
     holdout_min: int = 4
@@ -102,6 +107,13 @@ class GridConfig:
         for budget in (*self.budgets, *(b for s in self.sizes for b in s.budgets or ())):
             if not budget > 0:
                 raise ValueError(f"grid.budgets has {budget}; a budget must be positive")
+        if len(set(self.unique_tokens)) < len(self.unique_tokens) or any(not u >= 2 for u in self.unique_tokens):
+            raise ValueError(f"grid.unique_tokens is {list(self.unique_tokens)}; give different numbers of at least 2")
+        if self.kind == "epochs" and not self.unique_tokens:
+            raise ValueError(
+                "grid.kind is epochs and grid.unique_tokens is empty: say of how many tokens, for example "
+                "grid.unique_tokens=[131072,524288]"
+            )
         if not 0.0 <= self.holdout_share < 1.0:
             raise ValueError(f"grid.holdout_share is {self.holdout_share}; it must be at least 0 and below 1")
         if self.holdout_min < 0:

@@ -9,18 +9,11 @@ from scaling.model.config import ModelConfig
 from scaling.model.counting import count_parameters, count_training_flops
 from scaling.planning import rules
 from scaling.planning.config import GridConfig, ModelOptions, RecipeConfig, SizeConfig
+from scaling.planning.corpus_facts import CorpusFacts, require_text
 from scaling.planning.cost import Cost
 from scaling.specs import DivergenceRule, Plan, PlannedPoint, RunSpec
 
-
-@dataclass(frozen=True)
-class CorpusFacts:
-    """What a plan needs to know of a corpus. `train_tokens` is None until it is prepared; then so are epochs."""
-
-    fingerprint: str
-    vocab_size: int
-    train_tokens: int | None
-    unique_tokens: int | None
+Cell = tuple[str, int, int | None]  # what replicates share: size, tokens, unique tokens
 
 
 @dataclass(frozen=True)
@@ -45,21 +38,24 @@ def make_plan(
     runs: list[RunSpec] = []
     asked: dict[tuple[str, int], _Asked] = {}
     replicate_ids: set[str] = set()
-    named: set[tuple[str, int]] = set()
+    named: set[Cell] = set()
     for size, seed, budgets in _trajectories(grid):
         model = rules.model_config(size, options, corpus.vocab_size)
-        wanted = _budgets(grid, size, model, recipe, budgets)
-        named |= {(size.name, b.tokens) for b in _budgets(grid, size, model, recipe, size.held_out)}
-        for run in _runs(size, model, recipe, corpus, seed, sorted({b.tokens for b in wanted})):
-            runs.append(run)
-            if seed != grid.seed:
-                replicate_ids.add(run.id)
-            asked.update({(run.id, b.tokens): b for b in wanted if b.tokens in run.budgets})
+        for unique, part in _subsets(grid, corpus, model.context):
+            wanted = _budgets(grid, size, model, recipe, budgets, unique)
+            kept_out = _budgets(grid, size, model, recipe, size.held_out, unique)
+            named |= {(size.name, b.tokens, part.unique_tokens) for b in kept_out}
+            for run in _runs(size, model, recipe, part, seed, sorted({b.tokens for b in wanted})):
+                runs.append(run)
+                if seed != grid.seed:
+                    replicate_ids.add(run.id)
+                asked.update({(run.id, b.tokens): b for b in wanted if b.tokens in run.budgets})
     if not runs:
         raise ValueError(
             f"every point of the grid costs more than grid.max_flops = {grid.max_flops}: raise it, or add smaller "
             "sizes or budgets"
         )
+    require_text(corpus, runs)
     points: list[PlannedPoint] = []
     for run in runs:
         flops_per_token = count_training_flops(run.model).total
@@ -75,7 +71,8 @@ def make_plan(
                 params=params.total,
                 non_embedding_params=params.non_embedding,
                 flops=tokens * flops_per_token,
-                epochs=_epochs(corpus, tokens, run.model.context),
+                epochs=_epochs(run.unique_tokens or corpus.train_tokens, tokens, run.model.context),
+                unique_tokens=run.unique_tokens,
                 nominal_tokens=asked[run.id, tokens].nominal_tokens,
                 nominal_flops=asked[run.id, tokens].nominal_flops,
                 held_out=False,
@@ -97,8 +94,9 @@ def _trajectories(grid: GridConfig) -> Iterator[tuple[SizeConfig, int, tuple[flo
 
 
 def _budgets(
-    grid: GridConfig, size: SizeConfig, model: ModelConfig, recipe: RecipeConfig, budgets: tuple[float, ...]
-) -> list[_Asked]:
+    grid: GridConfig, size: SizeConfig, model: ModelConfig, recipe: RecipeConfig, budgets: tuple[float, ...],
+    unique: float,
+) -> list[_Asked]:  # fmt: skip
     """The budgets of one trajectory, rounded to whole batches, without those above `max_flops`."""
     batch = rules.batch_tokens(recipe, model)
     flops_per_token = count_training_flops(model).total
@@ -109,6 +107,7 @@ def _budgets(
             "tokens": budget,
             "tokens_per_param": budget * count_parameters(model).total,
             "isoflop": budget / flops_per_token,
+            "epochs": budget * unique,
         }[grid.kind]
         if grid.max_flops is not None and tokens * flops_per_token > grid.max_flops:
             continue
@@ -148,16 +147,29 @@ def _runs(
             raise ValueError(f"size {size.name}: {error}") from None
 
 
-def _epochs(corpus: CorpusFacts, tokens: int, context: int) -> float | None:
-    available = corpus.unique_tokens or corpus.train_tokens
+def _subsets(grid: GridConfig, corpus: CorpusFacts, context: int) -> Iterator[tuple[float, CorpusFacts]]:
+    """The corpus cut to each number of unique tokens that the grid names: whole windows and the token before them."""
+    if grid.unique_tokens and corpus.unique_tokens is not None:
+        raise ValueError(
+            f"data.unique_tokens is {corpus.unique_tokens} and grid.unique_tokens names others: set the one to null or "
+            "the other to []"
+        )
+    for unique in grid.unique_tokens:
+        predicted = max(1, round(unique / context)) * context
+        yield predicted, replace(corpus, unique_tokens=predicted + 1)
+    if not grid.unique_tokens:
+        yield math.nan, corpus
+
+
+def _epochs(available: int | None, tokens: int, context: int) -> float | None:
     return None if available is None else tokens / max(1, (available - 1) // context * context)
 
 
-def _hold_out(points: list[PlannedPoint], grid: GridConfig, named: set[tuple[str, int]]) -> tuple[PlannedPoint, ...]:
+def _hold_out(points: list[PlannedPoint], grid: GridConfig, named: set[Cell]) -> tuple[PlannedPoint, ...]:
     """Mark the cells that the sizes name and, of the others, those of most compute; a cell's further seeds go along."""
-    cells: dict[tuple[str, int], list[int]] = defaultdict(list)
+    cells: dict[Cell, list[int]] = defaultdict(list)
     for point in points:
-        cells[point.size, point.tokens].append(point.index)
+        cells[point.size, point.tokens, point.unique_tokens].append(point.index)
     others = [cell for cell in cells if cell not in named]
     count = 0
     if grid.holdout_share > 0.0:

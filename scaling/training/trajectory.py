@@ -316,7 +316,7 @@ class Trajectory:
             params=count_parameters(spec.model),
             tokens=tokens,
             steps=self.state.step,
-            unique_tokens=min(tokens, self.corpus.unique_tokens),
+            unique_tokens=min(tokens, self.corpus.num_windows(spec.model.context) * spec.model.context),
             epochs=self.corpus.epochs(tokens, spec.model.context),
             flops=tokens * count_training_flops(spec.model).total,
             flops_kaplan=tokens * kaplan_training_flops(spec.model),

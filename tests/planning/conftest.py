@@ -4,8 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 from scaling.planning.config import GridConfig, ModelOptions, RecipeConfig, SizeConfig, TimeModel
+from scaling.planning.corpus_facts import CorpusFacts
 from scaling.planning.cost import Cost
-from scaling.planning.plan import CorpusFacts, make_plan
+from scaling.planning.plan import make_plan
 from scaling.specs import Plan
 
 OPTIONS = ModelOptions(
@@ -49,13 +50,19 @@ CORPUS = CorpusFacts(fingerprint="corpus", vocab_size=256, train_tokens=10_000_0
 COST = Cost(TimeModel(seconds_per_run=2.0, seconds_per_step=0.002, seconds_per_layer_step=0.001, flops_per_second=5e10))
 
 
-def plan(*, grid: dict[str, Any] | None = None, recipe: dict[str, Any] | None = None, **options: Any) -> Plan:
+def plan(
+    *,
+    grid: dict[str, Any] | None = None,
+    recipe: dict[str, Any] | None = None,
+    corpus: CorpusFacts = CORPUS,
+    **options: Any,
+) -> Plan:
     """The plan of the grid above with some fields replaced."""
     return make_plan(
         "study",
         grid=replace(GRID, **(grid or {})),
         recipe=replace(RECIPE, **(recipe or {})),
         options=replace(OPTIONS, **options),
-        corpus=CORPUS,
+        corpus=corpus,
         cost=COST,
     )
