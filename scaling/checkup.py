@@ -1,14 +1,25 @@
 """What the checks of a study look at, read from its config and its folders; `sweep` and `fit` both ask."""
 
+import time
+from dataclasses import replace
+
+from rich.console import Console
+
+from scaling.analysis.curves import read_segments
 from scaling.checks import catalogue
-from scaling.checks.evidence import PlannedStudy
+from scaling.checks.evidence import MeasuredStudy, PlannedStudy
 from scaling.config import ConfigError, StudyConfig
 from scaling.data.fingerprint import fingerprint
 from scaling.data.manifest import Manifest, read_manifest
 from scaling.data.prepare import corpus_folder, is_whole
-from scaling.findings import Finding
+from scaling.findings import Finding, gravest_first
 from scaling.outlook import question
+from scaling.planning.table import print_findings
+from scaling.records import read_records
+from scaling.results import StudyReport
 from scaling.specs import Plan
+
+SECONDS_BETWEEN_LOOKS = 10.0
 
 
 def check_plan(config: StudyConfig, plan: Plan) -> tuple[Finding, ...]:
@@ -19,6 +30,41 @@ def check_plan(config: StudyConfig, plan: Plan) -> tuple[Finding, ...]:
         raise ConfigError(str(error)) from None
     study = PlannedStudy(plan, config.fit.convention, config.data, prepared_manifest(config), question(config, plan))
     return catalogue.check_plan(study, config.force)
+
+
+def check_running(config: StudyConfig, plan: Plan) -> tuple[Finding, ...]:
+    """On the points that ended so far and the curves as they stand."""
+    planned = {(point.run_id, point.tokens) for point in plan.points}
+    records = tuple(r for r in read_records(config.folder) if (r.run_id, r.budget_tokens) in planned)
+    return catalogue.check_running(MeasuredStudy(plan, records, read_segments(config.folder, plan)), config.force)
+
+
+class Watch:
+    """Looks at the runs as they are, and prints each finding once, and again when it grows graver."""
+
+    def __init__(self, config: StudyConfig, plan: Plan, console: Console) -> None:
+        self._config, self._plan, self._console = config, plan, console
+        self._told: set[tuple[str, str]] = set()
+        self._looked_at = time.monotonic()
+
+    def look(self) -> tuple[Finding, ...]:
+        findings = check_running(self._config, self._plan)
+        new = tuple(f for f in findings if f.level != "info" and (f.name, f.level) not in self._told)
+        print_findings(new, self._console)
+        self._told.update((f.name, f.level) for f in new)
+        self._looked_at = time.monotonic()
+        return findings
+
+    def now_and_then(self) -> None:
+        """For a loop that turns many times a second."""
+        if time.monotonic() - self._looked_at > SECONDS_BETWEEN_LOOKS:
+            self.look()
+
+
+def with_findings(config: StudyConfig, report: StudyReport, before: tuple[Finding, ...]) -> StudyReport:
+    """The report with all that the checks say of plan, points and fit; fits.json names the refusals."""
+    findings = gravest_first((*before, *catalogue.check_study(report, config.force)))
+    return replace(report, findings=findings, fits_json=catalogue.in_fits_json(report.fits_json, findings))
 
 
 def prepared_manifest(config: StudyConfig) -> Manifest | None:

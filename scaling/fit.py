@@ -6,7 +6,6 @@ Example: python -m scaling.fit source=points.csv out=laws holdout=0.2
 
 import shlex
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,8 +16,8 @@ from rich.console import Console
 from scaling.analysis.study import NothingToFit, analyse, forecast, split_records
 from scaling.analysis.table import TableError
 from scaling.analysis.table_report import report_on_table
-from scaling.checks.catalogue import check_table, require_known
-from scaling.checkup import check_plan
+from scaling.checks.catalogue import check_table, in_fits_json, require_known
+from scaling.checkup import check_plan, with_findings
 from scaling.command import as_text, run_hydra
 from scaling.config import PLAN_FILE, ConfigError, StudyConfig, stored_plan, study_config, table_options
 from scaling.findings import Finding
@@ -66,7 +65,7 @@ def forecast_held_out(config: StudyConfig, plan: Plan) -> str:
     return f"{len(new)} losses predicted and written to the ledger before their runs"
 
 
-def finish_study(config: StudyConfig, plan: Plan, findings: Sequence[Finding]) -> tuple[Path, str]:
+def finish_study(config: StudyConfig, plan: Plan, findings: tuple[Finding, ...]) -> tuple[Path, str]:
     """Mirror the records into the store, fit, score the forecasts, write fits.json and the report.
 
     Returns the report's page and its verdict in a sentence or two.
@@ -85,10 +84,11 @@ def finish_study(config: StudyConfig, plan: Plan, findings: Sequence[Finding]) -
             question=config.question,
             command="python -m scaling.sweep",
             corpus=f"{config.data.name}: {config.data.description}",
-            findings=findings,
+            findings=(),
         )
     except NothingToFit as error:
         raise ConfigError(str(error)) from None
+    report = with_findings(config, report, findings)
     save_forecasts(config.folder, report.forecasts)
     save_fits(config.folder, report.fits_json)
     write_json(config.folder / FITS_FILE, report.fits_json)
@@ -113,7 +113,8 @@ def fit_table(composed: DictConfig, command: str) -> int:
         report = report_on_table(options, command)
     except TableError as error:
         raise ConfigError(str(error)) from None
-    report = replace(report, findings=check_table(report, options.force))
+    findings = check_table(report, options.force)
+    report = replace(report, findings=findings, fits_json=in_fits_json(report.fits_json, findings))
     page = write_table_report(report, out, figures=options.figures)
     write_json(out / FITS_FILE, report.fits_json)
     if options.json:

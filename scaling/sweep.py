@@ -13,13 +13,13 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from scaling.checkup import check_plan, prepared_manifest
+from scaling.checkup import Watch, check_plan, prepared_manifest
 from scaling.command import EXIT_BAD_CONFIG, run_hydra
 from scaling.config import CONFIG_FILE, PLAN_FILE, ConfigError, StudyConfig, study_config
 from scaling.data.prepare import prepare
 from scaling.findings import refusals
 from scaling.fit import finish_study, forecast_held_out
-from scaling.launching.pool import PoolResult, Task, make_slots, run_pool
+from scaling.launching.pool import PoolResult, PoolState, Task, make_slots, run_pool
 from scaling.launching.progress import ProgressLine
 from scaling.laws.power import power_words
 from scaling.outlook import question
@@ -60,9 +60,14 @@ def task(composed: DictConfig) -> int:
         return EXIT_BAD_CONFIG
     corpus = prepare_study(config, console)
     plan, cost = plan_study(config), study_cost(config)  # now with epochs and evaluations
+    known, findings = findings, check_plan(config, plan)
+    print_findings(tuple(finding for finding in findings if finding not in known), console)
+    if refusals(findings):
+        return EXIT_BAD_CONFIG
     config.folder.mkdir(parents=True, exist_ok=True)
     write_json(config.folder / CONFIG_FILE, config)
     write_json(config.folder / PLAN_FILE, plan)
+    watch = Watch(config, plan, console)
     failed: dict[str, str] = {}
     for wave in (1, 2):
         points = [point for point in plan.points if point.wave == wave]
@@ -70,10 +75,17 @@ def task(composed: DictConfig) -> int:
         tasks = [Task(folder, wave_seconds(plan, cost, folder.name, wave)) for folder in folders]
         if not tasks:
             continue
+        if wave == 2 and refusals(watch.look()):
+            break
         if wave == 2:
             console.print(forecast_held_out(config, plan), highlight=False, soft_wrap=True)
         with ProgressLine(f"wave {wave} of 2", tasks, len(slots), console) as line:
-            result: PoolResult = run_pool(tasks, slots, on_change=line.show)
+
+            def show(state: PoolState, line: ProgressLine = line) -> None:
+                line.show(state)
+                watch.now_and_then()
+
+            result: PoolResult = run_pool(tasks, slots, on_change=show)
         failed.update(result.failed)
         if result.interrupted:
             console.print("interrupted: every run is saved, and the same command goes on from here")

@@ -96,12 +96,15 @@ def _reason(point: PlannedPoint, record: RunRecord) -> str | None:
 def observations(plan: Plan, records: Sequence[RunRecord], convention: Convention) -> Observations:
     """Rows in the order of the records; a row's trajectory is its run. Raises ValueError where there are none."""
     at = points_at(plan, [(r.run_id, r.tokens) for r in records], convention)
+    planned = {(p.run_id, p.tokens): p.nominal_flops for p in plan.points}
+    budgets = [planned[r.run_id, r.budget_tokens] for r in records]
     return Observations(
         params=at.params,
         tokens=at.tokens,
         flops=at.flops,
         loss=np.array([r.final_loss_nats for r in records], dtype=np.float64),
         trajectory=np.array([r.run_id for r in records]),
+        budget=None if None in budgets else np.array(budgets, dtype=np.float64),
         convention=convention.text,
     )
 

@@ -1,16 +1,20 @@
 """Every check, by the moment at which it can first be known. A finding is named as its function is.
 
 plan      before anything is spent: the dry run and the sweep
+running   finished points and growing curves, while the sweep goes on and in the report
+fit       after the fit, of a study or of anyone's table
+study     after the fit of a study
 table     after the fit of anyone's table
 """
 
 from collections.abc import Collection, Iterator
 from typing import Protocol, TypeVar
 
-from scaling.checks import counting, data, design, power, recipe, table
-from scaling.checks.evidence import PlannedStudy
-from scaling.findings import Finding, gravest_first, overrule
-from scaling.results import TableReport
+from scaling.checks import counting, data, design, fit, power, profiles, recipe, residuals, running, table
+from scaling.checks.evidence import MeasuredStudy, PlannedStudy
+from scaling.findings import Finding, gravest_first, overrule, refusals
+from scaling.results import StudyReport, TableReport
+from scaling.values import to_plain
 
 Seen = TypeVar("Seen", contravariant=True)
 
@@ -46,17 +50,49 @@ PLAN: tuple[Check[PlannedStudy], ...] = (
     data.unknown_words,
 )
 
+RUNNING: tuple[Check[MeasuredStudy], ...] = (
+    running.runs_without_loss,
+    running.early_stops,
+    running.spikes,
+    running.skipped_steps,
+    running.tokens_off,
+    running.past_its_best,
+    running.mixed_tokenizers,
+    running.moving_validation,
+    running.confounded_machines,
+)
+
+FIT: tuple[Check[StudyReport | TableReport], ...] = (
+    fit.unusable_law,
+    fit.several_optima,
+    fit.unknown_floor,
+    fit.narrow_intervals,
+    fit.shared_runs,
+    fit.extrapolation,
+    fit.flat_optimum,
+    fit.conventions,
+    residuals.lack_of_fit,
+    residuals.uneven_noise,
+    residuals.outliers_decide,
+    residuals.few_points_decide,
+    residuals.out_of_order,
+    profiles.regrouped_budgets,
+    profiles.off_centre,
+    profiles.wide_profiles,
+    profiles.unusable_budgets,
+)
+
+STUDY: tuple[Check[StudyReport], ...] = (data.noisy_validation,)
+
 TABLE: tuple[Check[TableReport], ...] = (
-    table.extrapolation,
-    table.estimators,
-    table.conventions,
+    profiles.estimators,
     table.rows_left_out,
     table.forms_without_result,
     table.no_test,
     table.runs_not_named,
 )
 
-NAMES = frozenset(check.__name__ for moment in (PLAN, TABLE) for check in moment)
+NAMES = frozenset(check.__name__ for moment in (PLAN, RUNNING, FIT, STUDY, TABLE) for check in moment)
 
 
 def check_plan(study: PlannedStudy, force: Collection[str] = ()) -> tuple[Finding, ...]:
@@ -64,9 +100,30 @@ def check_plan(study: PlannedStudy, force: Collection[str] = ()) -> tuple[Findin
     return _run(PLAN, study, force)
 
 
+def check_running(study: MeasuredStudy, force: Collection[str] = ()) -> tuple[Finding, ...]:
+    """Every finding on the points and curves so far, the gravest first."""
+    return _run(RUNNING, study, force)
+
+
+def check_study(report: StudyReport, force: Collection[str] = ()) -> tuple[Finding, ...]:
+    """Every finding on a study that is fitted, those on its points included, the gravest first."""
+    measured = MeasuredStudy(report.plan, report.records, report.curves)
+    found = (*_run(RUNNING, measured, force), *_run(FIT, report, force), *_run(STUDY, report, force))
+    return gravest_first(found)
+
+
 def check_table(report: TableReport, force: Collection[str] = ()) -> tuple[Finding, ...]:
     """Every finding on a fitted table, the gravest first."""
-    return _run(TABLE, report, force)
+    return gravest_first((*_run(FIT, report, force), *_run(TABLE, report, force)))
+
+
+def in_fits_json(fits_json: dict[str, object], findings: tuple[Finding, ...]) -> dict[str, object]:
+    """For programs: what the checks said, and whether the answer is withheld."""
+    return {
+        **fits_json,
+        "refused": [finding.name for finding in refusals(findings)],
+        "findings": [to_plain(finding) for finding in findings],
+    }
 
 
 def require_known(force: Collection[str]) -> None:

@@ -1,11 +1,17 @@
 """What the losses are losses of: the text, its tokens, its validation part."""
 
+import math
 from collections.abc import Iterator
+from statistics import median
+
+from scipy import stats
 
 from scaling.checks.evidence import PlannedStudy
 from scaling.findings import Finding
+from scaling.results import StudyReport
 
 OVERLAP_WARN = 0.01
+SEM_WARN = 1.0
 
 
 def known_validation_text(study: PlannedStudy) -> Iterator[Finding]:
@@ -39,4 +45,32 @@ def unknown_words(study: PlannedStudy) -> Iterator[Finding]:
             "the text.",
             f"Set data.source.name={source.name.replace('-v1', '-raw-v1')}.",
             "Merity et al. 2016, arXiv 1609.07843; the raw version keeps every word",
+        )
+
+
+def noisy_validation(report: StudyReport) -> Iterator[Finding]:
+    """A validation text too short to tell two losses apart that differ by less than a seed.
+
+    All points share the windows, so most of this error is common to them and moves the floor alone; what is left
+    between two models is a third of it or so. The bar is therefore a whole seed's deviation, not a third of one, and
+    that taken at the upper end of its 99% interval, since few seeds know it.
+    """
+    noise = report.noise
+    if noise is None:
+        return
+    freedom = noise.num_points - noise.num_cells
+    seeds = noise.relative_sd * math.sqrt(freedom / float(stats.chi2.ppf(0.01, freedom)))
+    errors = [
+        record.loss_sem_nats / record.final_loss_nats
+        for record in report.fitted_records
+        if record.loss_sem_nats is not None and record.final_loss_nats
+    ]
+    if errors and median(errors) > SEM_WARN * seeds:
+        yield Finding(
+            "noisy_validation",
+            "warn",
+            f"The standard error of a loss over the validation text is {median(errors):.2%}, and a seed moves it by "
+            f"{noise.relative_sd:.2%}, at most {seeds:.2%} (warn above {SEM_WARN:g} times that).",
+            "Raise data.validation_fraction.",
+            "Miller 2024, arXiv 2411.00640: errors of evaluations, and of paired differences",
         )

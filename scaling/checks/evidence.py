@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from scaling.data.config import DataConfig
 from scaling.data.manifest import Manifest
 from scaling.laws.power import Power
+from scaling.records import RunRecord
+from scaling.results import CurveSegment
 from scaling.specs import Plan
 
 
@@ -33,3 +35,17 @@ class PlannedStudy:
     data: DataConfig
     corpus: Manifest | None = None
     question: Question | None = None
+
+
+@dataclass(frozen=True)
+class MeasuredStudy:
+    """While its runs go on, and after: the points that ended so far, and the curves of the runs that began."""
+
+    plan: Plan
+    records: tuple[RunRecord, ...]
+    curves: tuple[CurveSegment, ...]
+
+    @property
+    def done(self) -> tuple[RunRecord, ...]:
+        """Points that a fit may use."""
+        return tuple(record for record in self.records if record.status == "done")

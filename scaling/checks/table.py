@@ -5,51 +5,7 @@ from collections.abc import Iterator
 from scaling.findings import Finding
 from scaling.results import TableReport
 
-DECADES_WARN, DECADES_REFUSE = 1.5, 3.0
-DISAGREE_WARN = 1.25  # ratio of two answers for the best N
 EXCLUDED_WARN = 0.1
-
-
-def extrapolation(report: TableReport) -> Iterator[Finding]:
-    """No row says how fast a form goes wrong beyond the rows."""
-    far = max((target.extrapolation for target in report.analysis.forecasts), default=0.0)
-    if far > DECADES_WARN:
-        yield Finding(
-            "extrapolation",
-            "refuse" if far > DECADES_REFUSE else "warn",
-            f"The farthest target has {10**far:,.0f} times the largest fitted compute (warn above "
-            f"{10**DECADES_WARN:.0f} times, refuse above {10**DECADES_REFUSE:,.0f}).",
-            "Measure losses nearer to the target, or set targets within reach of the table.",
-            "a judgement of this program: the error of a form grows with distance, and the table cannot show how fast",
-        )
-
-
-def estimators(report: TableReport) -> Iterator[Finding]:
-    """Approach 2 is biased where alpha and beta differ, but a large gap says that one of the two is wrong."""
-    for answer in report.estimators[1:]:
-        if answer.ratio is not None and max(answer.ratio, 1 / answer.ratio) > DISAGREE_WARN:
-            yield Finding(
-                "estimators",
-                "warn",
-                f"{answer.source} puts the best N of the first target at {answer.ratio:.2f} times that of "
-                f"{report.estimators[0].source} (warn beyond a factor {DISAGREE_WARN}).",
-                "Centre the sizes of each budget on its minimum, and look at the residuals against N and D.",
-                "Hoffmann et al. 2022, arXiv 2203.15556, approaches 2 and 3",
-            )
-
-
-def conventions(report: TableReport) -> Iterator[Finding]:
-    """What N counts moves its exponent."""
-    exponents = [a.params_exponent for a in report.conventions if a.params_exponent is not None]
-    if len(exponents) > 1 and max(exponents) - min(exponents) > 0.05:
-        yield Finding(
-            "conventions",
-            "warn",
-            f"The power of C with which the best N grows runs from {min(exponents):.3f} to {max(exponents):.3f} over "
-            "the ways of counting N (warn beyond 0.05).",
-            "Say which N is meant wherever the number goes, and compare only with work that counts the same way.",
-            "Pearce & Song 2024, arXiv 2406.12907",
-        )
 
 
 def rows_left_out(report: TableReport) -> Iterator[Finding]:

@@ -39,20 +39,17 @@ def verdict(report: LawReport) -> Verdict:
     if refused:
         reasons = " ".join(f"{f.numbers} {f.remedy}" for f in refused)
         return Verdict("stop", f"Refused: {_names(refused)}", reasons)
-    misfit = _misfit(report)
     tone: Tone = "good"
     words = "A law that holds on unseen points"
     if result is None:
         tone, words = "careful", "Fitted, not yet tested"
     elif not _covered(result):
         tone, words = "careful", "Fitted, but it misses unseen points"
-    elif warnings or misfit:
+    elif warnings:
         tone, words = "careful", "A law, with reservations"
     overruled = forced(report.findings)
     if overruled:
         tone, words = "careful", f"Forced past {plural(len(overruled), 'refusal')}: {_names(overruled)}"
-    if misfit:
-        tested += f" {misfit}"
     if warnings:
         tested += f" {plural(len(warnings), 'check')} warned: see below."
     return Verdict(tone, words, tested)
@@ -75,24 +72,6 @@ def _covered(result: Score) -> bool:
     from scipy.stats import binom
 
     return bool(binom.cdf(result.inside, result.measured, result.level) > 0.05)
-
-
-def _misfit(report: LawReport) -> str | None:
-    """Residuals larger than the seeds explain, by the F test of lack of fit at one percent (Fisher 1922)."""
-    from scipy.stats import f
-
-    fit, noise = report.surface.fit, report.noise
-    rms = residual_rms(fit)
-    if noise is None or rms is None or noise.relative_sd <= 0:
-        return None
-    freedom = max(fit.num_points - len(fit.parameters), 1)
-    ratio = rms**2 * fit.num_points / freedom / noise.relative_sd**2
-    if f.sf(ratio, freedom, max(noise.num_points - noise.num_cells, 1)) > 0.01:
-        return None
-    return (
-        f"The law misses the points it was fitted to by {significant(ratio**0.5, 2)} times what seeds explain: its "
-        "form, or the recipe somewhere in the grid, is not right to the level of the noise."
-    )
 
 
 def _tested(result: Score | None) -> str:

@@ -48,9 +48,10 @@ def test_a_good_table_is_not_warned_of(report: TableReport) -> None:
 
 @pytest.mark.parametrize(("decades", "level"), [(1.4, None), (1.6, "warn"), (3.1, "refuse")])
 def test_far_targets(report: TableReport, decades: float, level: str | None) -> None:
-    (target,) = report.analysis.forecasts
-    far = replace(report.analysis, forecasts=(replace(target, extrapolation=decades),))
-    assert found(replace(report, analysis=far)).get("extrapolation") == level
+    (target,) = report.optima
+    flops = 10**decades * float(report.fitted.flops.max())
+    far = replace(target, allocation=replace(target.allocation, flops=flops))
+    assert found(replace(report, optima=(far,))).get("extrapolation") == level
 
 
 def test_answers_that_disagree(report: TableReport) -> None:

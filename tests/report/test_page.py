@@ -14,7 +14,7 @@ from scaling.report.html import page
 from scaling.report.markdown import markdown
 from scaling.report.numbers import nats
 from scaling.report.write import write_report
-from scaling.results import SeedNoise, StudyReport
+from scaling.results import StudyReport
 
 from .reader import Page
 from .synthetic import study
@@ -176,9 +176,6 @@ def test_the_verdict_follows_the_evidence(report: StudyReport) -> None:
     missed = tuple(replace(f, measured=2 * f.predicted) for f in report.forecasts)
     assert verdict(replace(report, findings=(), forecasts=missed)) == "Fitted, but it misses unseen points"
     assert verdict(study(measured=False)) == "Fitted, not yet tested"
-    quiet = replace(report, findings=(), noise=SeedNoise(0.002, 7, 21))
-    assert verdict(quiet) == "A law, with reservations"
-    assert "times what seeds explain" in words(quiet)
     grave = replace(report.findings[0], level="refuse")
     assert verdict(replace(report, findings=(grave,))) == f"Refused: {grave.name}"
     overruled = replace(report, findings=(replace(grave, forced=True),))

@@ -1,0 +1,165 @@
+"""Studies made of a planted law and noise, through the real plan, records and analysis; nothing is trained."""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from hydra import compose, initialize_config_dir
+
+from scaling.analysis.config import FitOptions
+from scaling.analysis.study import analyse
+from scaling.checks.catalogue import check_plan, check_study
+from scaling.checks.evidence import PlannedStudy
+from scaling.command import config_folder
+from scaling.config import StudyConfig, study_config
+from scaling.findings import Finding
+from scaling.model.counting import (
+    chinchilla_training_flops,
+    count_parameters,
+    count_training_flops,
+    kaplan_training_flops,
+)
+from scaling.records import RECORD_SCHEMA, Provenance, RunRecord
+from scaling.results import CurveSegment, StudyReport
+from scaling.specs import Plan, PlannedPoint, RunSpec
+from scaling.sweep import plan_study
+
+PROVENANCE = Provenance(
+    "0.1.0", "0" * 40, "3.11", "2.13.0", "cpu", "fp32", 1, "host", "corpus", "tokenizer", "2026-01-01T00:00:00+00:00"
+)
+# E, A, B, alpha, beta of the default study (docs/gallery), about which the planted laws are drawn.
+DEFAULT_LAW = (0.915, 88.3, 1940.0, 0.549, 0.660)
+RELATIVE_SD, SHARED, SEM = 0.0108, 0.5, 0.0044  # of its losses: seeds, their share of a trunk, validation windows
+LOG_EVERY = 50
+# Seven sizes within a factor of ten about the best N of the default law, at each of four budgets.
+PROFILE_SIZES = (
+    (2, 24, "1"), (2, 32, "12"), (2, 40, "124"), (2, 48, "1248"), (3, 48, "1248"), (3, 56, "1248"), (3, 72, "1248"),
+    (3, 88, "248"), (4, 96, "48"), (4, 112, "8"),
+)  # fmt: skip
+ISOFLOP = (
+    "grid.kind=isoflop",
+    "grid.budgets=[1.0e+12,2.0e+12,4.0e+12,8.0e+12]",
+    "grid.sizes=["
+    + ",".join(
+        f"{{name: l{layers}w{width}, num_layers: {layers}, d_model: {width}, num_heads: 4, "
+        f"budgets: [{','.join(f'{budget}.0e+12' for budget in budgets)}]}}"
+        for layers, width, budgets in PROFILE_SIZES
+    )
+    + "]",
+    "grid.replicates=[{size: l2w48, seeds: [1, 2], budgets: [1.0e+12, 2.0e+12, 4.0e+12]}]",
+    "grid.holdout_share=0",
+)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A planted law and its noise: `shared` is the correlation of two points of one trajectory."""
+
+    law: tuple[float, float, float, float, float]
+    relative_sd: float = RELATIVE_SD
+    shared: float = SHARED
+
+    def loss(self, params: float, tokens: float) -> float:
+        E, A, B, alpha, beta = self.law
+        return E + A / params**alpha + B / tokens**beta
+
+
+def config(*overrides: str) -> StudyConfig:
+    with initialize_config_dir(str(config_folder().resolve()), version_base="1.3"):
+        return study_config(compose("sweep", list(overrides)))
+
+
+def draw_truth(rng: np.random.Generator) -> Truth:
+    """Exponents within a sixth and terms within a fourth of the default study's."""
+    E, A, B, alpha, beta = DEFAULT_LAW
+    N, D = 1.2e5, 1.0e6
+    a, b = alpha * rng.uniform(5 / 6, 7 / 6), beta * rng.uniform(5 / 6, 7 / 6)
+    term_N, term_D = A / N**alpha * rng.uniform(0.75, 1.25), B / D**beta * rng.uniform(0.75, 1.25)
+    return Truth((E * rng.uniform(0.8, 1.25), term_N * N**a, term_D * D**b, a, b))
+
+
+def record(plan: Plan, point: PlannedPoint, loss: float) -> RunRecord:
+    model = plan.by_id[point.run_id].model
+    return RunRecord(
+        schema=RECORD_SCHEMA,
+        run_id=point.run_id,
+        size=point.size,
+        init_seed=point.init_seed,
+        data_seed=point.init_seed,
+        budget_tokens=point.tokens,
+        status="done",
+        reason=None,
+        params=count_parameters(model),
+        tokens=point.tokens,
+        steps=point.steps,
+        unique_tokens=point.tokens,
+        epochs=0.1,
+        flops=point.tokens * count_training_flops(model).total,
+        flops_kaplan=point.tokens * kaplan_training_flops(model),
+        flops_chinchilla=point.tokens * chinchilla_training_flops(model),
+        final_loss_nats=loss,
+        best_loss_nats=loss,
+        best_loss_tokens=point.tokens,
+        loss_sem_nats=SEM * loss,
+        bits_per_byte=loss / math.log(2),
+        perplexity=math.exp(loss),
+        validation_tokens=245_000,
+        skipped_steps=0,
+        seconds=1.0,
+        tokens_per_second=1.0,
+        peak_memory_bytes=1,
+        provenance=PROVENANCE,
+    )
+
+
+def records(plan: Plan, truth: Truth, rng: np.random.Generator) -> tuple[RunRecord, ...]:
+    """A record of every point, the noise of one trajectory's points being correlated."""
+    common = {run.id: rng.standard_normal() for run in plan.runs}
+    rows = []
+    for point in plan.points:
+        own = math.sqrt(truth.shared) * common[point.run_id] + math.sqrt(1 - truth.shared) * rng.standard_normal()
+        loss = truth.loss(point.params, point.tokens) * math.exp(truth.relative_sd * own)
+        rows.append(record(plan, point, loss))
+    return tuple(rows)
+
+
+def curves(plan: Plan, truth: Truth, rng: np.random.Generator) -> tuple[CurveSegment, ...]:
+    """Of every trunk and branch, a row each 50 steps; a row of the default study scatters by 2% about its trend."""
+    return tuple(_segment(run, budget, truth, rng) for run in plan.runs for budget in (None, *run.budgets))
+
+
+def _segment(run: RunSpec, budget: int | None, truth: Truth, rng: np.random.Generator) -> CurveSegment:
+    start = 0 if budget is None else run.cooldown_start(budget)
+    end = max(run.cooldown_start(b) for b in run.budgets) if budget is None else run.steps(budget)
+    tokens = np.arange(start + LOG_EVERY, end + 1, LOG_EVERY) * run.optimizer.batch_tokens
+    N = count_parameters(run.model).total
+    loss = np.array([1.05 * truth.loss(N, d) + 3 * math.exp(-d / 3e4) for d in tokens.tolist()])
+    loss *= np.exp(0.02 * rng.standard_normal(len(tokens)))
+    return CurveSegment(run.id, run.size, budget, tuple(tokens.tolist()), tuple(loss.tolist()), (None,) * len(tokens))
+
+
+def report(
+    plan: Plan,
+    measured: tuple[RunRecord, ...],
+    segments: tuple[CurveSegment, ...] = (),
+    *,
+    targets: tuple[float, ...] | None = None,
+    resamples: int = 200,
+) -> StudyReport:
+    """Targets default to the largest planned budget and ten times that."""
+    most = max(point.flops for point in plan.points)
+    options = FitOptions("total", resamples, 0.95, targets or (most, 10.0 * most), figures=False, seed=0)
+    found = analyse(
+        plan, measured, options, (), folder=Path("nowhere"), question="", command="", corpus="", findings=()
+    )  # fmt: skip
+    return replace(found, curves=segments)
+
+
+def findings(study: StudyConfig, plan: Plan, fitted: StudyReport) -> tuple[Finding, ...]:
+    """What a sweep would say from its dry run to its report."""
+    return (*check_plan(PlannedStudy(plan, study.fit.convention, study.data)), *check_study(fitted))
+
+
+def plan_of(study: StudyConfig) -> Plan:
+    return plan_study(study)

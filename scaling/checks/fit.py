@@ -1,0 +1,186 @@
+"""What a fit may be believed: whether it stands, how wide its floor is, how far it reaches, what its optimum means."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import stats
+
+from scaling.checks.optimum import (
+    FACTOR,
+    largest_fitted_flops,
+    log_optimum,
+    log_optimum_variance,
+    target_flops,
+)
+from scaling.findings import Finding
+from scaling.laws.intervals import parameter_intervals
+from scaling.laws.newton import polish
+from scaling.laws.noise import huber_moments, shared_correlation
+from scaling.laws.observations import points
+from scaling.laws.optimum import allocate
+from scaling.results import LawReport, StudyReport, TableReport
+
+DECADES_WARN, DECADES_REFUSE = 1.5, 3.0
+FLOOR_WIDTH_WARN = 0.5
+NARROW_WARN = 0.5
+EXPONENT_SPREAD = 0.05
+RIVAL_SIGMAS = 3.0
+RIVAL_STARTS, RIVAL_ITERATIONS = 60, 60
+BAND = 0.005
+
+
+def unusable_law(report: LawReport) -> Iterator[Finding]:
+    """A parameter at its bound, or one that other values replace as well, is no estimate."""
+    fit = report.surface.fit
+    if not fit.usable:
+        yield Finding(
+            "unusable_law",
+            "refuse",
+            f"{fit.law.name} over {fit.num_points} points is {fit.status.replace('_', ' ')}: {fit.message}.",
+            "Add the points that it names; the numbers of this fit in the tables are no result.",
+            "Besiroglu et al. 2024, arXiv 2404.10102; docs/laws.md",
+        )
+
+
+def several_optima(report: LawReport) -> Iterator[Finding]:
+    """Another minimum that the points cannot tell from the best, with another answer."""
+    fit, rows = report.surface.fit, report.surface.observations
+    inside, second = huber_moments(float(np.std(fit.residuals)) if fit.usable else 0.0, fit.objective.delta)
+    if not fit.usable or second <= 0:
+        return
+    surface, flops = fit.law.surface(rows), target_flops(report)
+    starts = np.concatenate([surface.from_raw(fit.theta)[None], surface.from_raw(fit.pool[:RIVAL_STARTS])])
+    found = polish(surface, starts, rows.weights, fit.objective.delta, max_iterations=RIVAL_ITERATIONS)
+    # Twice the rise of the objective, over its scale, is chi-squared (Huber 1981).
+    rise = 2 * (found.values - found.values[0]) / rows.weights.mean() * inside / second
+    theta = surface.to_raw(found.coords[rise < stats.chi2.ppf(0.95, 1)])
+    answers = np.log(fit.law.optimal_params(theta, np.full(len(theta), flops)))
+    away = np.nan_to_num(answers - log_optimum(fit, flops))
+    farthest = away[int(np.argmax(np.abs(away)))]
+    if abs(farthest) > max(RIVAL_SIGMAS * math.sqrt(log_optimum_variance(fit, rows, flops)), FACTOR):
+        yield Finding(
+            "several_optima",
+            "warn",
+            f"Another minimum fits the points as well and puts the best N of {flops:.3g} FLOPs at "
+            f"{math.exp(farthest):.2g} times this answer (warn beyond {RIVAL_SIGMAS:g} standard errors).",
+            "Look for two kinds of points in the residuals against N and D, and measure where the two minima differ.",
+            "Besiroglu et al. 2024, arXiv 2404.10102; few starts of Hoffmann's grid end in the best minimum",
+        )
+
+
+def unknown_floor(report: LawReport) -> Iterator[Finding]:
+    """Far beyond the points a law is mostly its floor."""
+    fit, interval = report.surface.fit, report.surface.intervals.get("E")
+    if not fit.usable or interval is None:
+        return
+    width = (interval.high - interval.low) / float(report.fitted.loss.min())
+    if width > FLOOR_WIDTH_WARN:
+        yield Finding(
+            "unknown_floor",
+            "warn",
+            f"The {interval.level:.0%} interval of the floor E is {interval.low:.3g} to {interval.high:.3g}, "
+            f"{width:.0%} of the lowest loss (warn above {FLOOR_WIDTH_WARN:.0%}): a loss far beyond the points can be "
+            "anything between.",
+            "Add points with a lower loss (more parameters and more tokens), or seeds of the largest points.",
+            "Hoffmann et al. 2022, arXiv 2203.15556, appendix D; Besiroglu et al. 2024, arXiv 2404.10102",
+        )
+
+
+def narrow_intervals(report: LawReport) -> Iterator[Finding]:
+    """A bootstrap of few runs sees few combinations of them; the delta method knows its degrees of freedom."""
+    fit, shown = report.surface.fit, report.surface.intervals
+    if not fit.usable or not shown:
+        return
+    level = next(iter(shown.values())).level
+    by_delta = parameter_intervals(fit, report.surface.observations, level=level)
+    ratios = {
+        name: (shown[name].high - shown[name].low) / (by_delta[name].high - by_delta[name].low)
+        for name in ("E", "alpha", "beta")
+        if name in shown and name in by_delta and by_delta[name].high > by_delta[name].low
+    }
+    if ratios and min(ratios.values()) < NARROW_WARN:
+        name, ratio = min(ratios.items(), key=lambda item: item[1])
+        yield Finding(
+            "narrow_intervals",
+            "warn",
+            f"The {level:.0%} interval of {name} from resampled runs is {ratio:.0%} as wide as that of the curvature "
+            f"and Student's t (warn below {NARROW_WARN:.0%}).",
+            "Set fit.bootstrap=0, which shows the wider one, or train more sizes or seeds.",
+            "simulation: residual bootstraps of 15 points cover 73-80% at a nominal 90%; docs/laws.md",
+        )
+
+
+def shared_runs(report: LawReport) -> Iterator[Finding]:
+    """Branches of one trunk have their seed and most of their steps in common."""
+    fit, rows = report.surface.fit, report.surface.observations
+    runs = rows.trajectory_index()
+    num_runs = int(runs.max()) + 1
+    if not fit.usable or num_runs == len(rows):
+        return
+    shared = shared_correlation(fit.residuals, runs)
+    sizes = np.bincount(runs)
+    effective = float(np.sum(sizes / (1 + (sizes - 1) * shared)))
+    yield Finding(
+        "shared_runs",
+        "info",
+        f"The {len(rows)} points come from {num_runs} training runs; the residuals of one run correlate by "
+        f"{shared:.2f}, so they are worth {effective:.0f} independent points.",
+        "Nothing: intervals resample runs, not points. Further seeds add more than further budgets.",
+        "Efron & Tibshirani 1993, chapter 8; Moulton 1986",
+    )
+
+
+def extrapolation(report: LawReport) -> Iterator[Finding]:
+    """No point says how fast a form goes wrong beyond the points."""
+    far = max((best.allocation.flops for best in report.optima), default=0.0) / largest_fitted_flops(report)
+    if far > 10**DECADES_WARN:
+        where = "targets" if isinstance(report, TableReport) else "fit.targets"
+        yield Finding(
+            "extrapolation",
+            "refuse" if far > 10**DECADES_REFUSE else "warn",
+            f"The farthest target has {far:,.0f} times the largest fitted compute (warn above {10**DECADES_WARN:.0f} "
+            f"times, refuse above {10**DECADES_REFUSE:,.0f}).",
+            f"Measure losses nearer to it, or ask for less: {where}="
+            f"[{10**DECADES_WARN * largest_fitted_flops(report):.2g}].",
+            "a judgement of this program: the error of a form grows with distance, and no point can show how fast",
+        )
+
+
+def flat_optimum(report: LawReport) -> Iterator[Finding]:
+    """Near its best N a budget is worth nearly as much: an optimum is a band."""
+    fit, flops = report.surface.fit, target_flops(report)
+    if not fit.usable:
+        return
+    best = log_optimum(fit, flops)
+    at = best + np.linspace(-4.0, 4.0, 1601)
+    params, tokens = np.exp(at), flops / 6.0 / np.exp(at)
+    _, _, allowed = allocate(fit.law, fit.theta[None], flops * (1 - BAND))
+    inside = at[fit.law.predict(fit.theta, points(params, tokens)) <= allowed[0]]
+    if len(inside):
+        yield Finding(
+            "flat_optimum",
+            "info",
+            f"For {flops:.3g} FLOPs every N from {math.exp(inside[0] - best):.2f} to {math.exp(inside[-1] - best):.2f} "
+            f"times the best loses less than {BAND:.1%} of the compute.",
+            "Choose N within the band by what matters besides: the smaller is cheaper to run, the larger trains on "
+            "less text.",
+            "Hoffmann et al. 2022, arXiv 2203.15556, figure 3: the valleys of equal compute are flat",
+        )
+
+
+def conventions(report: StudyReport | TableReport) -> Iterator[Finding]:
+    """What N counts moves the exponent of its best value."""
+    found = [row.params_exponent for row in report.conventions if row.params_exponent is not None]
+    if len(found) < 2 or max(found) - min(found) <= EXPONENT_SPREAD:
+        return
+    # A study that counts all of N and C has done what can be done, and its report shows the others.
+    counted = not isinstance(report, TableReport) and "without embeddings" not in report.fitted.convention
+    yield Finding(
+        "conventions",
+        "info" if counted else "warn",
+        f"The power of C with which the best N grows runs from {min(found):.3f} to {max(found):.3f} over the ways of "
+        f"counting N (more than {EXPONENT_SPREAD} apart).",
+        "Say which N is meant wherever the number goes, and compare only with work that counts the same way.",
+        "Pearce & Song 2024, arXiv 2406.12907",
+    )

@@ -1,0 +1,161 @@
+"""What the points say against the law: misfit, uneven noise, points that decide alone, points out of order."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import stats
+
+from scaling.checks.optimum import FACTOR, log_optimum, log_optimum_variance, target_flops
+from scaling.findings import Finding
+from scaling.laws.fit import fit_law
+from scaling.laws.observations import Observations
+from scaling.results import LawReport
+
+UNLIKELY = 1e-3
+MISFIT_WARN = 1.5
+UNEVEN_WARN = 3.0
+ORDER_SIGMAS = 3.0
+SAME = 1.02  # two sizes or budgets nearer than this are one
+DROP_SIGMAS = 4.0
+DROP_SHARE = 0.25
+DELTA_SIGMAS = 3.0
+LEAST_SQUARES = 1.0  # a delta beyond every residual
+
+
+def noise_of(report: LawReport) -> float:
+    """Relative standard deviation of one loss: of seeds, or of the residuals without their tails, if larger."""
+    residuals = report.surface.fit.residuals
+    robust = float(stats.median_abs_deviation(residuals, scale="normal")) if residuals.size else 0.0
+    seeds = 0.0 if report.noise is None else report.noise.relative_sd
+    return max(seeds, robust)
+
+
+def lack_of_fit(report: LawReport) -> Iterator[Finding]:
+    """Residuals larger than seeds explain, by the F test of lack of fit (Fisher 1922)."""
+    fit, noise = report.surface.fit, report.noise
+    if not fit.usable or noise is None or noise.relative_sd <= 0:
+        return
+    freedom = max(fit.num_points - len(fit.parameters), 1)
+    ratio = float(np.sum(fit.residuals**2)) / freedom / noise.relative_sd**2
+    if ratio > MISFIT_WARN**2 and stats.f.sf(ratio, freedom, max(noise.num_points - noise.num_cells, 1)) < UNLIKELY:
+        yield Finding(
+            "lack_of_fit",
+            "warn",
+            f"The law misses its own points by {math.sqrt(ratio):.2g} times what seeds explain "
+            f"({noise.relative_sd:.2%} of the loss; warn above {MISFIT_WARN:g} at odds of one in a thousand).",
+            "Look where the residuals bend: the form is wrong there, or the recipe is (python -m scaling.tune).",
+            "Fisher 1922; Porian et al. 2024, arXiv 2406.19146: recipes untuned at one end of the grid",
+        )
+
+
+def uneven_noise(report: LawReport) -> Iterator[Finding]:
+    """One weight for all points is wrong where the noise of small runs is many times that of large ones."""
+    fit, rows = report.surface.fit, report.surface.observations
+    order = np.argsort(rows.flops)
+    half = len(order) // 2
+    if not fit.usable or half < len(fit.parameters):
+        return
+    low, high = (float(np.sqrt(np.mean(fit.residuals[part] ** 2))) for part in (order[:half], order[-half:]))
+    ratio = max(low, high) / max(min(low, high), 1e-12)
+    # Points of one run share noise: half as many count as independent.
+    if ratio > UNEVEN_WARN and stats.f.sf(ratio**2, half / 2, half / 2) < UNLIKELY:
+        where = "least" if low > high else "most"
+        yield Finding(
+            "uneven_noise",
+            "warn",
+            f"The residuals of the half with {where} compute are {ratio:.1f} times those of the other half (warn above "
+            f"{UNEVEN_WARN:g}), and every point has the same weight.",
+            "Replicate cells at both ends (grid.replicates), and leave out budgets whose noise swamps the rest.",
+            "Porian et al. 2024, arXiv 2406.19146: seed noise of .05 at loss 7 and .002 at loss 3",
+        )
+
+
+def outliers_decide(report: LawReport) -> Iterator[Finding]:
+    """An answer that changes with the weight of large residuals rests on them."""
+    fit, rows, flops = report.surface.fit, report.surface.observations, target_flops(report)
+    if not fit.usable:
+        return
+    squares = fit_law(fit.law, rows, delta=LEAST_SQUARES, near=fit)
+    sigma = math.sqrt(log_optimum_variance(fit, rows, flops))
+    moved = log_optimum(squares, flops) - log_optimum(fit, flops) if squares.usable else math.inf
+    if abs(moved) > max(DELTA_SIGMAS * sigma, FACTOR):
+        words = f"{math.exp(moved):.2g} times" if math.isfinite(moved) else f"nowhere ({squares.status})"
+        yield Finding(
+            "outliers_decide",
+            "warn",
+            f"Least squares, which lets large residuals count in full, puts the best N of {flops:.3g} FLOPs at {words} "
+            f"the answer of Huber's loss (warn beyond {DELTA_SIGMAS:g} standard errors).",
+            "Look at the points with the largest residuals, and train those cells again with another seed.",
+            "Hoffmann et al. 2022, arXiv 2203.15556, appendix D: delta was chosen for outliers at small compute",
+        )
+
+
+def few_points_decide(report: LawReport) -> Iterator[Finding]:
+    """The curve of the answer over k, the k points of least compute being left out; its drift is tested.
+
+    The variance of the difference of an estimate and one from fewer points is the difference of their variances
+    (Hausman 1978).
+    """
+    fit, rows, flops = report.surface.fit, report.surface.observations, target_flops(report)
+    if not fit.usable:
+        return
+    whole, variance = log_optimum(fit, flops), log_optimum_variance(fit, rows, flops)
+    by_compute = np.argsort(rows.flops, kind="stable")
+    curve: list[tuple[int, float, float]] = []
+    for k in range(1, int(DROP_SHARE * len(rows)) + 1):
+        part = rows.take(np.sort(by_compute[k:]))
+        again = fit_law(fit.law, part, delta=fit.objective.delta, near=fit)
+        if not again.usable:
+            break
+        moved = log_optimum(again, flops) - whole
+        spread = max(log_optimum_variance(again, part, flops) - variance, DROP_SHARE * variance)
+        curve.append((k, moved, abs(moved) / math.sqrt(spread)))
+    if not curve:
+        return
+    k, moved, sigmas = max(curve, key=lambda step: step[2])
+    if sigmas > DROP_SIGMAS and abs(moved) > FACTOR:
+        steps = ", ".join(f"{drop}: {math.exp(by):.2g}" for drop, by, _ in curve)
+        yield Finding(
+            "few_points_decide",
+            "warn",
+            f"Without the {k} points of least compute the best N of {flops:.3g} FLOPs is {math.exp(moved):.2g} times "
+            f"this answer, {sigmas:.1f} standard errors away (warn beyond {DROP_SIGMAS:g}). Ratio by points left out: "
+            f"{steps}.",
+            "Find out what the smallest runs do differently (steps, warmup, learning rate), or start the grid later.",
+            "Li et al. 2025, arXiv 2502.18969: the choice of points decides the published exponents; Hausman 1978",
+        )
+
+
+def out_of_order(report: LawReport) -> Iterator[Finding]:
+    """A point that is worse than one with no more parameters and no more tokens is a broken run."""
+    rows, sigma = report.surface.observations, noise_of(report)
+    if sigma <= 0:
+        return
+    worst = _worst_pair(rows)
+    if worst is not None and worst[2] > ORDER_SIGMAS * math.sqrt(2) * sigma:
+        small, large, excess = worst
+        yield Finding(
+            "out_of_order",
+            "warn",
+            f"{_words(rows, large)} has a loss {math.expm1(excess):.1%} above that of {_words(rows, small)}, "
+            f"{excess / sigma / math.sqrt(2):.1f} standard errors of the difference (warn beyond {ORDER_SIGMAS:g}).",
+            "Look at the curve of the worse run for a spike, and train its cell with another seed (grid.replicates).",
+            "DESIGN of the sweep: more parameters and more tokens do not hurt a tuned run; Porian et al. 2024",
+        )
+
+
+def _worst_pair(rows: Observations) -> tuple[int, int, float] | None:
+    """Of all pairs with the second point at least as large and one clearly larger: the largest rise of the log loss."""
+    N, D, log_loss = rows.params, rows.tokens, np.log(rows.loss)
+    larger_N, larger_D = N[None] / N[:, None], D[None] / D[:, None]
+    ordered = (np.minimum(larger_N, larger_D) >= 1 / SAME) & (np.maximum(larger_N, larger_D) > SAME)
+    rise = np.where(ordered, log_loss[None] - log_loss[:, None], -np.inf)
+    if not ordered.any():
+        return None
+    small, large = np.unravel_index(int(np.argmax(rise)), rise.shape)
+    return int(small), int(large), float(rise[small, large])
+
+
+def _words(rows: Observations, at: int) -> str:
+    return f"N = {rows.params[at]:.3g} at D = {rows.tokens[at]:.3g}"
