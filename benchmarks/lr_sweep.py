@@ -12,13 +12,14 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
-from scaling.command import config_folder
 from scaling.config import StudyConfig, study_config
-from scaling.launching.pool import Task, make_slots, run_pool
+from scaling.config_folder import config_folder
+from scaling.launching.tasks import Task
+from scaling.local import run_here
 from scaling.planning.cost import Cost
 from scaling.records import read_record, record_path
 from scaling.specs import Plan
-from scaling.sweep import plan_study, prepare_study, write_jobs
+from scaling.study import plan_study, prepare_study, write_jobs
 
 
 def main() -> None:
@@ -37,9 +38,8 @@ def main() -> None:
     for plan in plans.values():
         for folder in write_jobs(base, plan, corpus, plan.points):
             run = plan.by_id[folder.name]
-            tasks.append(Task(folder, cost.run_seconds(run, run.budgets)))
-    slots = make_slots(workers=base.runtime.workers, threads=base.runtime.threads, use_gpus=True)
-    result = run_pool(tasks, slots)
+            tasks.append(Task(folder, cost.run_seconds(run, run.budgets), run.budgets, run.size))
+    result = run_here(base, tasks, "rates")
     assert not result.failed, result.failed
     print_table(base.folder, plans, arguments.sizes)
 

@@ -5,14 +5,15 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import hydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from hydra_plugins.scaling._register import register
 from scaling.config import ConfigError
+from scaling.config_folder import config_folder
 from scaling.data.config import DataError
 from scaling.usage import asks_for_help, usage, with_flags_as_overrides
 from scaling.values import ValueMismatch
@@ -20,17 +21,14 @@ from scaling.values import ValueMismatch
 EXIT_BAD_CONFIG = 2
 
 
-def config_folder() -> Path:
-    """In a wheel `scaling/configs`, in a checkout `configs` beside the package."""
-    inside = Path(__file__).parent / "configs"
-    return inside if inside.is_dir() else Path(__file__).parent.parent / "configs"
-
-
-def run_hydra(task: Callable[[DictConfig], int], config_name: str, *, about: str | None) -> None:
+def run_hydra(
+    task: Callable[[DictConfig], int], config_name: str, *, about: str | None, overrides: Sequence[str] = ()
+) -> None:
     """Compose `config_name` with the command line's overrides, run `task`, exit with what it returns.
 
-    `about` is the entry's docstring, which `--help` shows above the keys. A mistake of the user is told in one
-    paragraph and exits with 2; `debug=true` shows the traceback.
+    `about` is the entry's docstring, which `--help` shows above the keys; `overrides` are the entry's own, before those
+    of the command line. A mistake of the user is told in one paragraph and exits with 2; `debug=true` shows the
+    traceback.
     """
     sys.argv[1:] = with_flags_as_overrides(sys.argv[1:])
     if asks_for_help(sys.argv[1:]):
@@ -38,6 +36,9 @@ def run_hydra(task: Callable[[DictConfig], int], config_name: str, *, about: str
         sys.exit(0)
     # Hydra would print its own account of an error and swallow the exception.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    # Before the others, but beside them: an option between overrides would end them.
+    first = next((i for i, argument in enumerate(sys.argv) if i and not argument.startswith("-")), len(sys.argv))
+    sys.argv[first:first] = overrides
     exit_codes: list[int] = []
 
     def run(composed: DictConfig) -> None:
@@ -46,6 +47,7 @@ def run_hydra(task: Callable[[DictConfig], int], config_name: str, *, about: str
             exit_codes.append(task(composed))
 
     with told_in_one_paragraph(exit_codes):
+        register()
         hydra.main(config_path=str(config_folder()), config_name=config_name, version_base="1.3")(run)()
     sys.exit(max(exit_codes, default=0))
 

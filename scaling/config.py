@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from scaling.analysis.config import FitOptions, TableOptions
 from scaling.data.config import DataConfig
+from scaling.launching.config import LaunchConfig
 from scaling.planning.config import GridConfig, ModelOptions, RecipeConfig, TimeModel
 from scaling.planning.power import PowerConfig
 from scaling.specs import Plan
@@ -41,16 +42,22 @@ class StudyConfig:
     runtime: Runtime
     time_model: TimeModel
     power: PowerConfig
+    launch: LaunchConfig
     fit: FitOptions
     dry_run: bool = False
     json: bool = False
     debug: bool = False
     point: int | None = None
     force: tuple[str, ...] = ()
+    run: str | None = None
+    fail_fast: bool = False
+    retry: int = 1
 
     def __post_init__(self) -> None:
         if not self.study or not all(letter.isalnum() or letter in "_-." for letter in self.study):
             raise ValueError(f"study is {self.study!r}; it names a folder: use letters, digits, '_', '-' and '.'")
+        if self.retry < 0:
+            raise ValueError(f"retry is {self.retry}; it must be at least 0")
         context, batch = self.model.context, self.recipe.batch_tokens
         if batch < context:
             raise ValueError(

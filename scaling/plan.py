@@ -3,14 +3,18 @@
 Example: python -m scaling.plan grid.kind=isoflop 'grid.budgets=[1e12,3e12,1e13]'
 """
 
-import sys
+from omegaconf import DictConfig
 
 from scaling.command import run_hydra
-from scaling.sweep import task
+from scaling.config import study_config
+from scaling.sweeping import dry_run
+
+
+def task(composed: DictConfig) -> int:
+    return dry_run(study_config(composed))
 
 
 def main() -> None:
-    sys.argv.append("dry_run=true")
     run_hydra(task, "sweep", about=__doc__)
 
 

@@ -22,6 +22,8 @@ from scaling.values import ValueMismatch, read_json, write_json
 RECORD_SCHEMA = 1
 
 JOB_FILE, LOCK_FILE, STATUS_FILE, LOG_FILE = "job.json", ".lock", "status.json", "log.txt"
+# In a study's folder: no worker starts, or goes on past its next step, while it is there. The next sweep removes it.
+STOP_FILE = "STOP"
 
 PointStatus = Literal["done", "diverged", "out_of_memory", "stopped_early"]
 RunState = Literal["running", "done", "interrupted", "failed"]
@@ -104,7 +106,8 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class RunStatus:
-    """The last word of a run's process. `updated_at` is seconds since the epoch."""
+    """The last word of a run's process. `updated_at` is seconds since the epoch; `gpu` is its CUDA_VISIBLE_DEVICES,
+    `queue_id` its job in the cluster's queue, `attempt` counts the processes that have worked in the folder."""
 
     state: RunState
     step: int
@@ -114,6 +117,9 @@ class RunStatus:
     host: str
     pid: int
     error: str | None = None
+    gpu: str | None = None
+    queue_id: str | None = None
+    attempt: int = 1
 
 
 def record_path(run_folder: Path, budget_tokens: int) -> Path:

@@ -3,7 +3,6 @@
 Example: python -m scaling.status study=default --json
 """
 
-import fcntl
 import time
 from collections import Counter
 
@@ -11,9 +10,10 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
+from scaling.claims import is_claimed
 from scaling.command import run_hydra
 from scaling.config import StudyConfig, stored_plan, study_config
-from scaling.records import LOCK_FILE, STATUS_FILE, RunStatus, read_record, record_path
+from scaling.records import STATUS_FILE, RunStatus, read_record, record_path
 from scaling.specs import PlannedPoint
 from scaling.values import ValueMismatch, read_json
 
@@ -53,22 +53,10 @@ def point_state(config: StudyConfig, point: PlannedPoint) -> tuple[str, str]:
     age = time.time() - status.updated_at
     progress = f"step {status.step:,} of {status.total_steps:,}, {age:.0f} s ago on {status.host}"
     if status.state == "running":
-        return ("running" if _alive(config, point) else "stale"), progress
+        return ("running" if is_claimed(folder) else "stale"), progress
     if status.state == "done":
         return "planned", "its trajectory is there up to an earlier budget"
     return status.state, status.error or progress
-
-
-def _alive(config: StudyConfig, point: PlannedPoint) -> bool:
-    """Whether a process holds the run's lock; asked on a file opened for reading, so that nothing is written."""
-    try:
-        with (config.folder / point.run_id / LOCK_FILE).open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
 
 
 def main() -> None:

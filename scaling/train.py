@@ -1,39 +1,54 @@
 """One trajectory: `python -m scaling.train FOLDER` for a launcher, `python -m scaling.train point=7` for a person.
 
-With `-m point=0,5,9` Hydra launches each point's trajectory through whichever launcher is configured.
+With `-m` the points of a study (`-m point=0,5,9`: these) go through whichever launcher `hydra/launcher=` names.
 
 Example: python -m scaling.train study=default point=7
 """
 
+import subprocess
 import sys
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from scaling.command import EXIT_BAD_CONFIG, run_hydra
-from scaling.records import JOB_FILE
+from scaling.records import JOB_FILE, LOG_FILE
 
 
 def task(composed: DictConfig) -> int:
     """Train the trajectory of the point `point`, up to that point's budget."""
     from scaling.config import ConfigError, study_config
-    from scaling.sweep import plan_study, prepare_study, write_jobs
+    from scaling.study import make_tasks, plan_study, prepare_study
+    from scaling.sweeping import choose_points
     from scaling.training.worker import run_folder
 
     config = study_config(composed)
     corpus = prepare_study(config)
     plan = plan_study(config)
-    if config.point is None or not 0 <= config.point < len(plan.points):
-        raise ConfigError(
-            f"point is {config.point}; it must be the number of a point of the plan, 0 to {len(plan.points) - 1}: "
-            "`python -m scaling.sweep dry_run=true` lists them"
-        )
-    point = plan.points[config.point]
-    write_jobs(config, plan, corpus, [point])
+    if config.point is None:
+        raise ConfigError("point is not given: name one, as in point=7, or train them all with -m")
+    (point,) = choose_points(plan, [config.point])
+    make_tasks(config, plan, corpus, [point], wave=point.wave)
     return run_folder(config.folder / point.run_id)
 
 
+def run_in_own_process(composed: DictConfig) -> int:
+    """The task of somebody else's launcher: the run of `run`, in a process whose end is not the launcher's."""
+    folder = Path(str(composed.run))
+    with (folder / LOG_FILE).open("ab") as log:
+        command = [sys.executable, "-m", "scaling.train", str(folder)]
+        return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False).returncode
+
+
 def main() -> None:
+    if sys.argv[1:] == ["--warm"]:
+        from scaling.launching.warm import serve
+        from scaling.training.provenance import git_commit
+        from scaling.training.worker import run_folder
+
+        git_commit()  # remembered, for every fork
+        serve(run_folder)
+        return
     if len(sys.argv) == 2 and Path(sys.argv[1]).is_dir():
         # A launcher's worker starts in a fraction of a second less without composing a config.
         from scaling.training.worker import run_folder

@@ -59,9 +59,16 @@ def _convert(kind: Any, value: object, where: str) -> Any:
 
 
 def _convert_union(arguments: tuple[Any, ...], value: object, where: str) -> Any:
+    """`X | None`, or a kind beside literal words, such as `int | Literal["auto"]`."""
     if value is None and type(None) in arguments:
         return None
-    (kind,) = [k for k in arguments if k is not type(None)]
+    kinds = [kind for kind in arguments if kind is not type(None)]
+    for kind in kinds[:]:
+        if typing.get_origin(kind) is typing.Literal and len(kinds) > 1:
+            if value in typing.get_args(kind):
+                return value
+            kinds.remove(kind)
+    (kind,) = kinds
     return _convert(kind, value, where)
 
 
@@ -141,6 +148,12 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_left_overs(folder: Path) -> None:
+    """Temporary files of `write_atomically` that a killed process left; only for whoever alone writes in the folder."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
 
 
 def read_json(kind: type[T], path: Path) -> T:

@@ -8,9 +8,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from scaling.checkup import check_plan
-from scaling.command import config_folder
 from scaling.config import StudyConfig, study_config
-from scaling.sweep import plan_study
+from scaling.config_folder import config_folder
+from scaling.study import plan_study
 
 GROUPS = ("data", "model", "recipe", "grid", "runtime", "time_model", "power", "experiment")
 CHOICES = sorted(chain.from_iterable((config_folder() / group).glob("*.yaml") for group in GROUPS))

@@ -9,7 +9,7 @@ from scaling.checkup import check_plan
 from scaling.config import ConfigError, StudyConfig
 from scaling.findings import Finding
 from scaling.outlook import belief_of, question
-from scaling.sweep import plan_study
+from scaling.study import plan_study
 from tests.test_configs import load
 
 ONE_RATIO = (

@@ -1,210 +1,214 @@
-"""Run folders on the slots of one machine: one fresh process each, longest first, nothing lost on a signal.
+"""Run folders on the slots of one machine: longest first, nothing lost on a signal, nobody disturbed.
 
-The pool decides nothing about a run: a worker is `python -m scaling.train FOLDER`, its exit code and its records
-say how it went.
+The pool decides nothing about a run: its records, its status and its exit code say how it went.
 """
 
-import os
+import platform
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import IO
 
-from scaling.records import EXIT_BUSY, EXIT_DONE, EXIT_INTERRUPTED, LOG_FILE, STATUS_FILE, RunStatus
-from scaling.values import ValueMismatch, read_json
+from scaling.claims import claimed_runs, is_claimed
+from scaling.launching.slots import Slot, Slots
+from scaling.launching.tasks import LaunchResult, Outcome, Task, last_status, outcome
+from scaling.launching.workers import Workers
+from scaling.records import STOP_FILE, RunStatus
 
 SECONDS_BETWEEN_LOOKS = 0.1
-SECONDS_UNTIL_BUSY_AGAIN = 2.0
-
-# glibc gives freed memory back to the kernel and a small model's activations are page-faulted in again at each
-# step; keeping it is worth 1.1 to 1.4 times the speed. Other C libraries ignore the names.
-KEEP_FREED_MEMORY = {
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
-    "MALLOC_TOP_PAD_": str(1 << 26),
-}
+SECONDS_BETWEEN_LOOKS_ELSEWHERE = 1.0
 
 
 @dataclass(frozen=True)
-class Task:
-    """A run's folder with its estimated cost, by which the longest goes first."""
+class RunningTask:
+    task: Task
+    slot: Slot
+    memory_bytes: int | None
+    status_before: RunStatus | None
 
-    folder: Path
-    seconds: float
+    @property
+    def status(self) -> RunStatus | None:
+        """The worker's last word; that of an earlier process in the same folder is none."""
+        status = last_status(self.task.folder)
+        return None if status == self.status_before else status
 
 
 @dataclass(frozen=True)
-class Slot:
-    """A place to run: the environment that confines a worker to its cores or its GPU."""
+class PoolOptions:
+    """
+    fail_fast   stop everything at the first failure; what runs saves and leaves
+    retry       how often a lost or memory-starved run is tried again; a divergence never is
+    memory_of   measured GPU memory of a task's run in bytes, None before one like it was measured
+    shrink      make a memory-starved run smaller (a smaller micro-batch); False where it cannot be
+    """
 
-    name: str
-    environment: Mapping[str, str]
+    fail_fast: bool = False
+    retry: int = 0
+    memory_of: Callable[[Task], int | None] = lambda task: None
+    shrink: Callable[[Task], bool] = lambda task: False
 
 
 @dataclass
 class PoolState:
-    """What a progress line shows."""
+    """What a progress display shows. `elsewhere` are runs of this study in other processes' hands."""
 
-    waiting: int
-    running: dict[str, RunStatus | None]
-    finished: int
-    failed: int
-
-
-@dataclass
-class _Worker:
-    task: Task
-    slot: Slot
-    process: subprocess.Popen[bytes]
-    log: IO[bytes]
-    started_at: float
-
-
-@dataclass
-class PoolResult:
-    """Run ids by how their process ended."""
-
-    done: list[str] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
-    interrupted: bool = False
-
-
-def make_slots(*, workers: int | None, threads: int, use_gpus: bool) -> list[Slot]:
-    """One slot for each GPU, or for each `threads` cores; `workers` overrides their number.
-
-    With more workers than GPUs, GPUs are shared in turn.
-    """
-    gpus = visible_gpus() if use_gpus else []
-    common = {**KEEP_FREED_MEMORY, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    if gpus:
-        count = workers or len(gpus)
-        return [
-            Slot(f"gpu{gpus[i % len(gpus)]}", {**common, "CUDA_VISIBLE_DEVICES": gpus[i % len(gpus)]})
-            for i in range(count)
-        ]
-    count = workers or max(1, usable_cores() // threads)
-    return [Slot(f"cpu{i}", {**common, "OMP_WAIT_POLICY": "PASSIVE"}) for i in range(count)]
-
-
-def usable_cores() -> int:
-    """Cores this process may run on: a container's share, not the machine's."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def visible_gpus() -> list[str]:
-    """Ids from CUDA_VISIBLE_DEVICES or else from nvidia-smi, without importing torch; none is no error."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
-        return [gpu.strip() for gpu in named.split(",") if gpu.strip() not in ("", "-1")]
-    try:
-        listing = subprocess.run(
-            ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=20,
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return listing.split()
+    waiting: list[Task]
+    running: list[RunningTask] = field(default_factory=list)
+    elsewhere: dict[Path, Slot | None] = field(default_factory=dict)
+    result: LaunchResult = field(default_factory=LaunchResult)
 
 
 def run_pool(
     tasks: Sequence[Task],
-    slots: Sequence[Slot],
+    slots: Slots,
+    workers: Workers,
     *,
+    options: PoolOptions | None = None,
     on_change: Callable[[PoolState], None] = lambda state: None,
-) -> PoolResult:
-    """Run every task and return how each ended. INT and TERM are passed on to the workers, which save and leave.
+    on_outcome: Callable[[Task, Outcome], None] = lambda task, outcome: None,
+) -> LaunchResult:
+    """Run every task and return how each ended. INT, TERM and HUP become TERM to the workers, which save and leave.
 
-    A folder in which an orphan of an earlier, killed sweep is still at work is looked at again until it is free.
+    A folder in which somebody else is at work (an orphan of a killed sweep, another sweep of the study) keeps its
+    slot taken and is looked at again until it is free. Raises for no task.
     """
-    waiting = sorted(tasks, key=lambda task: -task.seconds)
-    not_before: dict[Path, float] = {}
-    free, running = list(slots), list[_Worker]()
-    result = PoolResult()
+    pool = _Pool(tasks, slots, workers, options or PoolOptions(), on_outcome)
+    with _stopping_on_signals(pool):
+        while pool.has_work():
+            pool.look_elsewhere()
+            pool.start_what_fits()
+            on_change(pool.state)
+            pool.settle_ended(SECONDS_BETWEEN_LOOKS)
+        on_change(pool.state)
+    return pool.state.result
+
+
+class _Pool:
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        slots: Slots,
+        workers: Workers,
+        options: PoolOptions,
+        on_outcome: Callable[[Task, Outcome], None],
+    ) -> None:
+        self.slots, self.workers, self.options, self.on_outcome = slots, workers, options, on_outcome
+        self.state = PoolState(sorted(tasks, key=lambda task: -task.seconds))
+        self.tries: dict[Path, int] = {}
+        self.stopping = False
+        self.told_to_stop: set[Path] = set()
+        self.blocked: list[Task] = []
+        self.looked_at = 0.0
+        studies = {task.folder.parent for task in tasks}
+        self.stop_files = [study / STOP_FILE for study in studies]
+        for study in studies:
+            for folder in claimed_runs(study):
+                status = last_status(folder)
+                here = status is None or status.host == platform.node()
+                gpu = None if status is None else status.gpu
+                self.state.elsewhere[folder] = slots.take_on(gpu) if here else None
+
+    def has_work(self) -> bool:
+        return bool(self.state.running or (not self.stopping and (self.state.waiting or self.blocked)))
+
+    def look_elsewhere(self) -> None:
+        """Once in a while: who of the others has finished, and is there a STOP file?"""
+        if time.monotonic() - self.looked_at < SECONDS_BETWEEN_LOOKS_ELSEWHERE:
+            return
+        self.looked_at = time.monotonic()
+        for folder, slot in list(self.state.elsewhere.items()):
+            if not is_claimed(folder):
+                del self.state.elsewhere[folder]
+                if slot is not None:
+                    self.slots.release(slot)
+        freed = [task for task in self.blocked if task.folder not in self.state.elsewhere]
+        self.blocked = [task for task in self.blocked if task.folder in self.state.elsewhere]
+        for task in freed:
+            ended = outcome(task, None)
+            if ended.kind in ("done", "diverged"):
+                self._settle(task, ended, 0)
+            else:
+                self.state.waiting.insert(0, task)
+        if any(path.exists() for path in self.stop_files):
+            self.stop()
+
+    def start_what_fits(self) -> None:
+        if self.stopping:
+            for running in self.state.running:
+                if running.task.folder not in self.told_to_stop:
+                    self.told_to_stop.add(running.task.folder)
+                    self.workers.send(running.task.folder, signal.SIGTERM)
+            return
+        for task in list(self.state.waiting):
+            if not self.slots.free:
+                return
+            if task.folder in self.state.elsewhere or is_claimed(task.folder):
+                self.state.waiting.remove(task)
+                self.blocked.append(task)
+                self.state.elsewhere.setdefault(task.folder, None)
+                continue
+            memory_bytes = self.options.memory_of(task)
+            slot = self.slots.take(memory_bytes)
+            if slot is None:
+                continue  # a smaller one may fit beside what runs
+            self.state.waiting.remove(task)
+            self.state.running.append(RunningTask(task, slot, memory_bytes, last_status(task.folder)))
+            self.workers.start(task.folder, slot)
+
+    def settle_ended(self, timeout: float) -> None:
+        for folder, code in self.workers.ended(timeout):
+            running = next(r for r in self.state.running if r.task.folder == folder)
+            self.state.running.remove(running)
+            self.slots.release(running.slot, running.memory_bytes)
+            self.told_to_stop.discard(folder)
+            self._settle(running.task, outcome(running.task, code), code)
+
+    def _settle(self, task: Task, ended: Outcome, code: int) -> None:
+        result, name = self.state.result, task.folder.name
+        if ended.kind == "busy":
+            self.state.elsewhere.setdefault(task.folder, None)
+            self.blocked.append(task)
+            return
+        if self.stopping and (ended.kind == "interrupted" or code == -signal.SIGTERM):
+            return  # told to stop before it listened, it dies of the signal; nothing of it is lost
+        if ended.kind == "interrupted":
+            ended = Outcome("lost", "somebody told it to stop; it saved its state")
+        if self._is_worth_another_try(task, ended):
+            self.tries[task.folder] = self.tries.get(task.folder, 0) + 1
+            self.on_outcome(task, Outcome(ended.kind, f"{ended.reason}; trying it again"))
+            self.state.waiting.insert(0, task)
+            return
+        if ended.kind == "done":
+            result.done.append(name)
+        else:
+            result.failed[name] = ended.reason
+            if self.options.fail_fast:
+                self.stopping = True
+        self.on_outcome(task, ended)
+
+    def _is_worth_another_try(self, task: Task, ended: Outcome) -> bool:
+        if self.stopping or self.tries.get(task.folder, 0) >= self.options.retry:
+            return False
+        return ended.kind == "lost" or (ended.kind == "out_of_memory" and self.options.shrink(task))
+
+    def stop(self) -> None:
+        self.stopping = self.state.result.interrupted = True
+
+
+@contextmanager
+def _stopping_on_signals(pool: _Pool) -> Iterator[None]:
+    """A signal that is ignored stays ignored: under nohup a closed terminal ends nothing."""
 
     def stop(number: int, _: FrameType | None) -> None:
-        result.interrupted = True
-        for worker in running:
-            worker.process.send_signal(signal.SIGTERM)
+        pool.stop()
 
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    asked = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, stop) for number in asked}
     try:
-        while running or (waiting and not result.interrupted):
-            now = time.monotonic()
-            ready = [task for task in waiting if not_before.get(task.folder, 0.0) <= now]
-            while free and ready and not result.interrupted:
-                task = ready.pop(0)
-                waiting.remove(task)
-                running.append(_start(task, free.pop(0)))
-            for worker in [w for w in running if w.process.poll() is not None]:
-                running.remove(worker)
-                free.append(worker.slot)
-                worker.log.close()
-                if worker.process.returncode == EXIT_BUSY:
-                    not_before[worker.task.folder] = now + SECONDS_UNTIL_BUSY_AGAIN
-                    waiting.append(worker.task)
-                else:
-                    _settle(worker, result)
-            on_change(
-                PoolState(
-                    waiting=len(waiting),
-                    running={w.task.folder.name: _status(w) for w in running},
-                    finished=len(result.done),
-                    failed=len(result.failed),
-                )
-            )
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+        yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-    return result
-
-
-def _start(task: Task, slot: Slot) -> _Worker:
-    log = (task.folder / LOG_FILE).open("ab")
-    # A session of its own: a Ctrl-C in the terminal reaches the pool alone, which passes it on in order.
-    process = subprocess.Popen(
-        [sys.executable, "-m", "scaling.train", str(task.folder)],
-        env={**os.environ, **slot.environment},
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    return _Worker(task, slot, process, log, time.time())
-
-
-def _settle(worker: _Worker, result: PoolResult) -> None:
-    code, folder = worker.process.returncode, worker.task.folder
-    if code == EXIT_DONE:
-        result.done.append(folder.name)
-    elif code == EXIT_INTERRUPTED or (result.interrupted and code == -signal.SIGTERM):
-        # A worker that is told to stop before or after it listens dies of the signal; nothing of it is lost.
-        result.interrupted = True
-    elif code < 0:
-        result.failed[folder.name] = f"killed by {signal.Signals(-code).name}"
-    else:
-        result.failed[folder.name] = f"exit code {code}; the last line of {folder / LOG_FILE}: {_last_line(folder)}"
-
-
-def _last_line(folder: Path) -> str:
-    lines = (folder / LOG_FILE).read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "(empty)"
-
-
-def _status(worker: _Worker) -> RunStatus | None:
-    """The worker's last word; that of an earlier process in the same folder is none."""
-    try:
-        status = read_json(RunStatus, worker.task.folder / STATUS_FILE)
-    except (FileNotFoundError, ValueMismatch):
-        return None
-    return status if status.updated_at >= worker.started_at else None

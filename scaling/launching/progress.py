@@ -1,62 +1,86 @@
-"""The progress line of a sweep: done, running, left, tokens/s, ETA. Plain lines where there is no terminal."""
+"""What a sweep's console shows: a line for each worker while it runs, a line for each point that is finished.
+
+Without a terminal the workers share one plain line, printed now and then.
+"""
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from scaling.launching.pool import PoolState, Task
+from scaling.launching.pool import PoolState, RunningTask
+from scaling.launching.tasks import Outcome, Task, new_records
+from scaling.records import RunRecord
 
 SECONDS_BETWEEN_PLAIN_LINES = 30.0
+SECONDS_BETWEEN_LOOKS_AT_RECORDS = 1.0
+BAR_WIDTH = 24
 
 
-class ProgressLine:
-    """`show` takes each state of the pool; on a terminal one line is redrawn, elsewhere one is printed now and then."""
+class Progress:
+    """`show` takes each state of the pool, `tell` each outcome."""
 
     def __init__(self, title: str, tasks: Sequence[Task], workers: int, console: Console) -> None:
-        self._title, self._console, self._workers = title, console, workers
-        self._estimates = {task.folder.name: task.seconds for task in tasks}
-        self._started, self._printed = time.monotonic(), 0.0
-        self._last_counts: tuple[int, int] = (-1, -1)
+        self._title, self._console, self._workers = title, console, max(1, workers)
+        self._total_seconds = sum(task.seconds for task in tasks)
+        self._started, self._printed, self._looked = time.monotonic(), 0.0, 0.0
+        self._known: set[Path] = set()
         self._live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
 
     def show(self, state: PoolState) -> None:
-        line = self._line(state)
+        if time.monotonic() - self._looked >= SECONDS_BETWEEN_LOOKS_AT_RECORDS:
+            self._looked = time.monotonic()
+            for running in state.running:
+                self._tell_new_records(running.task)
         if self._live is not None:
-            self._live.update(Text(line, no_wrap=True, overflow="ellipsis"))
-            return
-        counts = (state.finished, state.failed)
-        if counts != self._last_counts or time.monotonic() - self._printed > SECONDS_BETWEEN_PLAIN_LINES:
-            self._console.print(line, highlight=False, soft_wrap=True)
-            self._last_counts, self._printed = counts, time.monotonic()
+            self._live.update(Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in self._lines(state))))
+        elif time.monotonic() - self._printed >= SECONDS_BETWEEN_PLAIN_LINES:
+            self._printed = time.monotonic()
+            shares = ", ".join(f"{_short(r.task)} {_share(r):.0%}" for r in state.running)
+            self._print(f"{self._heading(state)} | {shares}" if shares else self._heading(state))
 
-    def _line(self, state: PoolState) -> str:
-        speed = sum(status.tokens_per_second for status in state.running.values() if status is not None)
-        parts = []
-        for run_id, status in state.running.items():
-            share = 0.0 if status is None else status.step / max(1, status.total_steps)
-            parts.append(f"{run_id.rsplit('-', 1)[0]} {share:.0%}")
-        return (
-            f"{self._title}: {state.finished} done, {len(state.running)} running, {state.waiting} left"
-            + (f", {state.failed} failed" if state.failed else "")
-            + f" | {speed:,.0f} tokens/s | ETA {self._eta(state)} | {', '.join(parts)}"
-        )
+    def tell(self, task: Task, ended: Outcome) -> None:
+        self._tell_new_records(task)
+        if ended.kind not in ("done", "diverged"):
+            self._print(f"{task.folder.name}: {ended.reason}")
+
+    def _tell_new_records(self, task: Task) -> None:
+        for record in new_records(task, self._known):
+            self._print(f"{record.run_id} at {record.budget_tokens:,} tokens: {_in_words(record)}")
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def _lines(self, state: PoolState) -> list[str]:
+        lines = [self._heading(state)]
+        for running in state.running:
+            share, status = _share(running), running.status
+            bar = "█" * round(share * BAR_WIDTH)
+            steps = "starting" if status is None else f"step {status.step:,} of {status.total_steps:,}"
+            speed = "" if status is None else f"{status.tokens_per_second:,.0f} tokens/s"
+            lines.append(f"  {running.slot.name:<6} {_short(running.task):<24} {bar:·<{BAR_WIDTH}} {steps} {speed}")
+        return lines
+
+    def _heading(self, state: PoolState) -> str:
+        parts = [f"{len(state.result.done)} done", f"{len(state.running)} running", f"{len(state.waiting)} left"]
+        if state.elsewhere:
+            parts.append(f"{len(state.elsewhere)} at work in other processes")
+        if state.result.failed:
+            parts.append(f"{len(state.result.failed)} failed")
+        speed = sum(r.status.tokens_per_second for r in state.running if r.status is not None)
+        return f"{self._title}: {', '.join(parts)} | {speed:,.0f} tokens/s | ETA {self._eta(state)}"
 
     def _eta(self, state: PoolState) -> str:
         """From the time model, scaled by how fast this machine has been so far."""
-        total = sum(self._estimates.values())
-        running = sum(
-            self._estimates[run_id] * (1.0 - (0.0 if status is None else status.step / max(1, status.total_steps)))
-            for run_id, status in state.running.items()
-        )
-        waiting = sum(seconds for seconds in sorted(self._estimates.values())[: state.waiting])
-        left = running + waiting
+        left = sum(task.seconds for task in state.waiting)
+        left += sum(r.task.seconds * (1.0 - _share(r)) for r in state.running)
         elapsed = time.monotonic() - self._started
-        done = total - left
-        pace = elapsed * self._workers / done if done > 0.02 * total and elapsed > 5 else 1.0
+        done = self._total_seconds - left
+        pace = elapsed * self._workers / done if done > 0.02 * self._total_seconds and elapsed > 5 else 1.0
         seconds = round(left * pace / self._workers)
         return f"{seconds // 60}:{seconds % 60:02d}"
 
@@ -68,3 +92,18 @@ class ProgressLine:
     def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.__exit__(None, None, None)
+
+
+def _share(running: RunningTask) -> float:
+    status = running.status
+    return 0.0 if status is None else status.step / max(1, status.total_steps)
+
+
+def _short(task: Task) -> str:
+    return task.folder.name.rsplit("-", 1)[0]
+
+
+def _in_words(record: RunRecord) -> str:
+    if record.final_loss_nats is None:
+        return f"{record.status}: {record.reason}"
+    return f"{record.final_loss_nats:.4f} nats/token in {record.seconds:.0f} s"

@@ -1,16 +1,16 @@
 """The process around one trajectory: lock, signals, status, exit code."""
 
 import logging
-import os
-import platform
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
 import torch
 from filelock import FileLock, Timeout
 
+from scaling.claims import works_elsewhere
 from scaling.records import (
     EXIT_BUSY,
     EXIT_DONE,
@@ -18,50 +18,25 @@ from scaling.records import (
     EXIT_INTERRUPTED,
     JOB_FILE,
     LOCK_FILE,
-    STATUS_FILE,
-    RunState,
-    RunStatus,
+    STOP_FILE,
 )
 from scaling.training.config import Job
+from scaling.training.status import StatusWriter
 from scaling.training.trajectory import Interrupted, Trajectory
-from scaling.values import read_json, write_json
+from scaling.values import read_json, remove_left_overs
 
 log = logging.getLogger(__name__)
 
-SECONDS_BETWEEN_STATUSES = 1.0
+SECONDS_BETWEEN_LOOKS_FOR_STOP = 1.0
+SECONDS_FOR_THE_LOCK = 2.0  # others ask for an instant who holds it
 
 
-class StatusWriter:
-    """The run's `status.json`, rewritten at most once a second while it runs."""
-
-    def __init__(self, folder: Path, total_steps: int) -> None:
-        self._path, self._total_steps = folder / STATUS_FILE, total_steps
-        self._written_at, self._step, self._speed = 0.0, 0, 0.0
-
-    def progress(self, step: int, tokens_per_second: float) -> None:
-        self._step, self._speed = step, tokens_per_second
-        if time.monotonic() - self._written_at >= SECONDS_BETWEEN_STATUSES:
-            self.write("running")
-
-    def write(self, state: RunState, error: str | None = None) -> None:
-        status = RunStatus(
-            state=state,
-            step=self._total_steps if state == "done" else self._step,
-            total_steps=self._total_steps,
-            tokens_per_second=self._speed,
-            updated_at=time.time(),
-            host=platform.node(),
-            pid=os.getpid(),
-            error=error,
-        )
-        write_json(self._path, status)
-        self._written_at = time.monotonic()
-
-
-def run_folder(folder: Path) -> int:
+def run_folder(folder: Path, on_notice: Callable[[int], None] = lambda number: None) -> int:
     """Train what `folder/job.json` says and return the exit code.
 
-    TERM, INT and USR1 mean: save and leave. A second process on the same folder leaves at once with EXIT_BUSY.
+    TERM, INT and USR1 mean: save and leave, and so does a STOP file in the study's folder. `on_notice` is told the
+    first such signal when it is seen, before anything is saved. A second process on the same folder leaves with
+    EXIT_BUSY.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     job = read_json(Job, folder / JOB_FILE)
@@ -73,32 +48,55 @@ def run_folder(folder: Path) -> int:
         )
         return EXIT_FAILED
     try:
-        with FileLock(folder / LOCK_FILE, blocking=False):
-            return _run_locked(job, folder)
+        with FileLock(folder / LOCK_FILE, timeout=SECONDS_FOR_THE_LOCK):
+            if works_elsewhere(folder):
+                log.info("a process on another host is at work in %s", folder)
+                return EXIT_BUSY
+            remove_left_overs(folder)
+            return _run_locked(job, folder, on_notice)
     except Timeout:
         log.info("another process is at work in %s", folder)
         return EXIT_BUSY
 
 
-def _run_locked(job: Job, folder: Path) -> int:
-    notices: list[int] = []
-
-    def notice(number: int, _: FrameType | None) -> None:
-        notices.append(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-        signal.signal(number, notice)
+def _run_locked(job: Job, folder: Path, on_notice: Callable[[int], None]) -> int:
+    notices = Notices(folder.parent / STOP_FILE, on_notice)
     torch.set_num_threads(job.runtime.threads)
-    status = StatusWriter(folder, job.spec.total_steps)
-    status.write("running")
-    try:
-        Trajectory(job, folder, should_stop=lambda: bool(notices), on_progress=status.progress).run()
-    except Interrupted as interruption:
-        log.info("%s; the same command goes on from here", interruption)
-        status.write("interrupted")
-        return EXIT_INTERRUPTED
-    except BaseException as error:
-        status.write("failed", error=f"{type(error).__name__}: {error}")
-        raise
-    status.write("done")
+    with StatusWriter(folder, job.spec.total_steps) as status:
+        status.write("running")
+        try:
+            Trajectory(job, folder, should_stop=notices.given, on_progress=status.progress).run()
+        except Interrupted as interruption:
+            log.info("%s; the same command goes on from here", interruption)
+            status.write("interrupted")
+            return EXIT_INTERRUPTED
+        except BaseException as error:
+            status.write("failed", error=f"{type(error).__name__}: {error}")
+            raise
+        status.write("done")
     return EXIT_DONE
+
+
+class Notices:
+    """Whether somebody wants this process to save and leave: by a signal, or by the study's STOP file, which is
+    looked for at most once a second."""
+
+    def __init__(self, stop_file: Path, on_signal: Callable[[int], None]) -> None:
+        self._stop_file, self._on_signal = stop_file, on_signal
+        self._received: list[int] = []
+        self._told = False
+        self._looked_at = float("-inf")
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+            signal.signal(number, self._receive)
+
+    def _receive(self, number: int, _: FrameType | None) -> None:
+        self._received.append(number)
+
+    def given(self) -> bool:
+        if self._received and not self._told:
+            self._told = True
+            self._on_signal(self._received[0])
+        if not self._received and time.monotonic() - self._looked_at >= SECONDS_BETWEEN_LOOKS_FOR_STOP:
+            self._looked_at = time.monotonic()
+            self._told = self._told or self._stop_file.exists()
+        return self._told

@@ -238,7 +238,12 @@ def test_status_of_a_finished_study(finished: Path, text_folder: Path) -> None:
 
 
 def test_hydra_multirun_trains_several_points(tmp_path: Path, text_folder: Path) -> None:
-    arguments = command(tmp_path, text_folder, "point=0,3", module="train")
-    done = subprocess.run([*arguments, "-m"], capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert len(losses(tmp_path)) == 2
+    """Also through somebody else's launcher; Hydra leaves nothing of its own behind."""
+    for launcher, points, expected in (("pool", "0,3", 2), ("basic", "0,1", 3)):
+        arguments = [*command(tmp_path, text_folder, f"point={points}", f"hydra/launcher={launcher}", module="train")]
+        done = subprocess.run([*arguments, "-m"], capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
+        assert done.returncode == 0, done.stderr
+        assert len(losses(tmp_path)) == expected
+        assert not (tmp_path / "runs/tiny/report").exists()
+    assert not list(tmp_path.rglob("multirun.yaml"))
+    assert not (ROOT / "multirun.yaml").exists()

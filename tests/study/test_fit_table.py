@@ -18,8 +18,8 @@ from scaling import fit
 from scaling.analysis.config import TableOptions
 from scaling.analysis.holdout import hold_out
 from scaling.analysis.table import read_table
-from scaling.command import config_folder
 from scaling.config import table_options
+from scaling.config_folder import config_folder
 
 TRUTH = {"E": 1.7, "A": 400.0, "B": 1200.0, "alpha": 0.34, "beta": 0.29}
 SIZES = np.geomspace(1e7, 3e9, 6)

@@ -1,0 +1,34 @@
+"""What this project's launchers share: they take the runs of a study, not the overrides of a job."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from scaling.config import StudyConfig
+    from scaling.launching.tasks import LaunchResult, Task
+
+
+class StudyLauncher(Launcher):
+    """Composing a config costs a tenth of a second, so it is done once a study; a run's folder says all the rest."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        pass
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from scaling.config import ConfigError
+
+        raise ConfigError(
+            "hydra/launcher is one of this project's, which take the runs of a study from its own sweeper: leave "
+            "hydra/sweeper out, or use hydra/launcher=basic"
+        )
+
+    @abstractmethod
+    def launch_runs(
+        self, config: "StudyConfig", tasks: "Sequence[Task]", title: str, meanwhile: Callable[[], None]
+    ) -> "LaunchResult": ...

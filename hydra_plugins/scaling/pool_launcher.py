@@ -1,0 +1,20 @@
+"""`hydra/launcher=pool`: the slots of this machine."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from hydra_plugins.scaling._study_launcher import StudyLauncher
+
+if TYPE_CHECKING:
+    from scaling.config import StudyConfig
+    from scaling.launching.tasks import LaunchResult, Task
+
+
+class PoolLauncher(StudyLauncher):
+    def launch_runs(
+        self, config: "StudyConfig", tasks: "Sequence[Task]", title: str, meanwhile: Callable[[], None]
+    ) -> "LaunchResult":
+        # Hydra imports every plugin in every application: what a study needs is imported when there is one.
+        from scaling.local import run_here
+
+        return run_here(config, tasks, title, meanwhile)

@@ -1,0 +1,66 @@
+"""Who is at work in a run's folder. The lock of a live process says it, whatever clocks or process ids say; where a
+shared file system's locks do not reach another host, its heartbeat does."""
+
+import fcntl
+import os
+import platform
+import time
+from pathlib import Path
+
+from scaling.records import LOCK_FILE, STATUS_FILE, RunStatus
+from scaling.values import ValueMismatch, read_json
+
+HEARTBEAT_SECONDS = 5.0
+BEATS_TO_WAIT_FOR = 4
+
+
+def is_claimed(run_folder: Path) -> bool:
+    """Whether a process holds the run's lock; asked on a file opened for reading, so that nothing is written.
+
+    The question holds the lock for an instant, shared: a worker that takes it waits that long.
+    """
+    try:
+        with (run_folder / LOCK_FILE).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def claimed_runs(study_folder: Path) -> list[Path]:
+    """The runs of a study in which somebody is at work."""
+    return [path.parent for path in sorted(study_folder.glob(f"*/{LOCK_FILE}")) if is_claimed(path.parent)]
+
+
+def works_elsewhere(run_folder: Path) -> bool:
+    """Whether a process on another host, whose lock is not seen here, beats in the folder.
+
+    Told by watching, for the clocks of two hosts need not agree: it takes some seconds, and only where the last word
+    is "running" from another host (a node that died leaves one) and not this very job's before it was requeued.
+    """
+    before = _last_word(run_folder)
+    if before is None or before.state != "running" or before.host == platform.node():
+        return False
+    if before.queue_id is not None and before.queue_id == queue_id():
+        return False
+    deadline = time.monotonic() + BEATS_TO_WAIT_FOR * HEARTBEAT_SECONDS
+    while time.monotonic() < deadline:
+        if _last_word(run_folder) != before:
+            return True
+        time.sleep(HEARTBEAT_SECONDS / 10)
+    return False
+
+
+def queue_id() -> str | None:
+    """This process' job in Slurm's queue, as squeue prints it."""
+    job, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{job}_{task}" if job and task else os.environ.get("SLURM_JOB_ID")
+
+
+def _last_word(run_folder: Path) -> RunStatus | None:
+    try:
+        return read_json(RunStatus, run_folder / STATUS_FILE)
+    except (FileNotFoundError, ValueMismatch):
+        return None

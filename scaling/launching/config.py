@@ -1,0 +1,35 @@
+"""How points are handed to a machine or a cluster; nothing here enters a run's id."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class LaunchConfig:
+    """
+    workers_per_gpu      points that share a GPU; "auto": as many as fit by the memory measured of their size, one
+                         where it was not yet measured
+    gpus_per_point       GPUs of each point, over which torchrun spreads it
+    wait                 stay until the points are done; null: the pool stays, the slurm launcher returns at once
+    then_fit             slurm, without waiting: a dependent job that fits and reports when all points have ended
+    min_seconds_per_job  slurm: small points share a job until it lasts so long by the time model
+    """
+
+    workers_per_gpu: int | Literal["auto"] = 1
+    gpus_per_point: int = 1
+    wait: bool | None = None
+    then_fit: bool = False
+    min_seconds_per_job: float = 600.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.workers_per_gpu, int) and self.workers_per_gpu < 1:
+            raise ValueError(f"launch.workers_per_gpu is {self.workers_per_gpu}; it must be at least 1, or auto")
+        if self.gpus_per_point < 1:
+            raise ValueError(f"launch.gpus_per_point is {self.gpus_per_point}; it must be at least 1")
+        if self.gpus_per_point > 1 and self.workers_per_gpu != 1:
+            raise ValueError(
+                f"launch.gpus_per_point is {self.gpus_per_point} and launch.workers_per_gpu is "
+                f"{self.workers_per_gpu}: a point that has several GPUs shares none of them, so leave the latter at 1"
+            )
+        if self.min_seconds_per_job < 0:
+            raise ValueError(f"launch.min_seconds_per_job is {self.min_seconds_per_job}; it must be at least 0")

@@ -1,0 +1,111 @@
+"""What is to run, and what became of it: read from the run's folder, whoever ran it and however it ended."""
+
+import errno
+import re
+import signal
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from scaling.records import (
+    EXIT_BUSY,
+    EXIT_INTERRUPTED,
+    LOG_FILE,
+    STATUS_FILE,
+    RunRecord,
+    RunStatus,
+    read_record,
+    record_path,
+)
+from scaling.values import ValueMismatch, read_json
+
+OutcomeKind = Literal["done", "diverged", "out_of_memory", "lost", "failed", "interrupted", "busy"]
+
+# What another try can find mended: a network file system's hiccups, and nothing that the same run would meet again.
+TRANSIENT_ERRORS = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY, errno.EREMOTEIO})
+
+
+@dataclass(frozen=True)
+class Task:
+    """A run's folder, the budgets (tokens) that it lacks, and its estimated cost, by which the longest goes first."""
+
+    folder: Path
+    seconds: float
+    budgets: tuple[int, ...]
+    size: str = ""
+
+
+@dataclass
+class LaunchResult:
+    """Run ids by how they ended, as far as this launch saw them end."""
+
+    done: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    interrupted: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`lost` is an end that says nothing of the run: another try may go well. `diverged` would diverge again."""
+
+    kind: OutcomeKind
+    reason: str = ""
+
+
+def outcome(task: Task, exit_code: int | None) -> Outcome:
+    """How a task ended. `exit_code` is its process' (negative: by that signal), or None where nobody waited for it."""
+    records = [read_record(path) for path in missing_first(task) if path.exists()]
+    for kind in ("out_of_memory", "diverged"):
+        for record in records:
+            if record.status == kind:
+                return Outcome(kind, f"{kind} at {record.budget_tokens:,} tokens: {record.reason}")
+    if len(records) == len(task.budgets):
+        return Outcome("done")
+    status = last_status(task.folder)
+    if exit_code == EXIT_BUSY:
+        return Outcome("busy")
+    if exit_code == EXIT_INTERRUPTED or (status is not None and status.state == "interrupted"):
+        return Outcome("interrupted")
+    if status is not None and status.state == "failed" and status.error is not None:
+        return Outcome(_error_kind(status.error), status.error)
+    if exit_code is not None and exit_code < 0:
+        return Outcome("lost", f"killed by {signal.Signals(-exit_code).name}")
+    if exit_code is None or (status is not None and status.state == "running"):
+        return Outcome("lost", "its process is gone without a word")
+    last = f"the last line of {task.folder / LOG_FILE}: {last_line(task.folder)}"
+    return Outcome("failed", f"exit code {exit_code}; {last}")
+
+
+def missing_first(task: Task) -> list[Path]:
+    return [record_path(task.folder, budget) for budget in task.budgets]
+
+
+def new_records(task: Task, known: set[Path]) -> list[RunRecord]:
+    """The task's records that are not in `known`, which then has them."""
+    paths = [path for path in missing_first(task) if path not in known and path.exists()]
+    known.update(paths)
+    return [read_record(path) for path in paths]
+
+
+def last_status(folder: Path) -> RunStatus | None:
+    """None before the first, or where it is another version's."""
+    try:
+        return read_json(RunStatus, folder / STATUS_FILE)
+    except (OSError, ValueMismatch):
+        return None
+
+
+def last_line(folder: Path) -> str:
+    try:
+        lines = (folder / LOG_FILE).read_text(errors="replace").strip().splitlines()
+    except OSError:
+        return "(none)"
+    return lines[-1] if lines else "(empty)"
+
+
+def _error_kind(error: str) -> OutcomeKind:
+    """Of a worker's last words, `Class: message`."""
+    if error.startswith(("OutOfMemoryError", "MemoryError")):
+        return "out_of_memory"
+    number = re.search(r"\[Errno (\d+)\]", error)
+    return "lost" if number is not None and int(number[1]) in TRANSIENT_ERRORS else "failed"

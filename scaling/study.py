@@ -1,0 +1,107 @@
+"""The stages of a study that the entries share: its plan, its cost, its corpus, its jobs, its forecasts."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from filelock import FileLock
+from rich.console import Console
+
+from scaling.checkup import prepared_manifest
+from scaling.config import CONFIG_FILE, PLAN_FILE, ConfigError, StudyConfig
+from scaling.data.prepare import prepare
+from scaling.launching.tasks import Task
+from scaling.planning.corpus_facts import corpus_facts
+from scaling.planning.cost import Cost
+from scaling.planning.plan import make_plan
+from scaling.records import JOB_FILE, is_done, record_path
+from scaling.specs import Plan, PlannedPoint
+from scaling.training.config import Job
+from scaling.values import write_json
+
+STUDY_LOCK = ".study.lock"
+
+
+def plan_study(config: StudyConfig) -> Plan:
+    """Raises ConfigError. Writes nothing and imports no torch; epochs are known once the corpus is prepared."""
+    manifest = prepared_manifest(config)
+    facts = corpus_facts(config.data, manifest)
+    try:
+        return make_plan(
+            config.study,
+            grid=config.grid,
+            options=config.model,
+            recipe=config.recipe,
+            corpus=facts,
+            cost=study_cost(config),
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def study_cost(config: StudyConfig) -> Cost:
+    manifest = prepared_manifest(config)
+    return Cost(config.time_model, validation_tokens=0 if manifest is None else manifest.validation.tokens)
+
+
+def prepare_study(config: StudyConfig, console: Console | None = None) -> Path:
+    console = console or Console(stderr=True)
+    return prepare(config.data, config.cache_folder, lambda stage: console.print(f"prepare: {stage}", highlight=False))
+
+
+@contextmanager
+def written_by_one(config: StudyConfig) -> Iterator[None]:
+    """Of several commands that write this study's own files, one at a time: plan, jobs, ledger, store, report."""
+    with FileLock(config.folder / STUDY_LOCK):
+        yield
+
+
+def write_plan(config: StudyConfig, plan: Plan) -> None:
+    config.folder.mkdir(parents=True, exist_ok=True)
+    with written_by_one(config):
+        write_json(config.folder / CONFIG_FILE, config)
+        write_json(config.folder / PLAN_FILE, plan)
+
+
+def make_tasks(
+    config: StudyConfig, plan: Plan, corpus: Path, points: Sequence[PlannedPoint], *, wave: int
+) -> list[Task]:
+    """One for each run that lacks a record of `points`, its job written, the longest first."""
+    cost = study_cost(config)
+    with written_by_one(config):
+        folders = write_jobs(config, plan, corpus, points)
+    tasks = []
+    for folder in folders:
+        wanted = [point.tokens for point in points if point.run_id == folder.name]
+        missing = tuple(tokens for tokens in wanted if not record_path(folder, tokens).exists())
+        seconds = wave_seconds(plan, cost, folder.name, wave)
+        tasks.append(Task(folder, seconds, missing, plan.by_id[folder.name].size))
+    return sorted(tasks, key=lambda task: -task.seconds)
+
+
+def wave_seconds(plan: Plan, cost: Cost, run_id: str, wave: int) -> float:
+    """Of one run in one wave, the trunk of an earlier wave being there."""
+    points = [point for point in plan.points if point.run_id == run_id]
+    wanted = [point.tokens for point in points if point.wave == wave]
+    there = [point.tokens for point in points if point.wave < wave]
+    return cost.run_seconds(plan.by_id[run_id], wanted, there)
+
+
+def write_jobs(config: StudyConfig, plan: Plan, corpus: Path, points: Iterable[PlannedPoint]) -> list[Path]:
+    """Freeze a job into the folder of each run that lacks a record of `points`; returns those folders."""
+    budgets: dict[str, list[int]] = {}
+    for point in points:
+        budgets.setdefault(point.run_id, []).append(point.tokens)
+    folders = []
+    for run_id, wanted in budgets.items():
+        folder = config.folder / run_id
+        if is_done(folder, tuple(wanted)):
+            continue
+        # Budgets that are already there stay in the job: its progress counts them and the worker skips them.
+        there = [b for b in plan.by_id[run_id].budgets if record_path(folder, b).exists()]
+        spec = replace(plan.by_id[run_id], budgets=tuple(sorted({*wanted, *there})))
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / JOB_FILE, Job(spec, config.runtime, str(corpus.resolve())))
+        folders.append(folder)
+    return folders

@@ -1,0 +1,131 @@
+"""A study from plan to report on any launcher. Every stage starts from what is on disk, so the same command goes on
+wherever an earlier one stopped."""
+
+import sys
+from collections.abc import Callable, Collection
+from typing import Protocol
+
+from rich.console import Console
+
+from scaling.checkup import Watch, check_plan
+from scaling.command import EXIT_BAD_CONFIG
+from scaling.config import ConfigError, StudyConfig
+from scaling.findings import refusals
+from scaling.launching.early import dismiss
+from scaling.launching.tasks import LaunchResult, Task
+from scaling.laws.power import power_words
+from scaling.local import study_slots
+from scaling.outlook import question
+from scaling.planning.table import print_findings, print_plan
+from scaling.records import STOP_FILE, read_record, record_path
+from scaling.specs import Plan, PlannedPoint
+from scaling.study import make_tasks, plan_study, prepare_study, study_cost, write_plan, written_by_one
+from scaling.values import finite_or_null, to_plain
+
+EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 130
+
+
+class Launch(Protocol):
+    """Runs the folders, longest first, and says how each ended; raises for none of them. `meanwhile` is called often,
+    where the launcher has time for it."""
+
+    def __call__(self, tasks: list[Task], title: str, meanwhile: Callable[[], None]) -> LaunchResult: ...
+
+
+def sweep_study(config: StudyConfig, launch: Launch, *, points: Collection[int] | None, finish: bool) -> int:
+    """Train what is not done of `points` (all: None) and return the exit code.
+
+    With `finish` the laws are fitted and the report is written. Forecasts are made of a whole study alone: those of a
+    few points would stand in the ledger for good.
+    """
+    if config.dry_run:
+        return dry_run(config)
+    console = Console(stderr=True)
+    findings = check_plan(config, plan_study(config))
+    print_findings(findings, console)
+    if refusals(findings):
+        return EXIT_BAD_CONFIG
+    corpus = prepare_study(config, console)
+    plan = plan_study(config)  # now with epochs and evaluations
+    known, findings = findings, check_plan(config, plan)
+    print_findings(tuple(finding for finding in findings if finding not in known), console)
+    if refusals(findings):
+        return EXIT_BAD_CONFIG
+    chosen = choose_points(plan, points)
+    write_plan(config, plan)
+    (config.folder / STOP_FILE).unlink(missing_ok=True)
+    watch = Watch(config, plan, console)
+    failed: dict[str, str] = {}
+    for wave in (1, 2):
+        tasks = make_tasks(config, plan, corpus, [point for point in chosen if point.wave == wave], wave=wave)
+        if not tasks:
+            continue
+        if wave == 2 and refusals(watch.look()):
+            break
+        if wave == 2 and points is None:
+            from scaling.fit import forecast_held_out
+
+            with written_by_one(config):
+                console.print(forecast_held_out(config, plan), highlight=False, soft_wrap=True)
+        result = launch(tasks, f"wave {wave} of 2", watch.now_and_then)
+        failed.update(result.failed)
+        if result.interrupted:
+            console.print("interrupted: every run is saved, and the same command goes on from here")
+            return EXIT_INTERRUPTED
+        if failed and config.fail_fast:
+            break
+    dismiss()
+    failed.update(unfinished(config, chosen, failed))
+    told = [f"failed: {name}: {reason}" for name, reason in failed.items()]
+    if finish and not (failed and config.fail_fast):
+        from scaling.fit import finish_study
+
+        with written_by_one(config):
+            page, verdict = finish_study(config, plan, findings)
+        told += [verdict, f"report: {page}"]
+    for line in told:
+        style = "red" if line.startswith("failed: ") else None
+        console.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
+    return EXIT_SOME_FAILED if failed else 0
+
+
+def dry_run(config: StudyConfig) -> int:
+    """Print the plan, its cost and what speaks against it; write nothing."""
+    plan = plan_study(config)
+    findings = check_plan(config, plan)
+    power = question(config, plan).power
+    if config.json:
+        Console().print_json(data=to_plain(plan) | {"power": finite_or_null(to_plain(power))})
+    else:
+        wide = Console(width=None if sys.stdout.isatty() else 220)
+        print_plan(plan, study_cost(config), len(study_slots(config.runtime, config.launch).free), wide)
+        if power is not None:
+            wide.print(power_words(power), highlight=False, soft_wrap=True)
+        print_findings(findings, wide)
+    return EXIT_BAD_CONFIG if refusals(findings) else 0
+
+
+def choose_points(plan: Plan, indices: Collection[int] | None) -> list[PlannedPoint]:
+    """Raises ConfigError for an index outside the plan."""
+    for index in indices or ():
+        if not 0 <= index < len(plan.points):
+            raise ConfigError(
+                f"point is {index}; it must be the number of a point of the plan, 0 to {len(plan.points) - 1}: "
+                "`python -m scaling.sweep dry_run=true` lists them"
+            )
+    return [point for point in plan.points if indices is None or point.index in indices]
+
+
+def unfinished(config: StudyConfig, points: list[PlannedPoint], failed: Collection[str]) -> dict[str, str]:
+    """Points that have no loss, by run and tokens: with the reason of their record, or without any record."""
+    ended = {}
+    for point in points:
+        path = record_path(config.folder / point.run_id, point.tokens)
+        name = f"{point.run_id} at {point.tokens:,} tokens"
+        if path.exists():
+            record = read_record(path)
+            if record.status not in ("done", "stopped_early"):
+                ended[name] = f"{record.status}: {record.reason}"
+        elif point.run_id not in failed:
+            ended[name] = "it was not trained; the same command tries it again"
+    return ended
