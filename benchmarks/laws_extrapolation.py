@@ -10,9 +10,10 @@ fitted curve (what is commonly shown).
 import numpy as np
 
 from benchmarks.laws_data import planted, published
+from scaling.laws.backtest import backtest
 from scaling.laws.bootstrap import bootstrap
 from scaling.laws.fit import fit_law
-from scaling.laws.forecast import backtest, forecast, score
+from scaling.laws.forecast import forecast, score
 from scaling.laws.forms import CHINCHILLA
 from scaling.laws.intervals import percentiles
 from scaling.laws.observations import Observations
@@ -27,7 +28,7 @@ def line(name: str, cut: str, train: Observations, held: Observations) -> tuple[
     low, high = percentiles(CHINCHILLA.predict(bootstrap(plain, train, resamples=1000, seed=0).parameters, held), 0.95)
     band = float(np.mean((held.loss >= low) & (held.loss <= high)))
     selection, trial = select(train), backtest(train)
-    error, coverage = score(forecast(selection, train, held, widen=trial.widen), held)
+    error, coverage = score(forecast(selection, train, held, widening=trial.widening), held)
     print(
         f"| {name} | {cut} | {len(train)} | {len(held)} | {plain_error:.2%} | {error:.2%} | {error / plain_error:.2f} "
         f"| {band:.0%} | {coverage:.0%} | {trial.widen:.2f} |",

@@ -1,6 +1,7 @@
 """What a study found: the value that the analysis makes and the report shows. Nothing here computes or reads."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from scaling.findings import Finding
 from scaling.laws.agreement import Answer
@@ -58,36 +59,40 @@ class OptimalAllocation:
 
 
 @dataclass(frozen=True)
-class ConventionRow:
-    """The Chinchilla fit under one way of counting N and C, and what it would recommend."""
-
-    convention: str
-    status: str
-    alpha: float | None
-    beta: float | None
-    params_exponent: float | None
-    optimal_params: float | None
-
-
-@dataclass(frozen=True)
 class LawReport:
     """What every report shows, wherever its losses come from.
 
     `fitted` are the rows that the laws were fitted to, `held_out` those kept back (None until they are measured),
-    both under the main convention. `surface` is the Chinchilla fit, `lines` the one-variable laws with and without
-    floor, `held_out_prediction` what was said of the held-out rows without them. Missing is None or empty, and the
-    report says so.
+    both under the main convention. `analysis` has every form and the selected forecast; `laws` are its forms in their
+    order, Chinchilla's first. `estimators` and `conventions` ask for the best N of the first target in several ways.
+    Missing is None or empty, and the report says so.
     """
 
     fitted: Observations
     held_out: Observations | None
-    held_out_prediction: Prediction | None
-    surface: FittedLaw
-    lines: tuple[FittedLaw, ...]
     optima: tuple[OptimalAllocation, ...]
     noise: SeedNoise | None
     findings: tuple[Finding, ...]
-    fits_json: dict[str, object]
+    fits_json: dict[str, Any]
+    analysis: Analysis
+    laws: tuple[FittedLaw, ...]
+    estimators: tuple[Answer, ...]
+    conventions: tuple[Answer, ...]
+
+    @property
+    def surface(self) -> FittedLaw:
+        """Chinchilla's L(N, D)."""
+        return self.laws[0]
+
+    @property
+    def lines(self) -> tuple[FittedLaw, ...]:
+        """The power laws of one variable, with and without floor."""
+        return tuple(law for law in self.laws if law.fit.law.name.startswith("power"))
+
+    @property
+    def held_out_prediction(self) -> Prediction | None:
+        """What the selected forecast says of the held-out rows without them."""
+        return self.analysis.heldout_prediction
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,6 @@ class StudyReport(LawReport):
     fitted_records: tuple[RunRecord, ...]
     held_out_records: tuple[RunRecord, ...]
     forecasts: tuple[Forecast, ...]
-    conventions: tuple[ConventionRow, ...]
     exclusions: tuple[Exclusion, ...] = ()
 
 
@@ -117,15 +121,9 @@ class TableReport(LawReport):
     """All that anyone's table of losses says.
 
     `rule` says which rows were kept out, None where none were; `by_run`, that the table names its training runs.
-    `laws` are every form in the order of `analysis.reports`, the surface first. `estimators` and `conventions` ask for
-    the best N of the first target in several ways.
     """
 
     source: str
     command: str
     rule: str | None
     by_run: bool
-    analysis: Analysis
-    laws: tuple[FittedLaw, ...]
-    estimators: tuple[Answer, ...]
-    conventions: tuple[Answer, ...]

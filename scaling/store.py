@@ -21,6 +21,7 @@ from scaling.values import from_plain, to_plain, write_atomically
 
 STORE_FILE = "store.sqlite"
 LEDGER_FILE = "forecasts.jsonl"
+SELECTED = "selected"  # law of the ledger's headline entries: the selected forecast, an average over forms
 
 
 @dataclass(frozen=True)

@@ -4,38 +4,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from scaling.analysis.observations import Convention, points_at
-from scaling.laws.intervals import Prediction, predict_interval
+from scaling.laws.intervals import Prediction
 from scaling.records import RunRecord
-from scaling.results import FittedLaw
 from scaling.specs import Plan
 from scaling.store import Forecast, data_hash
 
 
-def predict(
-    surface: FittedLaw,
-    plan: Plan,
-    cells: Sequence[tuple[str, int]],
-    convention: Convention,
-    level: float,
-) -> Prediction | None:
-    """Losses of (run id, tokens) cells with the interval of a new measurement; None where the fit may not be used."""
-    if not surface.fit.usable or not cells:
-        return None
-    at = points_at(plan, cells, convention)
-    return predict_interval(surface.fit, surface.observations, at, surface.bootstrap, level=level)
-
-
 def new_forecasts(
-    prediction: Prediction | None,
+    prediction: Prediction,
     plan: Plan,
     cells: Sequence[tuple[str, int]],
     fitted_records: Sequence[RunRecord],
     law: str,
 ) -> list[Forecast]:
-    """Ledger entries for the predicted cells, with the hash of the rows that they come from."""
-    if prediction is None:
-        return []
+    """Ledger entries for the predicted (run id, tokens) cells, with the hash of the rows that they come from."""
     source = data_hash((r.run_id, r.tokens, r.final_loss_nats or 0.0) for r in fitted_records)
     made_at = datetime.now(UTC).isoformat(timespec="seconds")
     return [

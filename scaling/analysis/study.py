@@ -1,25 +1,30 @@
 """A study's records become its report: rows, laws, forecasts, conventions, noise, and the payload of fits.json."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from scaling.analysis.config import FitOptions
-from scaling.analysis.curves import read_segments
-from scaling.analysis.fits import convention_table, fit_lines, fit_surface, optimal_allocations
-from scaling.analysis.forecasts import new_forecasts, predict, score
+from scaling.analysis.curves import read_segments, trunk_curves
+from scaling.analysis.forecasts import new_forecasts, score
+from scaling.analysis.law_report import Rows, law_report
 from scaling.analysis.noise import seed_noise
-from scaling.analysis.observations import CONVENTIONS, held_out_keys, observations, usable
-from scaling.analysis.payload import payload
+from scaling.analysis.observations import CONVENTIONS, held_out_keys, observations, points_at, usable
 from scaling.findings import Finding
-from scaling.laws.intervals import Prediction
+from scaling.laws.analysis import resample, sample_rows
+from scaling.laws.backtest import forecaster
+from scaling.laws.fit import fit_law
+from scaling.laws.forms import CHINCHILLA
+from scaling.laws.intervals import predict_interval
+from scaling.laws.observations import Observations
 from scaling.records import RunRecord
-from scaling.results import FittedLaw, StudyReport
+from scaling.results import StudyReport
 from scaling.specs import Plan
-from scaling.store import Exclusion, Forecast
+from scaling.store import SELECTED, Exclusion, Forecast
+from scaling.values import to_plain
+
+TRUNKS = "trunks, before any cooldown: undecayed"
+RULE = "the points that the plan holds out"
 
 
 class NothingToFit(ValueError):
@@ -45,16 +50,15 @@ def split_records(plan: Plan, records: Sequence[RunRecord]) -> Measured:
     )
 
 
-def surface_of(plan: Plan, measured: Measured, options: FitOptions) -> FittedLaw:
-    """The Chinchilla surface of the fitted records. Raises NothingToFit where there are none."""
+def fitted_rows(plan: Plan, measured: Measured, options: FitOptions) -> Observations:
+    """The rows for the laws. Raises NothingToFit where there are none."""
     if not measured.fitted:
         reasons = sorted({exclusion.reason for exclusion in measured.exclusions})
         raise NothingToFit(
             f"none of the {len(plan.points)} planned points of {plan.study} can be fitted ({'; '.join(reasons[:3])}): "
             "run the sweep again"
         )
-    rows = observations(plan, measured.fitted, CONVENTIONS[options.convention])
-    return fit_surface(rows, resamples=options.bootstrap, level=options.level, seed=options.seed)
+    return observations(plan, measured.fitted, CONVENTIONS[options.convention])
 
 
 def forecast(
@@ -62,18 +66,27 @@ def forecast(
 ) -> tuple[list[Forecast], str | None]:
     """Ledger entries for the held-out points that are not measured, from those that are fitted; or why there are none.
 
-    Points that have a forecast keep it: a ledger whose entries change is none. Raises NothingToFit.
+    Each point is predicted by the selected forecast, and by Chinchilla's law alone as its yardstick where that may be
+    used. Points that have a forecast keep it: a ledger whose entries change is none. Raises NothingToFit.
     """
     measured = split_records(plan, records)
     there = {(r.run_id, r.budget_tokens) for r in measured.held_out} | {(f.run_id, f.tokens) for f in known}
     cells = [(p.run_id, p.tokens) for p in plan.points if p.held_out and (p.run_id, p.tokens) not in there]
     if not cells:
         return [], None
-    surface = surface_of(plan, measured, options)
-    if not surface.fit.usable:
-        return [], f"the fit of {surface.fit.law.name} is {surface.fit.status}: {surface.fit.message}"
-    prediction = predict(surface, plan, cells, CONVENTIONS[options.convention], options.level)
-    return new_forecasts(prediction, plan, cells, measured.fitted, surface.fit.law.name), None
+    rows = fitted_rows(plan, measured, options)
+    at = points_at(plan, cells, CONVENTIONS[options.convention])
+    try:
+        selected = forecaster(sample_rows(rows)).predict(at, options.level)
+    except ValueError as error:
+        return [], str(error)
+    made = new_forecasts(selected, plan, cells, measured.fitted, SELECTED)
+    plain = fit_law(CHINCHILLA, rows)
+    if plain.usable:
+        boot = resample(plain, rows, resamples=options.bootstrap, seed=options.seed)
+        alone = predict_interval(plain, rows, at, boot, level=options.level)
+        made += new_forecasts(alone, plan, cells, measured.fitted, plain.law.name)
+    return made, None
 
 
 def analyse(
@@ -91,51 +104,41 @@ def analyse(
     """Raises NothingToFit where no record is usable."""
     measured = split_records(plan, records)
     convention = CONVENTIONS[options.convention]
-    surface = surface_of(plan, measured, options)
-    lines = fit_lines(
-        surface.observations,
-        [record.size for record in measured.fitted],
+    fitted = fitted_rows(plan, measured, options)
+    curves = read_segments(folder, plan)
+    trunks = trunk_curves(curves, plan, convention)
+    others = [other for other in CONVENTIONS.values() if other is not convention]
+    laws = law_report(
+        Rows(
+            source=plan.study,
+            fitted=fitted,
+            held_out=observations(plan, measured.held_out, convention) if measured.held_out else None,
+            rule=RULE if measured.held_out else None,
+            counts={c.text: observations(plan, measured.fitted, c) for c in (convention, *others)},
+            curves={} if trunks is None else {TRUNKS: trunks},
+            excluded=[(f"{e.run_id} at {e.tokens} tokens", e.reason) for e in measured.exclusions],
+            noise=seed_noise(records),
+        ),
+        targets=options.targets,
         resamples=options.bootstrap,
         level=options.level,
         seed=options.seed,
     )
-    held_out = observations(plan, measured.held_out, convention) if measured.held_out else None
-    held_out_cells = [(r.run_id, r.budget_tokens) for r in measured.held_out]
-    prediction: Prediction | None = predict(surface, plan, held_out_cells, convention, options.level)
-    largest = float(np.max([point.flops for point in plan.points]))
-    targets = options.targets or (largest, 10 * largest, 100 * largest)
     scored = tuple(score(forecasts, records))
-    optima = optimal_allocations(surface, targets, options.level)
-    content: dict[str, Any] = payload(
-        plan,
-        measured.exclusions,
-        surface,
-        lines,
-        held_out=held_out,
-        prediction=prediction,
-        forecasts=scored,
-        level=options.level,
-    )
+    shared = {part.name: getattr(laws, part.name) for part in fields(laws)}
+    shared["findings"] = tuple(findings)
+    shared["fits_json"] = laws.fits_json | {"ledger": [to_plain(forecast) for forecast in scored]}
     return StudyReport(
+        **shared,
         study=plan.study,
         question=question,
         command=command,
         corpus=corpus,
         plan=plan,
         records=tuple(records),
-        curves=read_segments(folder, plan),
-        fitted=surface.observations,
+        curves=curves,
         fitted_records=measured.fitted,
-        held_out=held_out,
         held_out_records=measured.held_out,
-        held_out_prediction=prediction,
-        surface=surface,
-        lines=lines,
         forecasts=scored,
-        optima=optima,
-        conventions=convention_table(plan, measured.fitted, targets[0]),
-        noise=seed_noise(records),
-        findings=tuple(findings),
-        fits_json=content,
         exclusions=measured.exclusions,
     )

@@ -6,56 +6,24 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from scaling.laws.backtest import Backtest, Forecaster, forecaster
 from scaling.laws.bootstrap import Bootstrap, bootstrap
 from scaling.laws.broken import BROKEN_FLOPS
 from scaling.laws.fit import Fit, fit_law
-from scaling.laws.forecast import Backtest, backtest, forecast, score
-from scaling.laws.forms import CHINCHILLA, CROSS, TIED, Law, power_law
-from scaling.laws.intervals import Interval, delta_interval, parameter_intervals, percentiles, predict_interval
+from scaling.laws.forecast import score
+from scaling.laws.form_report import FormReport, HeldOut, form_report, optimum_intervals, preferred
+from scaling.laws.forms import CHINCHILLA, CROSS, TIED, Law, Variable, power_law
+from scaling.laws.intervals import Interval, Prediction
 from scaling.laws.joint import INTERACTION, KAPLAN
 from scaling.laws.objective import DELTA
-from scaling.laws.observations import FloatArray, Observations, frontier, points
-from scaling.laws.optimum import Allocation, allocate, optimum
+from scaling.laws.observations import Observations, points
+from scaling.laws.optimum import Allocation, optimum
 from scaling.laws.repeated import DATA_CONSTRAINED
 from scaling.laws.search import spread_rows
-from scaling.laws.selection import Selection, default_forms, select
+from scaling.laws.selection import Selection, default_forms
+from scaling.laws.slices import held_out_slice, slice_rows
 
-# Below this many independent trajectories the bootstrap's percentiles are too wide (they cover 93-97% at a nominal
-# 90% on 24 points; docs table of benchmarks/laws_coverage.py), and the t-based delta method is the interval shown
-# first.
-MIN_BOOTSTRAP_UNITS = 50
 LARGE = 3000  # rows beyond which the other forms and the selection see a sample, and the bootstrap is left out
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """How a forecast did on rows it did not see."""
-
-    num_points: int
-    mean_abs_rel_error: float
-    interval_level: float
-    interval_coverage: float
-
-
-@dataclass(frozen=True)
-class FormReport:
-    """One fitted form with its intervals; numbers only where the fit may be used.
-
-    Attributes:
-        fit: the form on the training rows.
-        boot: its bootstrap, or None.
-        intervals: for each parameter, by the method preferred here.
-        other_intervals: the same by the other method, empty without a bootstrap.
-        exponent_intervals: params_exponent and tokens_exponent of the optimum, empty where there is none.
-        heldout: score on the held-out rows, None without any.
-    """
-
-    fit: Fit
-    boot: Bootstrap | None
-    intervals: dict[str, Interval]
-    other_intervals: dict[str, Interval]
-    exponent_intervals: dict[str, Interval]
-    heldout: HeldOut | None
 
 
 @dataclass(frozen=True)
@@ -66,7 +34,7 @@ class TargetForecast:
         allocation: N*, D* and the loss by Chinchilla's law.
         params, tokens: intervals of N* and D*.
         loss: the selected forecast at (N*, D*), with the interval of a loss measured there.
-        extrapolation: log10 of the budget over the largest compute that was fitted.
+        extrapolation: log10 of the budget over the largest 6 N D that was fitted.
     """
 
     allocation: Allocation
@@ -79,16 +47,37 @@ class TargetForecast:
 
 @dataclass(frozen=True)
 class Analysis:
-    """The forms, the selected forecast, and what it says of the targets."""
+    """The forms, the selected forecast, and what it says of the targets.
+
+    Attributes:
+        observations: the training rows.
+        reports: every form, Chinchilla's surface first.
+        forecaster: the selected forecast, None where no form can be fitted.
+        selection_message: why this selection, or why there is none.
+        heldout: score of the selected forecast on the held-out rows, None without any.
+        heldout_prediction: what it says of them.
+        forecasts: of the targets.
+        seconds: by what took them.
+    """
 
     observations: Observations
     reports: tuple[FormReport, ...]
-    selection: Selection | None
+    forecaster: Forecaster | None
     selection_message: str
-    backtest: Backtest | None
     heldout: HeldOut | None
+    heldout_prediction: Prediction | None
     forecasts: tuple[TargetForecast, ...]
     seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def selection(self) -> Selection | None:
+        """The average over candidates, None where no form can be fitted."""
+        return None if self.forecaster is None else self.forecaster.selection
+
+    @property
+    def backtest(self) -> Backtest | None:
+        """How forecasts from rungs of the training rows did, None likewise."""
+        return None if self.forecaster is None else self.forecaster.backtest
 
 
 def analyse(
@@ -106,8 +95,9 @@ def analyse(
     Args:
         observations: the training rows.
         held: rows to score on, never fitted.
-        targets: budgets in FLOPs.
-        resamples: of the bootstrap of Chinchilla's law; 0 leaves it out, and so do more than `LARGE` rows.
+        targets: budgets in FLOPs, as 6 N D.
+        resamples: of the bootstrap of Chinchilla's law; 0 leaves it out, and so do more than `LARGE` rows and a
+            single trajectory.
         seed: of the resampling.
         level: of every interval.
         delta: of the Huber loss.
@@ -116,41 +106,64 @@ def analyse(
     chinchilla = fit_law(CHINCHILLA, observations, delta=delta)
     sample = sample_rows(observations)
     laws = _laws(sample)
-    others = [fit_law(law, rows, delta=delta) for law, rows in laws]
+    others = [fit_law(law, rows, delta=delta) for _, law, rows in laws]
     fitted = time.perf_counter()
-    worth = bool(chinchilla.parameters) and resamples > 0 and len(sample) == len(observations)
-    boot = bootstrap(chinchilla, observations, resamples=resamples, seed=seed) if worth else None
+    boot = resample(chinchilla, observations, resamples=resamples, seed=seed)
     resampled = time.perf_counter()
-    selection, message, trial = _select(sample, delta)
+    asked, message = _forecaster(sample, delta)
+    prediction = None if asked is None or held is None or not len(held) else asked.predict(held, level)
     selected = time.perf_counter()
-    reports = [_report(chinchilla, observations, boot, held, level)]
-    reports += [_report(fit, rows, None, held, level) for fit, (_, rows) in zip(others, laws, strict=True)]
+    reports = [form_report(joint_title(CHINCHILLA), chinchilla, observations, boot, held, level)]
+    for fit, (title, law, rows) in zip(others, laws, strict=True):
+        line = len(law.inputs) == 1
+        own = held_out_slice(law.inputs[0], rows, sample, held) if line and held is not None else held
+        reports.append(form_report(title, fit, rows, None, own, level))
     return Analysis(
         observations=observations,
         reports=tuple(reports),
-        selection=selection,
+        forecaster=asked,
         selection_message=message,
-        backtest=trial,
-        heldout=_score_selection(selection, trial, sample, held, level),
+        heldout=None if prediction is None or held is None else _heldout(prediction, held),
+        heldout_prediction=prediction,
         forecasts=tuple(
-            _target(chinchilla, selection, trial, observations, sample, boot, flops, level)
+            _target(chinchilla, asked, observations, boot, flops, level)
             for flops in targets
-            if chinchilla.usable and selection is not None and trial is not None
+            if chinchilla.usable and asked is not None
         ),
         seconds={"fit": fitted - began, "bootstrap": resampled - fitted, "selection": selected - resampled},
     )
 
 
-def _laws(observations: Observations) -> list[tuple[Law, Observations]]:
-    """Give the forms besides Chinchilla, each with the rows that it speaks of."""
+def resample(fit: Fit, observations: Observations, *, resamples: int, seed: int) -> Bootstrap | None:
+    """Bootstrap a fit by trajectory where that can say something, else None."""
+    worth = bool(fit.parameters) and resamples > 0 and len(observations) <= LARGE
+    if not worth or len(set(observations.trajectory.tolist())) < 2:
+        return None
+    return bootstrap(fit, observations, resamples=resamples, seed=seed)
+
+
+def largest_budget(*parts: Observations | None) -> float:
+    """Give the largest 6 N D of the rows, FLOPs: what targets are measured against."""
+    return float(max(np.max(6.0 * rows.params * rows.tokens) for rows in parts if rows is not None and len(rows)))
+
+
+def joint_title(law: Law) -> str:
+    """Give what a form in N and D is called where one-variable laws are called by their rows."""
+    return law.name.replace("_", " ")
+
+
+def _laws(observations: Observations) -> list[tuple[str, Law, Observations]]:
+    """Give the forms besides Chinchilla, each with the rows that it speaks of and what they are in words."""
     joint: list[Law] = [TIED, CROSS, INTERACTION, KAPLAN]
     if DATA_CONSTRAINED in default_forms(observations):
         joint.append(DATA_CONSTRAINED)
-    laws: list[tuple[Law, Observations]] = [(law, observations) for law in joint]
-    for variable in ("params", "tokens", "flops"):
-        envelope = observations.take(frontier(observations, variable))
-        laws += [(power_law(variable, floor), envelope) for floor in (True, False)]
-    laws.append((BROKEN_FLOPS, observations.take(frontier(observations))))
+    laws: list[tuple[str, Law, Observations]] = [(joint_title(law), law, observations) for law in joint]
+    variables: tuple[Variable, ...] = ("params", "tokens", "flops")
+    for variable in variables:
+        rows, title = slice_rows(observations, variable)
+        laws += [(title, power_law(variable, floor), observations.take(rows)) for floor in (True, False)]
+    envelope, title = slice_rows(observations, "flops")
+    laws.append((title, BROKEN_FLOPS, observations.take(envelope)))
     return laws
 
 
@@ -162,110 +175,30 @@ def sample_rows(observations: Observations) -> Observations:
     return observations.take(np.sort(order[spread_rows(len(observations), LARGE)]))
 
 
-def _select(observations: Observations, delta: float) -> tuple[Selection | None, str, Backtest | None]:
+def _forecaster(observations: Observations, delta: float) -> tuple[Forecaster | None, str]:
     try:
-        selection = select(observations, delta=delta)
+        asked = forecaster(observations, delta=delta)
     except ValueError as problem:
-        return None, str(problem), None
-    return selection, selection.why, backtest(observations, delta=delta)
+        return None, str(problem)
+    return asked, asked.selection.why
 
 
-def _report(
-    fit: Fit, rows: Observations, boot: Bootstrap | None, held: Observations | None, level: float
-) -> FormReport:
-    heldout = None
-    if fit.parameters and held is not None and len(held):
-        prediction = predict_interval(fit, rows, held, boot, level=level)
-        error, coverage = score(prediction, held)
-        heldout = HeldOut(len(held), error, level, coverage)
-    if not fit.usable:
-        return FormReport(fit, boot, {}, {}, {}, heldout)
-    by_delta = parameter_intervals(fit, rows, level=level)
-    exponents = _exponent_intervals(fit, rows, None, level)
-    if boot is None:
-        return FormReport(fit, None, by_delta, {}, exponents, heldout)
-    by_bootstrap = parameter_intervals(fit, rows, boot, level=level)
-    if boot.num_trajectories < MIN_BOOTSTRAP_UNITS:
-        return FormReport(fit, boot, by_delta, by_bootstrap, exponents, heldout)
-    return FormReport(fit, boot, by_bootstrap, by_delta, _exponent_intervals(fit, rows, boot, level), heldout)
-
-
-def _exponent_intervals(fit: Fit, rows: Observations, boot: Bootstrap | None, level: float) -> dict[str, Interval]:
-    try:
-        fit.law.compute_exponents(fit.theta)
-    except ValueError:
-        return {}
-    intervals = {}
-    for i, name in enumerate(("params_exponent", "tokens_exponent")):
-
-        def exponent(theta: FloatArray, i: int = i) -> FloatArray:
-            return fit.law.compute_exponents(theta)[i]
-
-        if boot is None:
-            intervals[name] = delta_interval(fit, rows, exponent, level=level)
-        else:
-            low, high = percentiles(exponent(boot.parameters), level)
-            intervals[name] = Interval(float(low), float(high), level, "bootstrap")
-    return intervals
-
-
-def _score_selection(
-    selection: Selection | None,
-    trial: Backtest | None,
-    observations: Observations,
-    held: Observations | None,
-    level: float,
-) -> HeldOut | None:
-    if selection is None or trial is None or held is None or not len(held):
-        return None
-    error, coverage = score(forecast(selection, observations, held, level=level, widen=trial.widen), held)
-    return HeldOut(len(held), error, level, coverage)
-
-
-def optimum_intervals(
-    fit: Fit, observations: Observations, flops: float, boot: Bootstrap | None = None, *, level: float = 0.95
-) -> tuple[Interval, Interval, Interval]:
-    """Give intervals for N*, D* and the law's loss at a budget: bootstrap percentiles where given, else delta-t.
-
-    Raises:
-        ValueError: the law does not weigh N against D, or level is no probability.
-    """
-    if boot is not None and len(boot):
-        draws = allocate(fit.law, boot.parameters, flops)
-        ends = [percentiles(draw, level) for draw in draws]
-        params, tokens, loss = (Interval(float(low), float(high), level, "bootstrap") for low, high in ends)
-        return params, tokens, loss
-
-    def part(i: int) -> Interval:
-        def value(theta: FloatArray) -> FloatArray:
-            lanes = np.asarray(theta).reshape(-1, np.shape(theta)[-1])
-            return allocate(fit.law, lanes, flops)[i].reshape(np.shape(theta)[:-1])
-
-        return delta_interval(fit, observations, value, level=level, log=True)
-
-    return part(0), part(1), part(2)
+def _heldout(prediction: Prediction, held: Observations) -> HeldOut:
+    error, coverage = score(prediction, held)
+    return HeldOut(len(held), error, prediction.level, coverage)
 
 
 def _target(
-    fit: Fit,
-    selection: Selection,
-    trial: Backtest,
-    observations: Observations,
-    sample: Observations,
-    boot: Bootstrap | None,
-    flops: float,
-    level: float,
+    fit: Fit, asked: Forecaster, observations: Observations, boot: Bootstrap | None, flops: float, level: float
 ) -> TargetForecast:
     at = optimum(fit, flops)
-    preferred = boot if boot is not None and boot.num_trajectories >= MIN_BOOTSTRAP_UNITS else None
-    params, tokens, _ = optimum_intervals(fit, observations, flops, preferred, level=level)
-    there = points(at.params, at.tokens)
-    prediction = forecast(selection, sample, there, level=level, widen=trial.widen)
+    params, tokens, _ = optimum_intervals(fit, observations, flops, preferred(boot, observations), level=level)
+    prediction = asked.predict(points(at.params, at.tokens), level)
     return TargetForecast(
         allocation=at,
         params=params,
         tokens=tokens,
         loss=float(prediction.loss[0]),
         loss_interval=Interval(float(prediction.low[0]), float(prediction.high[0]), level, prediction.method),
-        extrapolation=float(np.log10(flops / observations.flops.max())),
+        extrapolation=float(np.log10(flops / largest_budget(observations))),
     )

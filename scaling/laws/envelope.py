@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from scaling.laws.observations import FloatArray, Observations
+from scaling.laws.observations import FloatArray, Observations, value_groups
 
 LEVELS = 500  # of compute, evenly spaced in its logarithm; Hoffmann et al. use 1500
 MIN_SIZES = 3  # distinct winning N, those at the ends of the range apart
@@ -23,6 +23,7 @@ class EnvelopeFit:
         message: why.
         params_exponent: of N* in C, None when refused; tokens grow with one minus it.
         log_params_at_one: log N* at C = 1, None when refused.
+        step: ratio of neighbouring sizes that own it, their geometric mean: no answer is finer. One when refused.
     """
 
     flops: FloatArray
@@ -32,6 +33,7 @@ class EnvelopeFit:
     message: str
     params_exponent: float | None
     log_params_at_one: float | None
+    step: float = 1.0
 
     def optimal_params(self, flops: float) -> float:
         """Give N* at a budget.
@@ -73,4 +75,23 @@ def fit_envelope(curves: Observations) -> EnvelopeFit:
     x = np.log(flops)
     slope, level = np.polyfit(x - x.mean(), np.log(params), 1)
     message = f"{num_sizes} sizes own the envelope"
-    return EnvelopeFit(flops, params, best[inner], "converged", message, float(slope), float(level - slope * x.mean()))
+    at_one = float(level - slope * x.mean())
+    step = float((params.max() / params.min()) ** (1 / (num_sizes - 1)))
+    return EnvelopeFit(flops, params, best[inner], "converged", message, float(slope), at_one, step)
+
+
+def finished_curves(observations: Observations) -> Observations:
+    """Give finished runs as curves of loss against compute: one for each N, one point for each D.
+
+    Every point ends its schedule, which points read off a training curve do not; equal runs (seeds) are averaged.
+    """
+    params, tokens, flops, loss, curve = [], [], [], [], []
+    for size in value_groups(observations.params):
+        for budget in value_groups(observations.tokens[size]):
+            rows = size[budget]
+            params.append(np.median(observations.params[size]))
+            tokens.append(observations.tokens[rows].mean())
+            flops.append(observations.flops[rows].mean())
+            loss.append(observations.loss[rows].mean())
+            curve.append(f"{params[-1]:.6g}")
+    return Observations(np.array(params), np.array(tokens), np.array(loss), np.array(flops), trajectory=np.array(curve))

@@ -1,4 +1,4 @@
-"""Forecast losses not yet measured, with an interval that has been tried on the training rows themselves."""
+"""Forecast losses not yet measured, with an interval that grows with the distance from the measured rows."""
 
 from dataclasses import dataclass
 
@@ -6,24 +6,32 @@ import numpy as np
 from scipy import stats
 
 from scaling.laws.intervals import Prediction, check_level, delta_variance, linearise_fit
-from scaling.laws.objective import DELTA
 from scaling.laws.observations import FloatArray, Observations, Points
-from scaling.laws.selection import Selection, compute_weights, inner_splits, select
+from scaling.laws.selection import Selection, compute_weights
 from scaling.laws.splits import relative_error
+
+UNTESTED = 0.5  # decades of compute beyond its rows that a forecast may go without a test
 
 
 @dataclass(frozen=True)
-class Backtest:
-    """How wrong forecasts were when the training rows with the most compute played the unknown.
+class Widening:
+    """What the errors of earlier forecasts teach about the interval of this one (`backtest` measures it).
 
     Attributes:
-        widen: factor on the half-width that would have made the forecasts' errors as large as announced; at least
-            one.
-        scores: error over announced standard deviation of each held row, of all inner splits.
+        factor: on the announced standard deviation; at least one.
+        tested: decades of compute beyond their rows that earlier forecasts were tested on. Farther out the error is
+            taken to go on as a random walk would: its variance in proportion to the distance.
     """
 
-    widen: float
-    scores: FloatArray
+    factor: float = 1.0
+    tested: float = UNTESTED
+
+    def deviation(self, announced: FloatArray, decades: FloatArray) -> FloatArray:
+        """Give the standard deviation of the log loss, [m], from the announced one and the decades beyond, [m]."""
+        return np.asarray(self.factor * announced * np.sqrt(np.maximum(decades / max(self.tested, UNTESTED), 1.0)))
+
+
+AS_ANNOUNCED = Widening(tested=float("inf"))
 
 
 def forecast(
@@ -32,28 +40,40 @@ def forecast(
     at: Points | Observations,
     *,
     level: float = 0.95,
-    widen: float = 1.0,
+    widening: Widening = AS_ANNOUNCED,
 ) -> Prediction:
     """Predict the loss at m points from the average over candidates.
 
     The variance of the log loss is the sum of the noise of the parameters (delta method), the noise of a measurement
     (residuals), and the disagreement of the candidates: the law of total variance over forms (Burnham & Anderson
-    2002, section 4.3), the half-width being multiplied by `widen`.
+    2002, section 4.3), widened by what the backtest found.
 
     Raises:
         ValueError: level is no probability.
     """
     check_level(level)
-    centre, deviation, freedom = _moments(selection, observations, at)
-    half = stats.t.ppf((1 + level) / 2, freedom) * deviation * widen
-    method = "delta + residuals + forms" + (" + backtest" if widen != 1.0 else "")
-    return Prediction(np.exp(centre), np.exp(centre - half), np.exp(centre + half), level, method)
+    centre, announced, freedom = moments(selection, observations, at)
+    deviation = widening.deviation(announced, decades_beyond(observations, at))
+    half = stats.t.ppf((1 + level) / 2, freedom) * deviation
+    method = "delta + residuals + forms" + (" + backtest" if widening != AS_ANNOUNCED else "")
+    with np.errstate(over="ignore"):
+        return Prediction(np.exp(centre), np.exp(centre - half), np.exp(centre + half), level, method)
 
 
-def _moments(
+def decades_beyond(observations: Observations, at: Points | Observations) -> FloatArray:
+    """Give log10 of the compute of each of m points over the largest observed, zero within, [m].
+
+    Compute is 6 N D on both sides: points to be forecast have no count of their own.
+    """
+    largest = float(np.max(observations.params * observations.tokens))
+    with np.errstate(invalid="ignore"):
+        return np.maximum(np.log10(at.params * at.tokens / largest), 0.0)
+
+
+def moments(
     selection: Selection, observations: Observations, at: Points | Observations
 ) -> tuple[FloatArray, FloatArray, int]:
-    """Give mean and standard deviation of the log loss, [m], and degrees of freedom."""
+    """Give mean and announced standard deviation of the log loss, [m], and degrees of freedom."""
     logs, weights = selection.log_losses(at), selection.weights
     centre = weights @ logs
     variance = weights @ (logs - centre) ** 2
@@ -66,23 +86,6 @@ def _moments(
         variance = variance + weight * (np.where(np.isfinite(parameter), parameter, 0) + linear.noise**2)
         freedom = min(freedom, linear.freedom)
     return centre, np.sqrt(variance), freedom
-
-
-def backtest(observations: Observations, *, delta: float = DELTA) -> Backtest:
-    """Repeat selection and forecast on the inner splits of the training rows, and compare errors with
-    announcements."""
-    scores = [np.empty(0)]
-    for split in inner_splits(observations):
-        kept, held = observations.take(split.kept), observations.take(split.held)
-        try:
-            selection = select(kept, delta=delta)
-        except ValueError:  # too few rows below the cut: nothing to learn from this split
-            continue
-        centre, deviation, _ = _moments(selection, kept, held)
-        scores.append((np.log(held.loss) - centre) / deviation)
-    joined = np.concatenate(scores)
-    widen = float(np.sqrt(np.mean(joined**2))) if len(joined) else 1.0
-    return Backtest(max(1.0, widen), joined)
 
 
 def score(prediction: Prediction, observations: Observations) -> tuple[float, float]:

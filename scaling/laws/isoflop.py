@@ -11,11 +11,10 @@ from typing import Literal
 
 import numpy as np
 
-from scaling.laws.observations import FloatArray, IntArray, Observations
+from scaling.laws.observations import FloatArray, IntArray, Observations, value_groups
 
 MIN_SIZES = 4  # distinct N for a parabola with one degree of freedom
 MIN_BUDGETS = 3  # used budgets for a line with one
-SAME = 0.02  # relative distance within which two values of compute are one budget, where no nominal budget is given
 
 
 @dataclass(frozen=True)
@@ -73,14 +72,8 @@ def budget_groups(observations: Observations) -> list[tuple[float, IntArray]]:
     """Give each budget with its rows, by increasing budget: nominal, or compute within 2% where none is given."""
     if observations.budget is not None:
         return [(float(b), np.flatnonzero(observations.budget == b)) for b in np.unique(observations.budget)]
-    order = np.argsort(observations.flops, kind="stable")
-    ordered = observations.flops[order]
-    groups, begin = [], 0
-    while begin < len(order):
-        end = int(np.searchsorted(ordered, ordered[begin] * (1 + SAME), side="right"))
-        groups.append((float(np.exp(np.log(ordered[begin:end]).mean())), np.asarray(order[begin:end], dtype=np.int64)))
-        begin = end
-    return groups
+    groups = value_groups(observations.flops)
+    return [(float(np.exp(np.log(observations.flops[rows]).mean())), rows) for rows in groups]
 
 
 def fit_isoflops(observations: Observations) -> IsoflopFit:

@@ -202,6 +202,21 @@ class Observations:
         return np.asarray(np.unique(self.trajectory, return_inverse=True)[1], dtype=np.int64)
 
 
+def value_groups(column: FloatArray, within: float = 0.02) -> list[IntArray]:
+    """Give the rows of about equal value, [n], by increasing value: sizes and budgets are rounded.
+
+    A group ends where a value exceeds its smallest by more than `within`, relative.
+    """
+    order = np.argsort(column, kind="stable")
+    ordered = column[order]
+    groups, begin = [], 0
+    while begin < len(order):
+        end = int(np.searchsorted(ordered, ordered[begin] * (1 + within), side="right"))
+        groups.append(np.asarray(order[begin:end], dtype=np.int64))
+        begin = end
+    return groups
+
+
 def frontier(observations: Observations, along: str = "flops") -> IntArray:
     """Give the rows on the lower envelope of loss against compute (or params, or tokens), by increasing compute.
 

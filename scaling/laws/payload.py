@@ -1,20 +1,28 @@
 """fits.json, schema 1: plain dicts and lists, None for what is missing. Later versions only add keys."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scaling.laws.analysis import Analysis, FormReport, HeldOut, TargetForecast
+import numpy as np
+
+from scaling.laws.analysis import Analysis, TargetForecast
+from scaling.laws.backtest import Backtest, Rung
 from scaling.laws.fit import Fit
+from scaling.laws.form_report import FormReport, HeldOut
 from scaling.laws.intervals import Interval
-from scaling.laws.selection import Selection
 
 SCHEMA = 1
 Json = dict[str, Any]
 
 
 def fits_payload(
-    analysis: Analysis, *, source: str, num_held: int = 0, seconds: Mapping[str, float] | None = None
+    analysis: Analysis,
+    *,
+    source: str,
+    num_held: int = 0,
+    seconds: Mapping[str, float] | None = None,
+    excluded: Sequence[tuple[object, str]] | None = None,
 ) -> Json:
     """Give the content of fits.json.
 
@@ -23,20 +31,22 @@ def fits_payload(
         source: where the rows came from.
         num_held: rows kept out of the fit; they count as read, not as used.
         seconds: further durations, by what took them.
+        excluded: rows that are not used, each by its name and with its reason; those of the analysis when left out.
     """
     rows = analysis.observations
+    left_out = [(e.row, e.reason) for e in rows.excluded] if excluded is None else excluded
     return {
         "schema": SCHEMA,
         "source": source,
         "observations": {
-            "num_rows": len(rows) + num_held + len(rows.excluded),
+            "num_rows": len(rows) + num_held + len(left_out),
             "num_used": len(rows),
             "num_heldout": num_held,
-            "excluded": [{"row": e.row, "reason": e.reason} for e in rows.excluded],
+            "excluded": [{"row": row, "reason": reason} for row, reason in left_out],
             "conventions": rows.convention,
         },
         "fits": [fit_payload(report) for report in analysis.reports],
-        "selected": _selected(analysis.selection, analysis.selection_message, analysis.heldout, analysis),
+        "selected": _selected(analysis),
         "forecasts": [_forecast(target) for target in analysis.forecasts],
         "seconds": {**analysis.seconds, **(seconds or {})},
     }
@@ -47,6 +57,7 @@ def fit_payload(report: FormReport) -> Json:
     fit = report.fit
     return {
         "law": fit.law.name,
+        "title": report.title,
         "formula": fit.law.formula,
         "status": fit.status,
         "message": fit.message,
@@ -61,8 +72,14 @@ def fit_payload(report: FormReport) -> Json:
         "intervals": _intervals(report.intervals),
         "other_intervals": _intervals(report.other_intervals),
         "optimum": _optimum(report),
+        "residual_rms": residual_rms(fit),
         "heldout": heldout_payload(report.heldout),
     }
+
+
+def residual_rms(fit: Fit) -> float | None:
+    """Give the root mean square of the log residuals, about the relative error of one row; None of a refused fit."""
+    return float(np.sqrt(np.mean(fit.residuals**2))) if fit.residuals.size else None
 
 
 def _parameters(fit: Fit) -> Json | None:
@@ -114,14 +131,19 @@ def heldout_payload(heldout: HeldOut | None) -> Json | None:
     }
 
 
-def _selected(selection: Selection | None, message: str, heldout: HeldOut | None, analysis: Analysis) -> Json:
+def _selected(analysis: Analysis) -> Json:
+    selection = analysis.selection
     if selection is None:
-        return {"law": None, "weights": None, "why": message, "heldout": None, "candidates": [], "widen": None}
+        return {
+            "law": None, "weights": None, "why": analysis.selection_message, "heldout": None, "candidates": [],
+            "widen": None, "tested_decades": None, "backtest": [],
+        }  # fmt: skip
+    trial = analysis.backtest or Backtest(())
     return {
         "law": selection.law,
         "weights": {candidate.name: candidate.weight for candidate in selection.candidates},
         "why": selection.why,
-        "heldout": heldout_payload(heldout),
+        "heldout": heldout_payload(analysis.heldout),
         "candidates": [
             {
                 "law": candidate.fit.law.name,
@@ -132,7 +154,21 @@ def _selected(selection: Selection | None, message: str, heldout: HeldOut | None
             }
             for candidate in selection.candidates
         ],
-        "widen": None if analysis.backtest is None else analysis.backtest.widen,
+        "widen": trial.widening.factor,
+        "tested_decades": trial.widening.tested,
+        "backtest": [_rung(rung) for rung in trial.rungs],
+    }
+
+
+def _rung(rung: Rung) -> Json:
+    return {
+        "rung": rung.name,
+        "flops": rung.flops,
+        "num_fitted": rung.num_fitted,
+        "num_later": len(rung.errors),
+        "mean_abs_rel_error": rung.mean_abs_rel_error,
+        "rms_score": rung.rms_score,
+        "decades": float(rung.decades.max()),
     }
 
 

@@ -145,7 +145,8 @@ def select(
                 powers.append(power)
                 errors.append(scores)
     if not fits:
-        raise ValueError("no form can be fitted: " + "; ".join(fit_law(law, observations).message for law in forms))
+        reasons = dict.fromkeys(fit.message for fit in plain.values())
+        raise ValueError("no form can be fitted and tested: " + "; ".join(reasons))
     scored = np.maximum(np.array(errors).reshape(len(fits), -1), ERROR_FLOOR)
     raw = np.exp(-2 * np.log(scored).mean(axis=1)) if splits else np.ones(len(fits))
     weights = raw / raw.sum()

@@ -8,6 +8,7 @@ from scaling.report import tables
 from scaling.report.answer import answer
 from scaling.report.document import Block, Definitions, Document, FindingList, Paragraph, Quotation, Section
 from scaling.report.figures.plate import FigureGroup
+from scaling.report.selection import selected, selection_tables
 from scaling.results import LawReport, StudyReport
 from scaling.values import to_plain
 
@@ -55,6 +56,12 @@ DEFINITIONS = (
         "A range that should hold the truth with the stated probability if the law's form is right. The "
         "bootstrap refits the law to resampled training runs.",
     ),
+    (
+        "Selected forecast",
+        "The average of several forms and weightings, each weighted by the inverse square of its error on the fitted "
+        "points with most compute when fitted to the others. It gives the losses of the targets and of the held-out "
+        "points; the best N and D come from the Chinchilla law.",
+    ),
     ("Frontier", "The points that no other point beats with the same compute or less."),
     (
         "Status of a fit",
@@ -68,7 +75,7 @@ def content(report: StudyReport, groups: tuple[FigureGroup, ...]) -> Document:
     kinds = (
         tables.fits_table(report),
         tables.forecast_table(report),
-        tables.convention_table(report),
+        *selection_tables(report),
         tables.points_table(report),
         tables.exclusion_table(report) or Paragraph("Every measured point is fitted or held out; none was excluded."),
         tables.provenance_table(report),
@@ -79,7 +86,7 @@ def content(report: StudyReport, groups: tuple[FigureGroup, ...]) -> Document:
         title=report.study,
         question=report.question,
         sections=(
-            answer(report),
+            answer(report, (Paragraph(selected(report)),)),
             Section("findings", "What could be wrong", (findings(report),)),
             Section("evidence", "Evidence", evidence(report, groups)),
             Section("tables", "Tables", tuple(data)),
@@ -99,7 +106,9 @@ def evidence(report: LawReport, groups: Sequence[FigureGroup]) -> tuple[Block, .
 
 
 def quotation(fits_json: Mapping[str, object], link: str) -> Quotation:
-    quoted = json.dumps(to_plain(fits_json), indent=1, default=str)
+    """fits.json without its durations: the same rows give the same page."""
+    timeless = {key: value for key, value in fits_json.items() if key != "seconds"}
+    quoted = json.dumps(to_plain(timeless), indent=1, default=str)
     if len(quoted) > LONGEST_QUOTATION:
         quoted = f"{len(quoted):,} characters, too long to quote: open the file."
     return Quotation("Fits for programs (fits.json)", link, quoted)

@@ -5,15 +5,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from scaling.laws.analysis import largest_budget
 from scaling.laws.fit import Fit
-from scaling.laws.observations import FloatArray, Observations, frontier
+from scaling.laws.observations import FloatArray, Observations
 from scaling.laws.search import spread_rows
+from scaling.laws.slices import held_out_slice
 from scaling.records import RunRecord
 from scaling.report.numbers import amount
 from scaling.results import FittedLaw, LawReport, StudyReport, TableReport
-from scaling.store import Forecast
+from scaling.store import SELECTED, Forecast
 
-SAME = 0.02  # relative: token budgets are rounded to whole batches
 MOST_DRAWN = 500  # rows of a table that its figures show
 
 
@@ -70,9 +71,8 @@ def fitted_loss(fit: Fit, rows: Observations) -> FloatArray:
 
 
 def largest_flops(report: LawReport) -> float:
-    """The most compute that was fitted: by the table's own count, for a study under the optimum's C = 6 N D."""
-    rows = report.fitted
-    return float((rows.flops if isinstance(report, TableReport) else 6.0 * rows.params * rows.tokens).max())
+    """The most compute that was fitted, under the optimum's C = 6 N D."""
+    return largest_budget(report.fitted)
 
 
 def interval_level(report: LawReport) -> float:
@@ -109,28 +109,9 @@ def line_groups(report: LawReport) -> tuple[LineGroup, ...]:
 
 
 def _held_out_of(report: LawReport, variable: str, line: FittedLaw) -> Observations | None:
-    rows, held_out = line.observations, report.held_out
-    if held_out is None or not len(held_out) or not len(rows):
+    if report.held_out is None:
         return None
-    if variable == "flops":
-        best = frontier(rows_together(report.fitted, held_out)) - len(report.fitted)
-        part = held_out.take(np.sort(best[best >= 0]))
-    else:
-        fixed = "tokens" if variable == "params" else "params"
-        column = getattr(rows, fixed)
-        if column.max() > column.min() * (1 + SAME):
-            return None
-        part = held_out.take(np.abs(getattr(held_out, fixed) / np.median(column) - 1) < SAME)
-    return part if len(part) else None
-
-
-def rows_together(first: Observations, second: Observations) -> Observations:
-    """N, D, C and L of both, one after the other."""
-
-    def both(column: str) -> FloatArray:
-        return np.concatenate([getattr(first, column), getattr(second, column)])
-
-    return Observations(both("params"), both("tokens"), both("loss"), both("flops"))
+    return held_out_slice(variable, line.observations, report.fitted, report.held_out)
 
 
 @dataclass(frozen=True)
@@ -159,15 +140,14 @@ class HeldOutRow:
         return None if self.measured is None else self.low <= self.measured <= self.high
 
 
-def held_out_rows(report: LawReport, law: str | None = None) -> tuple[HeldOutRow, ...]:
-    """Predictions of the held-out points, by compute: the surface's (or another law's) from a study's ledger of
-    forecasts, else made after the measurement by a fit without them, which for a table is the selected one."""
-    if isinstance(report, StudyReport):
-        law = law or report.surface.fit.law.name
-        ledger = [forecast for forecast in report.forecasts if forecast.law == law]
-        made = _from_ledger(report, ledger) if ledger else _afterwards(report, report.surface.fit.law.name)
+def held_out_rows(report: LawReport, law: str = SELECTED) -> tuple[HeldOutRow, ...]:
+    """Predictions of the held-out points, by compute: a law's from a study's ledger of forecasts, else the selected
+    forecast's, made after the measurement by a fit without them."""
+    ledger = [f for f in report.forecasts if f.law == law] if isinstance(report, StudyReport) else []
+    if isinstance(report, StudyReport) and ledger:
+        made = _from_ledger(report, ledger)
     else:
-        made = _afterwards(report, "selected")
+        made = _afterwards(report) if law == SELECTED else iter(())
     return tuple(sorted(made, key=lambda row: (row.flops, row.run_id, row.tokens)))
 
 
@@ -180,7 +160,7 @@ def _from_ledger(report: StudyReport, ledger: list[Forecast]) -> Iterator[HeldOu
         )  # fmt: skip
 
 
-def _afterwards(report: LawReport, law: str) -> Iterator[HeldOutRow]:
+def _afterwards(report: LawReport) -> Iterator[HeldOutRow]:
     prediction, held_out = report.held_out_prediction, report.held_out
     if prediction is None or held_out is None:
         return
@@ -190,7 +170,7 @@ def _afterwards(report: LawReport, law: str) -> Iterator[HeldOutRow]:
         names = [amount(params) for params in held_out.params.tolist()]
     for i, size in enumerate(names):
         yield HeldOutRow(
-            str(held_out.trajectory[i]), size, round(held_out.tokens[i]), float(held_out.flops[i]), law,
+            str(held_out.trajectory[i]), size, round(held_out.tokens[i]), float(held_out.flops[i]), SELECTED,
             float(prediction.loss[i]), float(prediction.low[i]), float(prediction.high[i]), prediction.level,
             float(held_out.loss[i]), False,
         )  # fmt: skip

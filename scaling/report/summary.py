@@ -7,8 +7,8 @@ from scaling.findings import refusals
 from scaling.report.answer import verdict
 from scaling.report.numbers import MISSING, greek, level_text, plural, range_text, significant
 from scaling.report.reading import interval_level
-from scaling.report.table_content import held_out_words, selected
-from scaling.report.tables import optima_table
+from scaling.report.selection import selected
+from scaling.report.tables import held_out_words, optima_table
 from scaling.results import TableReport
 
 

@@ -1,12 +1,9 @@
 """Tables of text, the same in HTML and Markdown. A fit that did not converge shows its status before any number."""
 
 from collections import Counter
-from collections.abc import Sequence
-
-import numpy as np
 
 from scaling.laws.fit import Fit
-from scaling.laws.observations import Observations
+from scaling.laws.form_report import FormReport, HeldOut
 from scaling.records import RunRecord
 from scaling.report.document import Column, Table
 from scaling.report.numbers import (
@@ -25,17 +22,15 @@ from scaling.report.numbers import (
     significant,
 )
 from scaling.report.reading import (
-    fitted_loss,
     held_out_rows,
     largest_flops,
-    line_groups,
     residual_rms,
     roles,
-    score,
     sizes,
     unused,
 )
-from scaling.results import ConventionRow, FittedLaw, LawReport, OptimalAllocation, StudyReport
+from scaling.results import FittedLaw, LawReport, OptimalAllocation, StudyReport
+from scaling.store import SELECTED
 
 MEANING = {
     "E": "loss that no size and no data would remove (nats/token)",
@@ -122,28 +117,17 @@ def _optimum_row(best: OptimalAllocation, largest: float) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def fits_table(report: StudyReport) -> Table:
-    """Every law that was tried, usable or not."""
-    held_out = {id(report.surface): score(held_out_rows(report))}
-    errors: dict[int, str] = {
-        key: MISSING if result is None else f"{percent(result.mean_error)} ({result.measured})"
-        for key, result in held_out.items()
-    }
-    for group in line_groups(report):
-        for law in group.laws:
-            errors[id(law)] = _line_error(law, group.held_out)
-    fits = [(law, errors[id(law)]) for law in (report.surface, *report.lines)]
-    return table_of_fits(fits, "of the same slice or on the frontier", report.fitted.convention)
-
-
-def table_of_fits(fits: Sequence[tuple[FittedLaw, str]], where: str, convention: str) -> Table:
-    """Laws, each with its error on held-out points in words; `where` says which those are."""
+def fits_table(report: LawReport) -> Table:
+    """Every law that was tried, usable or not, with its error on the held-out points that it speaks of."""
+    errors = [_held_out_error(one) for one in report.analysis.reports]
+    fits = list(zip(report.laws, errors, strict=True))
     return Table(
         "fits",
         "Fits",
         "Every law that was fitted. Only a converged fit is a result; the numbers of any other stand under its status "
         "and must not be used. Objective: sum of Huber losses of log residuals. Held-out error: mean absolute relative "
-        f"error, over (how many) held-out points {where}. Counting: {sentence(convention)}",
+        f"error, over (how many) held-out points (for a law of one variable: of its slice or frontier). Counting: "
+        f"{sentence(report.fitted.convention)}",
         (
             *text_columns("Law", "Form", "Status", "Parameters (interval)"),
             *number_columns("Points", "Objective", "Residual rms", "Held-out error"),
@@ -152,11 +136,12 @@ def table_of_fits(fits: Sequence[tuple[FittedLaw, str]], where: str, convention:
     )
 
 
-def _line_error(law: FittedLaw, held_out: Observations | None) -> str:
-    if held_out is None or not law.fit.usable:
-        return MISSING
-    errors = np.abs(fitted_loss(law.fit, held_out) / held_out.loss - 1)
-    return f"{percent(float(errors.mean()))} ({len(held_out)})"
+def _held_out_error(form: FormReport) -> str:
+    return MISSING if form.heldout is None or not form.fit.usable else held_out_words(form.heldout)
+
+
+def held_out_words(held_out: HeldOut) -> str:
+    return f"{percent(held_out.mean_abs_rel_error)} ({held_out.num_points})"
 
 
 def _fit_row(law: FittedLaw, error: str) -> tuple[str, ...]:
@@ -174,7 +159,8 @@ def status_words(fit: Fit) -> str:
 
 
 def _parameters(law: FittedLaw) -> str:
-    if not law.fit.parameters:
+    """None of a law that the points cannot tell: fits.json has none either."""
+    if law.fit.status not in ("converged", "at_bound"):
         return "none"
     parts = []
     for name, value in law.fit.parameters.items():
@@ -185,7 +171,7 @@ def _parameters(law: FittedLaw) -> str:
 
 def forecast_table(report: StudyReport) -> Table | None:
     """The ledger: every prediction of every law, beside what was measured."""
-    laws = dict.fromkeys(forecast.law for forecast in report.forecasts) or {report.surface.fit.law.name: None}
+    laws = dict.fromkeys((SELECTED, *(forecast.law for forecast in report.forecasts)))
     rows = [row for law in laws for row in held_out_rows(report, law)]
     if not rows:
         return None
@@ -216,29 +202,6 @@ def forecast_table(report: StudyReport) -> Table | None:
             for row in rows
         ),
     )  # fmt: skip
-
-
-def convention_table(report: StudyReport) -> Table | None:
-    if not report.conventions:
-        return None
-    return Table(
-        "conventions",
-        "Ways of counting",
-        "The same losses fitted under other ways of counting N and C. Where these rows disagree, the answer depends "
-        "on the definition, and a comparison with other work must use theirs.",
-        (
-            *text_columns("Counting", "Status"),
-            *number_columns("α", "β", "Best N grows as C to the", "Best N for the first budget"),
-        ),
-        tuple(_convention_row(row) for row in report.conventions),
-    )
-
-
-def _convention_row(row: ConventionRow) -> tuple[str, ...]:
-    if row.status != "converged":
-        return (row.convention, f"{row.status.replace('_', ' ')}, not a result", *[MISSING] * 4)
-    numbers = (significant(row.alpha), significant(row.beta), significant(row.params_exponent))
-    return (row.convention, row.status, *numbers, amount(row.optimal_params))
 
 
 def points_table(report: StudyReport) -> Table:

@@ -73,7 +73,8 @@ def test_no_forecast_from_a_fit_that_may_not_be_used() -> None:
     made, reason = forecast(planned, few, OPTIONS, ())
     assert made == []
     assert reason is not None
-    assert "chinchilla is refused" in reason
+    assert "no form can be fitted" in reason
+    assert "3 distinct points for the 5 parameters of chinchilla" in reason
 
 
 def test_what_is_left_out_has_a_reason() -> None:
@@ -113,6 +114,8 @@ def test_seed_noise_is_the_pooled_spread_of_log_losses() -> None:
 
 def test_conventions_are_all_fitted_and_named(tmp_path: Path) -> None:
     report = report_of(study(), make_records(study()), tmp_path)
-    assert len({row.convention for row in report.conventions}) == 4
-    total = next(row for row in report.conventions if row.convention.startswith("N: all parameters; C: training"))
-    assert total.alpha == pytest.approx(ALPHA, rel=1e-6)
+    assert len({answer.source for answer in report.conventions}) == 4
+    total = report.conventions[0]
+    assert total.source.startswith("N: all parameters; C: training")
+    assert total.parameters["alpha"] == pytest.approx(ALPHA, rel=1e-6)
+    assert [answer["source"] for answer in report.fits_json["conventions"]] == [a.source for a in report.conventions]

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from scaling.laws.agreement import compare_conventions, compare_estimators
+from scaling.laws.backtest import backtest
 from scaling.laws.envelope import fit_envelope
 from scaling.laws.fit import fit_law
-from scaling.laws.forecast import backtest, forecast, score
+from scaling.laws.forecast import forecast, score
 from scaling.laws.forms import CHINCHILLA, CROSS
 from scaling.laws.intervals import delta_interval, parameter_intervals, predict_interval
 from scaling.laws.observations import FloatArray, Observations, points
@@ -79,7 +80,7 @@ def test_extrapolation_beats_plain_chinchilla(cut) -> None:  # type: ignore[no-u
         train, held = rows.take(split.kept), rows.take(split.held)
         plain = fit_law(CHINCHILLA, train)
         selection, trial = select(train), backtest(train)
-        error, coverage = score(forecast(selection, train, held, widen=trial.widen), held)
+        error, coverage = score(forecast(selection, train, held, widening=trial.widening), held)
         ratios.append(error / relative_error(CHINCHILLA.predict(plain.theta, held), held.loss))
         coverages.append(coverage)
     assert np.exp(np.mean(np.log(ratios))) <= 0.7
@@ -175,7 +176,7 @@ def test_approaches_agree_on_a_symmetric_law() -> None:
         CHINCHILLA.predict(theta, points(sizes, tokens)),
         trajectory=np.repeat(np.arange(13), 40).astype(str),
     )
-    three, two, one = compare_estimators(fit_law(CHINCHILLA, rows), rows, 1e22, curves)
+    three, two, one = compare_estimators(fit_law(CHINCHILLA, rows), rows, 1e22, {"curves": curves})
     assert [a.status for a in (three, two, one)] == ["converged"] * 3
     assert three.params_exponent == pytest.approx(0.5, abs=1e-6)
     assert two.params_exponent == pytest.approx(0.5, abs=1e-3)

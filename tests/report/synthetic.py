@@ -1,25 +1,22 @@
 """A study made of a planted Chinchilla law with noise, through the real specs, records and laws: no training."""
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 
 import numpy as np
 
+from scaling.analysis.law_report import Rows, law_report
 from scaling.findings import Finding
-from scaling.laws.bootstrap import bootstrap
-from scaling.laws.fit import fit_law
-from scaling.laws.forms import CHINCHILLA, SumOfPowers, power_law
-from scaling.laws.intervals import Interval, parameter_intervals, percentiles, predict_interval
-from scaling.laws.observations import Observations, frontier, points
-from scaling.laws.optimum import allocate, optimum
+from scaling.laws.forms import CHINCHILLA
+from scaling.laws.observations import Observations, points
 from scaling.model.config import ModelConfig
 from scaling.model.counting import chinchilla_training_flops, count_parameters, count_training_flops
 from scaling.model.counting import kaplan_training_flops as kaplan_flops
 from scaling.records import RECORD_SCHEMA, Provenance, RunRecord
-from scaling.results import ConventionRow, CurveSegment, FittedLaw, OptimalAllocation, SeedNoise, StudyReport
+from scaling.results import CurveSegment, SeedNoise, StudyReport
 from scaling.specs import Optimizer, Plan, PlannedPoint, RunSpec, Schedule
-from scaling.store import Exclusion, Forecast
+from scaling.store import SELECTED, Exclusion, Forecast
 
 TRUTH = (0.85, 14.0, 480.0, 0.32, 0.47)
 NOISE = 0.008
@@ -165,23 +162,9 @@ def observe(records: list[RunRecord]) -> Observations:
     )
 
 
-def fitted_law(title: str, law: SumOfPowers, rows: Observations, resamples: int | None) -> FittedLaw:
-    fit = fit_law(law, rows)
-    if not fit.parameters:
-        return FittedLaw(title, fit, rows, None, {})
-    boot = bootstrap(fit, rows, resamples=resamples, seed=1) if resamples else None
-    return FittedLaw(title, fit, rows, boot, parameter_intervals(fit, rows, boot))
-
-
-def best(surface: FittedLaw, flops: float) -> OptimalAllocation:
-    def interval(draws: np.ndarray) -> Interval:
-        low, high = percentiles(draws, 0.95)
-        return Interval(float(low), float(high), 0.95, "bootstrap")
-
-    if surface.bootstrap is None:
-        return OptimalAllocation(optimum(surface.fit, flops), None, None, None)
-    draws = allocate(surface.fit.law, surface.bootstrap.parameters, flops)
-    return OptimalAllocation(optimum(surface.fit, flops), *(interval(column) for column in draws))
+def without_embeddings(records: list[RunRecord]) -> Observations:
+    rows = observe(records)
+    return replace(rows, params=np.array([float(r.params.non_embedding) for r in records]))
 
 
 @cache
@@ -212,47 +195,36 @@ def study(
             continue
         (held_out if point.held_out else fitted).append(row)
     rows = observe(fitted)
-    surface = fitted_law("L(N, D)", CHINCHILLA, rows, resamples)
-    slice_D = rows.take(np.flatnonzero(rows.tokens == BUDGETS[1]))
-    slice_N = rows.take(np.flatnonzero(rows.params == rows.params[len(rows) // 2]))
-    best_rows = rows.take(frontier(rows))
-    lines = tuple(
-        fitted_law(title, power_law(variable, floor), part, resamples)
-        for title, variable, part in (
-            ("L(N) at D = 1.0M tokens", "params", slice_D),
-            ("L(D) at one size", "tokens", slice_N),
-            ("L(C) along the frontier", "flops", best_rows),
-        )
-        for floor in (True, False)
-    )
     pending = [p for p in planned.points if p.held_out]
     forecasts: list[Forecast] = []
-    prediction, held = None, observe(held_out) if held_out else None
-    if surface.fit.usable and pending:
+    held = observe(held_out) if held_out else None
+    laws = law_report(
+        Rows(
+            source="synthetic",
+            fitted=rows,
+            held_out=held,
+            rule=None if held is None else "the points that the plan holds out",
+            counts={"N total, C counted": rows, "N without embeddings": without_embeddings(fitted)},
+            curves={},
+            noise=SeedNoise(0.0081, 2, 6) if replicated else None,
+        ),
+        targets=(1e14, 1e15),
+        resamples=resamples or 0,
+        level=0.95,
+        seed=1,
+    )
+    asked = laws.analysis.forecaster
+    if asked is not None and pending and forecast:
         at = points([p.params for p in pending], [p.tokens for p in pending], [p.flops for p in pending])
-        ahead = predict_interval(surface.fit, rows, at, surface.bootstrap)
+        ahead = asked.predict(at)
         known = {(r.run_id, r.budget_tokens): r.final_loss_nats for r in held_out}
-        for i, p in enumerate(pending if forecast else []):
-            forecasts.append(
-                Forecast(
-                    p.run_id,
-                    p.size,
-                    p.tokens,
-                    "chinchilla",
-                    float(ahead.loss[i]),
-                    float(ahead.low[i]),
-                    float(ahead.high[i]),
-                    0.95,
-                    ahead.method,
-                    "ab" * 8,
-                    "2026-01-02T04:00:00Z",
-                    known.get((p.run_id, p.tokens)),
-                )
+        forecasts = [
+            Forecast(
+                p.run_id, p.size, p.tokens, SELECTED, float(ahead.loss[i]), float(ahead.low[i]), float(ahead.high[i]),
+                0.95, ahead.method, "ab" * 8, "2026-01-02T04:00:00Z", known.get((p.run_id, p.tokens)),
             )
-        if held is not None:
-            at = points(held.params, held.tokens, held.flops)
-            prediction = predict_interval(surface.fit, rows, at, surface.bootstrap)
-    optima = tuple(best(surface, flops) for flops in (1e14, 1e15)) if surface.fit.usable else ()
+            for i, p in enumerate(pending)
+        ]  # fmt: skip
     findings = (
         Finding("epochs", "info", "at most 0.9 epochs of the corpus", "none needed", "arXiv 2305.16264"),
         Finding(
@@ -264,7 +236,9 @@ def study(
             Finding("one_size", "refuse", "1 size & 3 are needed", "train at least 2 more sizes", "this program"),
             *findings,
         )
+    shared = {part.name: getattr(laws, part.name) for part in fields(laws)} | {"findings": findings}
     return StudyReport(
+        **shared,
         study="synthetic <study> & co",
         question="How does the loss fall with parameters and tokens on 'planted' text?",
         command="python -m scaling.sweep experiment=synthetic",
@@ -272,23 +246,8 @@ def study(
         plan=planned,
         records=tuple(records),
         curves=curves(planned, rng),
-        fitted=rows,
         fitted_records=tuple(fitted),
-        held_out=held,
         held_out_records=tuple(held_out),
-        held_out_prediction=prediction,
-        surface=surface,
-        lines=lines,
         forecasts=tuple(forecasts),
-        optima=optima,
-        conventions=(
-            ConventionRow("N total, C counted", "converged", 0.321, 0.472, 0.595, 1.2e6),
-            ConventionRow("N without embeddings, C = 6 N D", "at_bound", 0.111, 0.222, 0.333, 4.4e5),
-        ),
-        noise=SeedNoise(0.0081, 2, 6) if replicated else None,
-        findings=findings,
-        fits_json={
-            "surface": {"law": "chinchilla", "status": surface.fit.status, "parameters": surface.fit.parameters}
-        },
         exclusions=tuple(Exclusion(r.run_id, r.budget_tokens, r.reason or "") for r in records if r.status != "done"),
     )

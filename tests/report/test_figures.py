@@ -106,7 +106,7 @@ def test_a_refused_line_is_named_and_not_drawn() -> None:
 
 def test_a_doubtful_surface_is_not_drawn(report: StudyReport) -> None:
     doubtful = replace(report.surface, fit=replace(report.surface.fit, status="at_bound"))
-    names = {group.name for group in figure_groups(replace(report, surface=doubtful))}
+    names = {group.name for group in figure_groups(replace(report, laws=(doubtful, *report.laws[1:])))}
     assert names == {"forecasts", "loss-curves", "lines"}
 
 

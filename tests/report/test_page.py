@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from scaling.laws.agreement import Answer
 from scaling.report.content import content
 from scaling.report.document import Table
 from scaling.report.html import page
@@ -137,7 +138,7 @@ def test_a_refused_fit_shows_its_reason_and_no_number() -> None:
 @pytest.mark.parametrize("status", ["at_bound", "unidentified"])
 def test_numbers_of_a_doubtful_fit_stand_under_its_status_only(report: StudyReport, status: str) -> None:
     doubtful = replace(report.surface.fit, status=status, message="E = 0 is a bound & no estimate")
-    report = replace(report, surface=replace(report.surface, fit=doubtful))
+    report = replace(report, laws=(replace(report.surface, fit=doubtful), *report.laws[1:]))
     found = tables(report)
     assert not {"parameters", "optima"} & set(found)
     (row,) = [row for row in found["fits"].rows if row[0] == report.surface.title]
@@ -147,9 +148,11 @@ def test_numbers_of_a_doubtful_fit_stand_under_its_status_only(report: StudyRepo
 
 
 def test_a_doubtful_convention_shows_no_number(report: StudyReport) -> None:
-    rows = tables(report)["conventions"].rows
+    first, other = report.conventions
+    doubtful = Answer(other.source, "at_bound", "E = 0 is a bound", None, None, None)
+    rows = tables(replace(report, conventions=(first, doubtful)))["conventions"].rows
     assert rows[0][1] == "converged"
-    assert rows[1][1:] == ("at bound, not a result", "–", "–", "–", "–")
+    assert rows[1][1:] == ("at bound: E = 0 is a bound", "–", "–", "–")
 
 
 def test_forecasts_stand_beside_what_was_measured(report: StudyReport) -> None:

@@ -146,7 +146,10 @@ def test_a_share_is_held_out_by_compute(laws: Path) -> None:
     assert content["fits"][0]["heldout"]["num_points"] == 5
     # Noise is 0.2% a row; a law that is right forecasts within a few times that.
     assert content["selected"]["heldout"]["mean_abs_rel_error"] < 0.01
-    assert content["forecasts"][0]["log10_extrapolation"] == 0.0
+    # By default the largest budget that was trained, held out or not, and ten times that.
+    trained = max(6 * row["params"] * row["tokens"] for row in planted())
+    assert [forecast["flops"] for forecast in content["forecasts"]] == [trained, 10 * trained]
+    assert 0.0 < content["forecasts"][0]["log10_extrapolation"] < 1.0
 
 
 @pytest.mark.parametrize(

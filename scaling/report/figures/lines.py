@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scaling.laws.forms import SYMBOL
-from scaling.laws.intervals import percentiles
+from scaling.laws.intervals import curve_band
 from scaling.laws.observations import FloatArray, Points, frontier, points
 from scaling.report.figures.plate import FigureGroup, Panel
 from scaling.report.figures.style import BAND, FAINT, INK, VERMILION, log_axis, loss_text, size_colours, span
@@ -28,7 +28,7 @@ def line_figures(report: LawReport) -> FigureGroup | None:
         "Loss against one variable at a time",
         f"Filled: points that the line was fitted to{_frontier_words(groups)}; open diamonds: held-out points of the "
         "same slice, not fitted; small and grey: all other points, open where held out. Dark line: power law with a "
-        f"floor E{_band_words(report)}; dashed: pure power law. The lines go on beyond the points on purpose. Look "
+        f"floor E; shaded: its {level_text(interval_level(report))} band, of the law and not of new points; dashed: pure power law. The lines go on beyond the points on purpose. Look "
         "for: do the open points lie on the dark line, and does the dashed line leave them where the floor bends? "
         "Fits that did not converge are named in the legend and not drawn.",
         tuple(_panel(report, group, index) for index, group in enumerate(groups)),
@@ -40,12 +40,6 @@ def _frontier_words(groups: tuple[LineGroup, ...]) -> str:
     if by_flops and all(len(frontier(rows)) == len(rows) for rows in by_flops):
         return " (for L(C) the frontier, which no other point beats with the same compute or less)"
     return ""
-
-
-def _band_words(report: LawReport) -> str:
-    if any(law.bootstrap is not None for law in report.lines):
-        return f", with its {level_text(interval_level(report))} band from the bootstrap over training runs"
-    return " (no band: no bootstrap was made)"
 
 
 def _panel(report: LawReport, group: LineGroup, index: int) -> Panel:
@@ -125,6 +119,6 @@ def _draw_law(axes: "Axes", law: FittedLaw, variable: str, grid: FloatArray, lev
         grid, fit.law.predict(fit.theta, at), color=INK if floor else VERMILION, linewidth=1.5 if floor else 1.2,
         linestyle="-" if floor else (0, (5, 2.5)), label=_words(law), zorder=2,
     )  # fmt: skip
-    if floor and law.bootstrap is not None and len(law.bootstrap):
-        low, high = percentiles(fit.law.predict(law.bootstrap.parameters, at), level)
+    if floor:
+        low, high = curve_band(fit, law.observations, at, law.bootstrap, level=level)
         axes.fill_between(grid, low, high, color=BAND, alpha=0.3, linewidth=0, zorder=1)

@@ -1,0 +1,113 @@
+"""Rows become what every report shows of them, wherever they come from: a study's records or anyone's table."""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from scaling.laws.agreement import compare_conventions, compare_estimators
+from scaling.laws.analysis import TargetForecast, analyse, largest_budget
+from scaling.laws.envelope import finished_curves
+from scaling.laws.form_report import FormReport
+from scaling.laws.observations import Observations
+from scaling.laws.payload import fits_payload
+from scaling.results import FittedLaw, LawReport, OptimalAllocation, SeedNoise
+from scaling.values import to_plain
+
+BEYOND = 10.0  # the default's farther target, times the largest budget that was trained
+FINISHED = "finished runs of equal N"  # the curves that every set of rows has
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a report is made from.
+
+    source      where the rows came from
+    fitted      the rows for the laws, under the main convention
+    held_out    the rows kept back, or None
+    rule        which those are, in words; None without any
+    counts      the fitted rows under each way of counting, the main one first
+    curves      training curves by name, for approach 1
+    excluded    rows that no fit uses, each with its reason; None: those of `fitted`
+    noise       between seeds, where there are any
+    """
+
+    source: str
+    fitted: Observations
+    held_out: Observations | None
+    rule: str | None
+    counts: Mapping[str, Observations]
+    curves: Mapping[str, Observations]
+    excluded: Sequence[tuple[object, str]] | None = None
+    noise: SeedNoise | None = None
+
+
+def law_report(
+    rows: Rows,
+    *,
+    targets: Sequence[float] | None,
+    resamples: int,
+    level: float,
+    seed: int,
+    seconds: Mapping[str, float] | None = None,
+) -> LawReport:
+    """Fit every form, select the forecast, forecast the targets, ask the same question in other ways.
+
+    `targets` are FLOPs as 6 N D; None stands for the largest that was trained and ten times that. `seconds` are
+    durations to be listed beside the fits'.
+    """
+    fitted, held = rows.fitted, rows.held_out
+    largest = largest_budget(fitted, held)
+    targets = targets or (largest, BEYOND * largest)
+    analysis = analyse(fitted, held=held, targets=targets, resamples=resamples, seed=seed, level=level)
+    began = time.perf_counter()
+    curves = {FINISHED: finished_curves(fitted), **rows.curves}
+    estimators = compare_estimators(analysis.reports[0].fit, fitted, targets[0], curves)
+    conventions = compare_conventions(rows.counts, targets[0]) if len(rows.counts) > 1 else ()
+    seconds = {**(seconds or {}), "comparisons": time.perf_counter() - began}
+    content: dict[str, Any] = {
+        **fits_payload(
+            analysis,
+            source=rows.source,
+            num_held=0 if held is None else len(held),
+            seconds=seconds,
+            excluded=rows.excluded,
+        ),
+        "holdout": rows.rule,
+        "estimators": [to_plain(answer) for answer in estimators],
+        "conventions": [to_plain(answer) for answer in conventions],
+        "ledger": [],
+    }
+    return LawReport(
+        fitted=fitted,
+        held_out=held,
+        optima=tuple(_optimum(target) for target in analysis.forecasts),
+        noise=rows.noise,
+        findings=(),
+        fits_json=without_nan(content),
+        analysis=analysis,
+        laws=tuple(_fitted_law(report) for report in analysis.reports),
+        estimators=estimators,
+        conventions=conventions,
+    )
+
+
+def _fitted_law(report: FormReport) -> FittedLaw:
+    return FittedLaw(report.title, report.fit, report.observations, report.boot, report.intervals)
+
+
+def _optimum(target: TargetForecast) -> OptimalAllocation:
+    """N* and D* by Chinchilla's law, the loss there by the selected forecast."""
+    return OptimalAllocation(
+        replace(target.allocation, loss=target.loss), target.params, target.tokens, target.loss_interval
+    )
+
+
+def without_nan(value: Any) -> Any:
+    """Missing is null: JSON has neither NaN nor infinity."""
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
