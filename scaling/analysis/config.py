@@ -10,8 +10,8 @@ class FitOptions:
     convention  what N and C mean in the main fit; the report shows all
     bootstrap   resamples of the trajectories behind every interval; 0 leaves intervals to the delta method
     level       probability of the intervals
-    targets     training FLOPs for which the report names the best N and D; as 6 N D; null: the
-                largest that was trained and 10 times that
+    targets     training FLOPs for which the report names the best N and D, as 6 N D; null: the
+                largest that was fitted and 10 times that
     figures     false leaves the figures out
     """
 
@@ -57,7 +57,7 @@ class TableOptions:
     source       a .csv, .jsonl or .parquet file, or the folder of a study
     out          folder for fits.json, report.md and report/
     holdout      null; a share such as 0.2, the rows with most compute; or a condition such as "flops>1e20"
-    targets      training FLOPs to forecast; as 6 N D; null: the largest that was trained and 10 times that
+    targets      training FLOPs to forecast; as 6 N D; null: the largest that was fitted and 10 times that
     convention   how the table counts params and flops, in words; null: as given
     conventions  other columns that count params: the fit is shown under each
     force        names of checks whose refusal is overruled; the report says so

@@ -15,7 +15,7 @@ from scaling.laws.payload import fits_payload
 from scaling.results import FittedLaw, LawReport, OptimalAllocation, SeedNoise
 from scaling.values import to_plain
 
-BEYOND = 10.0  # the default's farther target, times the largest budget that was trained
+BEYOND = 10.0  # the default's farther target, times the largest budget that was fitted
 FINISHED = "finished runs of equal N"  # the curves that every set of rows has
 
 
@@ -54,11 +54,11 @@ def law_report(
 ) -> LawReport:
     """Fit every form, select the forecast, forecast the targets, ask the same question in other ways.
 
-    `targets` are FLOPs as 6 N D; None stands for the largest that was trained and ten times that. `seconds` are
+    `targets` are FLOPs as 6 N D; None stands for the largest that was fitted and ten times that. `seconds` are
     durations to be listed beside the fits'.
     """
     fitted, held = rows.fitted, rows.held_out
-    largest = largest_budget(fitted, held)
+    largest = largest_budget(fitted)
     targets = targets or (largest, BEYOND * largest)
     analysis = analyse(fitted, held=held, targets=targets, resamples=resamples, seed=seed, level=level)
     began = time.perf_counter()

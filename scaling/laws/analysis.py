@@ -142,9 +142,9 @@ def resample(fit: Fit, observations: Observations, *, resamples: int, seed: int)
     return bootstrap(fit, observations, resamples=resamples, seed=seed)
 
 
-def largest_budget(*parts: Observations | None) -> float:
+def largest_budget(observations: Observations) -> float:
     """Give the largest 6 N D of the rows, FLOPs: what targets are measured against."""
-    return float(max(np.max(6.0 * rows.params * rows.tokens) for rows in parts if rows is not None and len(rows)))
+    return float(np.max(6.0 * observations.params * observations.tokens))
 
 
 def joint_title(law: Law) -> str:

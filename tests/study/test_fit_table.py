@@ -146,10 +146,8 @@ def test_a_share_is_held_out_by_compute(laws: Path) -> None:
     assert content["fits"][0]["heldout"]["num_points"] == 5
     # Noise is 0.2% a row; a law that is right forecasts within a few times that.
     assert content["selected"]["heldout"]["mean_abs_rel_error"] < 0.01
-    # By default the largest budget that was trained, held out or not, and ten times that.
-    trained = max(6 * row["params"] * row["tokens"] for row in planted())
-    assert [forecast["flops"] for forecast in content["forecasts"]] == [trained, 10 * trained]
-    assert 0.0 < content["forecasts"][0]["log10_extrapolation"] < 1.0
+    # By default the largest budget that was fitted and ten times that.
+    assert [forecast["log10_extrapolation"] for forecast in content["forecasts"]] == [0.0, 1.0]
 
 
 @pytest.mark.parametrize(
@@ -225,7 +223,7 @@ def test_a_target_too_far_away_gets_no_number(points: Path, tmp_path: Path) -> N
     out = tmp_path / "laws"
     assert command(f"source={points}", f"out={out}", "targets=[1e22,1e27]", *QUICK) == 0
     text = (out / "report.md").read_text()
-    assert "Do not conclude yet" in text
+    assert "Refused: extrapolation" in text
     (far,) = [line for line in text.splitlines() if "10²⁷" in line]
     assert "refused | – | –" in far
 

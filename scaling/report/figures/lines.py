@@ -28,7 +28,8 @@ def line_figures(report: LawReport) -> FigureGroup | None:
         "Loss against one variable at a time",
         f"Filled: points that the line was fitted to{_frontier_words(groups)}; open diamonds: held-out points of the "
         "same slice, not fitted; small and grey: all other points, open where held out. Dark line: power law with a "
-        f"floor E; shaded: its {level_text(interval_level(report))} band, of the law and not of new points; dashed: pure power law. The lines go on beyond the points on purpose. Look "
+        f"floor E; shaded: its {level_text(interval_level(report))} band, of the law and not of new points; dashed: "
+        "pure power law. The lines go on beyond the points on purpose. Look "
         "for: do the open points lie on the dark line, and does the dashed line leave them where the floor bends? "
         "Fits that did not converge are named in the legend and not drawn.",
         tuple(_panel(report, group, index) for index, group in enumerate(groups)),
