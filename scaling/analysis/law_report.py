@@ -1,6 +1,5 @@
 """Rows become what every report shows of them, wherever they come from: a study's records or anyone's table."""
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from scaling.laws.form_report import FormReport
 from scaling.laws.observations import Observations
 from scaling.laws.payload import fits_payload
 from scaling.results import FittedLaw, LawReport, OptimalAllocation, SeedNoise
-from scaling.values import to_plain
+from scaling.values import finite_or_null, to_plain
 
 BEYOND = 10.0  # the default's farther target, times the largest budget that was fitted
 FINISHED = "finished runs of equal N"  # the curves that every set of rows has
@@ -85,7 +84,7 @@ def law_report(
         optima=tuple(_optimum(target) for target in analysis.forecasts),
         noise=rows.noise,
         findings=(),
-        fits_json=without_nan(content),
+        fits_json=finite_or_null(content),
         analysis=analysis,
         laws=tuple(_fitted_law(report) for report in analysis.reports),
         estimators=estimators,
@@ -102,12 +101,3 @@ def _optimum(target: TargetForecast) -> OptimalAllocation:
     return OptimalAllocation(
         replace(target.allocation, loss=target.loss), target.params, target.tokens, target.loss_interval
     )
-
-
-def without_nan(value: Any) -> Any:
-    """Missing is null: JSON has neither NaN nor infinity."""
-    if isinstance(value, dict):
-        return {key: without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

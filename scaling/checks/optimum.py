@@ -4,18 +4,18 @@ import math
 
 import numpy as np
 
+from scaling.laws.analysis import largest_budget
 from scaling.laws.fit import Fit
 from scaling.laws.intervals import delta_variance, linearise_fit
 from scaling.laws.observations import FloatArray, Observations, points
-from scaling.results import LawReport, TableReport
+from scaling.results import LawReport
 
 FACTOR = math.log(1.1)  # two answers within ten percent are one
 
 
 def largest_fitted_flops(report: LawReport) -> float:
-    """As the targets are counted: the table's own C, and 6 N D for a study."""
-    rows = report.fitted
-    return float((rows.flops if isinstance(report, TableReport) else 6.0 * rows.params * rows.tokens).max())
+    """As the targets are counted, 6 N D."""
+    return largest_budget(report.fitted)
 
 
 def target_flops(report: LawReport) -> float:

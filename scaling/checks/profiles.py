@@ -111,12 +111,13 @@ def unusable_budgets(report: LawReport) -> Iterator[Finding]:
 def estimators(report: TableReport) -> Iterator[Finding]:
     """Approach 2 is biased where alpha and beta differ, but a large gap says that one of the two is wrong."""
     for answer in report.estimators[1:]:
-        if answer.ratio is not None and max(answer.ratio, 1 / answer.ratio) > DISAGREE_WARN:
+        allowed = DISAGREE_WARN * answer.coarseness
+        if answer.ratio is not None and max(answer.ratio, 1 / answer.ratio) > allowed:
             yield Finding(
                 "estimators",
                 "warn",
                 f"{answer.source} puts the best N of the first target at {answer.ratio:.2f} times that of "
-                f"{report.estimators[0].source} (warn beyond a factor {DISAGREE_WARN}).",
+                f"{report.estimators[0].source} (warn beyond a factor {allowed:.3g}).",
                 "Centre the sizes of each budget on its minimum, and look at the residuals against N and D.",
                 "Hoffmann et al. 2022, arXiv 2203.15556, approaches 2 and 3",
             )
