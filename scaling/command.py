@@ -15,6 +15,7 @@ from hydra_plugins.scaling._register import register
 from scaling.config import ConfigError
 from scaling.config_folder import config_folder
 from scaling.data.config import DataError
+from scaling.launching.slurm import SlurmError
 from scaling.usage import asks_for_help, usage, with_flags_as_overrides
 from scaling.values import ValueMismatch
 
@@ -69,7 +70,7 @@ def as_text(argument: str, keys: Sequence[str]) -> str:
 def told_in_one_paragraph(exit_codes: list[int]) -> Iterator[None]:
     try:
         yield
-    except (ConfigError, DataError, ValueMismatch, HydraException, OmegaConfBaseException) as error:
+    except (ConfigError, DataError, ValueMismatch, SlurmError, HydraException, OmegaConfBaseException) as error:
         if any(argument.lower() == "debug=true" for argument in sys.argv[1:]):
             traceback.print_exc()
         print(f"error: {explain(error)}", file=sys.stderr)

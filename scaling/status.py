@@ -1,62 +1,59 @@
-"""`python -m scaling.status study=default`: what a study has done, what runs, what failed. It never writes.
+"""`python -m scaling.status study=default`: what a study has done, what runs, what failed, why, and what it costs.
+
+It never writes.
 
 Example: python -m scaling.status study=default --json
 """
-
-import time
-from collections import Counter
 
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from scaling.claims import is_claimed
 from scaling.command import run_hydra
-from scaling.config import StudyConfig, stored_plan, study_config
-from scaling.records import STATUS_FILE, RunStatus, read_record, record_path
-from scaling.specs import PlannedPoint
-from scaling.values import ValueMismatch, read_json
+from scaling.config import stored_plan, study_config
+from scaling.overview import Overview, PointState, look_at
+from scaling.values import to_plain
 
 
 def task(composed: DictConfig) -> int:
     config = study_config(composed)
-    plan = stored_plan(config)
-    states = [point_state(config, point) for point in plan.points]
+    overview = look_at(config.folder, stored_plan(config))
     if config.json:
-        rows = [
-            {"run_id": p.run_id, "tokens": p.tokens, "state": state, "detail": detail}
-            for p, (state, detail) in zip(plan.points, states, strict=True)
-        ]
-        Console().print_json(data={"study": plan.study, "points": rows})
-        return 0
-    table = Table(title=f"{plan.study}: {dict(Counter(state for state, _ in states))}", title_justify="left")
-    for column in ("point", "run", "D tokens", "state", "detail"):
-        table.add_column(column)
-    for point, (state, detail) in zip(plan.points, states, strict=True):
-        table.add_row(str(point.index), point.run_id, f"{point.tokens:,}", state, detail)
-    Console().print(table)
+        Console().print_json(data=to_plain(overview))
+    else:
+        show(overview, Console())
     return 0
 
 
-def point_state(config: StudyConfig, point: PlannedPoint) -> tuple[str, str]:
-    """State and words: done, diverged, out_of_memory, stopped_early, running, stale, interrupted, failed or planned."""
-    folder = config.folder / point.run_id
-    path = record_path(folder, point.tokens)
-    if path.exists():
-        record = read_record(path)
-        loss = "" if record.final_loss_nats is None else f"{record.final_loss_nats:.4f} nats/token"
-        return record.status, record.reason or loss
-    try:
-        status = read_json(RunStatus, folder / STATUS_FILE)
-    except (FileNotFoundError, ValueMismatch):
-        return "planned", ""
-    age = time.time() - status.updated_at
-    progress = f"step {status.step:,} of {status.total_steps:,}, {age:.0f} s ago on {status.host}"
-    if status.state == "running":
-        return ("running" if is_claimed(folder) else "stale"), progress
-    if status.state == "done":
-        return "planned", "its trajectory is there up to an earlier budget"
-    return status.state, status.error or progress
+def show(overview: Overview, console: Console) -> None:
+    counts = ", ".join(f"{count} {state}" for state, count in sorted(overview.counts.items()))
+    table = Table(title=f"{overview.study}: {counts}", title_justify="left")
+    for column in ("point", "run", "D tokens", "state", "detail"):
+        table.add_column(column)
+    for point in overview.points:
+        table.add_row(str(point.point), point.run_id, f"{point.tokens:,}", point.state, in_words(point))
+    console.print(table)
+    cost = overview.cost
+    spent = [f"{cost.flops:.3g} FLOPs"]
+    spent += [f"{cost.core_hours:.3g} core-hours"] if cost.core_hours or not cost.gpu_hours else []
+    spent += [f"{cost.gpu_hours:.3g} GPU-hours"] if cost.gpu_hours else []
+    left = "unknown" if cost.seconds_left is None else f"{cost.seconds_left:.0f} s"
+    console.print(
+        f"so far {', '.join(spent)}; left {cost.flops_left:.3g} FLOPs, ETA {left} with as many workers as now",
+        highlight=False,
+    )
+    if overview.queue is not None:
+        console.print(overview.queue, highlight=False, markup=False)
+
+
+def in_words(point: PointState) -> str:
+    parts = [] if point.loss_nats is None else [f"{point.loss_nats:.4f} nats/token"]
+    parts += [] if point.reason is None else [point.reason]
+    parts += [] if point.heartbeat_seconds is None else [f"{point.heartbeat_seconds:.0f} s ago"]
+    parts += [] if point.host is None else [f"on {point.host}"]
+    parts += [] if point.queue_id is None else [f"job {point.queue_id}"]
+    parts += [f"attempt {point.attempt}"] if point.attempt and point.attempt > 1 else []
+    return ", ".join(parts)
 
 
 def main() -> None:

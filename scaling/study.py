@@ -68,15 +68,22 @@ def make_tasks(
     config: StudyConfig, plan: Plan, corpus: Path, points: Sequence[PlannedPoint], *, wave: int
 ) -> list[Task]:
     """One for each run that lacks a record of `points`, its job written, the longest first."""
-    cost = study_cost(config)
     with written_by_one(config):
-        folders = write_jobs(config, plan, corpus, points)
+        write_jobs(config, plan, corpus, points)
+    return list_tasks(config, plan, points, wave=wave)
+
+
+def list_tasks(config: StudyConfig, plan: Plan, points: Sequence[PlannedPoint], *, wave: int) -> list[Task]:
+    """As `make_tasks`, and nothing is written: the jobs are there, or will be when their time comes."""
+    cost = study_cost(config)
     tasks = []
-    for folder in folders:
-        wanted = [point.tokens for point in points if point.run_id == folder.name]
+    for run_id in dict.fromkeys(point.run_id for point in points):
+        folder = config.folder / run_id
+        wanted = [point.tokens for point in points if point.run_id == run_id]
         missing = tuple(tokens for tokens in wanted if not record_path(folder, tokens).exists())
-        seconds = wave_seconds(plan, cost, folder.name, wave)
-        tasks.append(Task(folder, seconds, missing, plan.by_id[folder.name].size))
+        if missing:
+            seconds = wave_seconds(plan, cost, run_id, wave)
+            tasks.append(Task(folder, seconds, missing, plan.by_id[run_id].size))
     return sorted(tasks, key=lambda task: -task.seconds)
 
 

@@ -3,6 +3,7 @@ wherever an earlier one stopped."""
 
 import sys
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from scaling.command import EXIT_BAD_CONFIG
 from scaling.config import ConfigError, StudyConfig
 from scaling.findings import refusals
 from scaling.launching.early import dismiss
+from scaling.launching.slurm import in_flight
 from scaling.launching.tasks import LaunchResult, Task
 from scaling.laws.power import power_words
 from scaling.local import study_slots
@@ -19,7 +21,7 @@ from scaling.outlook import question
 from scaling.planning.table import print_findings, print_plan
 from scaling.records import STOP_FILE, read_record, record_path
 from scaling.specs import Plan, PlannedPoint
-from scaling.study import make_tasks, plan_study, prepare_study, study_cost, write_plan, written_by_one
+from scaling.study import list_tasks, make_tasks, plan_study, prepare_study, study_cost, write_plan, written_by_one
 from scaling.values import finite_or_null, to_plain
 
 EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 130
@@ -32,11 +34,26 @@ class Launch(Protocol):
     def __call__(self, tasks: list[Task], title: str, meanwhile: Callable[[], None]) -> LaunchResult: ...
 
 
-def sweep_study(config: StudyConfig, launch: Launch, *, points: Collection[int] | None, finish: bool) -> int:
+class Submit(Protocol):
+    """Hands both waves to a cluster, and between them, where asked for, a job that forecasts. False: there was nothing
+    to hand over, and nothing of this study is in the queue."""
+
+    def __call__(self, waves: list[list[Task]], *, forecast: bool) -> bool: ...
+
+
+def sweep_study(
+    config: StudyConfig,
+    launch: Launch,
+    *,
+    points: Collection[int] | None,
+    finish: bool,
+    submit: Submit | None = None,
+) -> int:
     """Train what is not done of `points` (all: None) and return the exit code.
 
-    With `finish` the laws are fitted and the report is written. Forecasts are made of a whole study alone: those of a
-    few points would stand in the ledger for good.
+    With `submit` the points are handed to a cluster and this returns; called again when they have ended, it finishes
+    the study. With `finish` the laws are fitted and the report is written. Forecasts are made of a whole study alone:
+    those of a few points would stand in the ledger for good.
     """
     if config.dry_run:
         return dry_run(config)
@@ -54,19 +71,18 @@ def sweep_study(config: StudyConfig, launch: Launch, *, points: Collection[int] 
     chosen = choose_points(plan, points)
     write_plan(config, plan)
     (config.folder / STOP_FILE).unlink(missing_ok=True)
+    if submit is not None and hand_over(config, plan, corpus, chosen, submit, whole=points is None):
+        return 0
     watch = Watch(config, plan, console)
     failed: dict[str, str] = {}
-    for wave in (1, 2):
+    for wave in () if submit is not None else (1, 2):
         tasks = make_tasks(config, plan, corpus, [point for point in chosen if point.wave == wave], wave=wave)
         if not tasks:
             continue
         if wave == 2 and refusals(watch.look()):
             break
         if wave == 2 and points is None:
-            from scaling.fit import forecast_held_out
-
-            with written_by_one(config):
-                console.print(forecast_held_out(config, plan), highlight=False, soft_wrap=True)
+            write_forecasts(config, plan, console)
         result = launch(tasks, f"wave {wave} of 2", watch.now_and_then)
         failed.update(result.failed)
         if result.interrupted:
@@ -87,6 +103,30 @@ def sweep_study(config: StudyConfig, launch: Launch, *, points: Collection[int] 
         style = "red" if line.startswith("failed: ") else None
         console.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
     return EXIT_SOME_FAILED if failed else 0
+
+
+def hand_over(
+    config: StudyConfig, plan: Plan, corpus: Path, points: list[PlannedPoint], submit: Submit, *, whole: bool
+) -> bool:
+    """False where all points have ended. Jobs of runs in the queue are not written anew: they may be read just now."""
+    flying = in_flight(config.folder)
+    mine = [point for point in points if point.run_id not in flying]
+    if not whole:
+        return submit([make_tasks(config, plan, corpus, mine, wave=1), []], forecast=False)
+    first, second = ([point for point in mine if point.wave == wave] for wave in (1, 2))
+    now = make_tasks(config, plan, corpus, first, wave=1)
+    if now or flying:
+        return submit([now, list_tasks(config, plan, second, wave=2)], forecast=True)
+    if list_tasks(config, plan, second, wave=2):
+        write_forecasts(config, plan, Console(stderr=True))
+    return submit([[], make_tasks(config, plan, corpus, second, wave=2)], forecast=False)
+
+
+def write_forecasts(config: StudyConfig, plan: Plan, console: Console) -> None:
+    from scaling.fit import forecast_held_out
+
+    with written_by_one(config):
+        console.print(forecast_held_out(config, plan), highlight=False, soft_wrap=True)
 
 
 def dry_run(config: StudyConfig) -> int:

@@ -32,3 +32,10 @@ class StudyLauncher(Launcher):
     def launch_runs(
         self, config: "StudyConfig", tasks: "Sequence[Task]", title: str, meanwhile: Callable[[], None]
     ) -> "LaunchResult": ...
+
+    def submits(self, config: "StudyConfig") -> bool:
+        """Whether the runs are handed over at once, and the command returns before they end."""
+        return False
+
+    def submit(self, config: "StudyConfig", waves: "list[list[Task]]", *, forecast: bool) -> bool:
+        raise NotImplementedError(f"{type(self).__name__} does not submit")

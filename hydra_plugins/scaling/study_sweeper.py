@@ -53,11 +53,14 @@ class StudySweeper(Sweeper):
         if points is not None:
             composed = self.hydra_context.config_loader.load_sweep_config(self.config, fixed)
         config = study_config(OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"]))
+        submit = None
         if isinstance(self.launcher, StudyLauncher):
             launch = partial(self.launcher.launch_runs, config)
+            if self.launcher.submits(config):
+                submit = partial(self.launcher.submit, config)
         else:
             launch = partial(launch_runs, self.launcher, fixed, config)
-        code = sweep_study(config, launch, points=points, finish=self.finish)
+        code = sweep_study(config, launch, points=points, finish=self.finish, submit=submit)
         if code:
             sys.exit(code)
 

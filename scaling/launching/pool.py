@@ -69,14 +69,16 @@ def run_pool(
     options: PoolOptions | None = None,
     on_change: Callable[[PoolState], None] = lambda state: None,
     on_outcome: Callable[[Task, Outcome], None] = lambda task, outcome: None,
+    on_signal: Callable[[int], None] = lambda number: None,
 ) -> LaunchResult:
-    """Run every task and return how each ended. INT, TERM and HUP become TERM to the workers, which save and leave.
+    """Run every task and return how each ended. INT, TERM, HUP and USR1 become TERM to the workers, which save and
+    leave; `on_signal` is told the first of them before the workers are.
 
     A folder in which somebody else is at work (an orphan of a killed sweep, another sweep of the study) keeps its
     slot taken and is looked at again until it is free. Raises for no task.
     """
     pool = _Pool(tasks, slots, workers, options or PoolOptions(), on_outcome)
-    with _stopping_on_signals(pool):
+    with _stopping_on_signals(pool, on_signal):
         while pool.has_work():
             pool.look_elsewhere()
             pool.start_what_fits()
@@ -199,13 +201,16 @@ class _Pool:
 
 
 @contextmanager
-def _stopping_on_signals(pool: _Pool) -> Iterator[None]:
+def _stopping_on_signals(pool: _Pool, on_signal: Callable[[int], None]) -> Iterator[None]:
     """A signal that is ignored stays ignored: under nohup a closed terminal ends nothing."""
 
     def stop(number: int, _: FrameType | None) -> None:
+        if not pool.stopping:
+            on_signal(number)
         pool.stop()
 
-    asked = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+    notices = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+    asked = [n for n in notices if signal.getsignal(n) != signal.SIG_IGN]
     previous = {number: signal.signal(number, stop) for number in asked}
     try:
         yield

@@ -1,0 +1,170 @@
+"""Where a study stands, read from its folder and its queue: the state of each point, cost so far, time left.
+
+Nothing is written, not even a lock file.
+"""
+
+import platform
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from scaling.claims import BEATS_TO_WAIT_FOR, HEARTBEAT_SECONDS, is_claimed
+from scaling.launching.slurm import QueuedTask, SlurmError, in_flight
+from scaling.launching.tasks import last_status
+from scaling.model.counting import count_training_flops
+from scaling.records import JOB_FILE, RunRecord, RunStatus, read_record, record_path
+from scaling.specs import Plan, PlannedPoint, RunSpec
+from scaling.training.config import Job
+from scaling.values import ValueMismatch, read_json
+
+
+@dataclass(frozen=True)
+class PointState:
+    """`state` is planned, queued, running, stale, interrupted, failed, or how the point's record ended. `reason` is
+    the record's or the worker's; `heartbeat_seconds` the age of a running worker's last word."""
+
+    point: int
+    run_id: str
+    tokens: int
+    state: str
+    reason: str | None = None
+    loss_nats: float | None = None
+    heartbeat_seconds: float | None = None
+    host: str | None = None
+    queue_id: str | None = None
+    attempt: int | None = None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of the steps that stand in the folders, each counted once: a step that a kill made a run repeat is not told.
+
+    `seconds_left` is None where nothing was measured and the plan has no time model.
+    """
+
+    flops: int
+    core_hours: float
+    gpu_hours: float
+    flops_left: int
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class Overview:
+    study: str
+    counts: dict[str, int]
+    cost: Cost
+    points: tuple[PointState, ...]
+    queue: str | None = None
+
+
+def look_at(folder: Path, plan: Plan) -> Overview:
+    """Of the study in `folder`. `queue` is None, or why Slurm's could not be asked."""
+    queue: str | None = None
+    try:
+        flying = in_flight(folder)
+    except SlurmError as error:
+        flying, queue = {}, f"the queue was not asked: {error}"
+    statuses = {run.id: last_status(folder / run.id) for run in plan.runs}
+    alive = {run_id: _alive(folder / run_id, status, flying.get(run_id)) for run_id, status in statuses.items()}
+    records = {(p.run_id, p.tokens): _record(folder, p) for p in plan.points}
+    points = tuple(
+        _point(p, records[p.run_id, p.tokens], statuses[p.run_id], alive[p.run_id], flying.get(p.run_id))
+        for p in plan.points
+    )
+    cost = _cost(folder, plan, statuses, records, sum(alive.values()))
+    return Overview(plan.study, dict(Counter(p.state for p in points)), cost, points, queue)
+
+
+def _alive(run_folder: Path, status: RunStatus | None, queued: QueuedTask | None) -> bool:
+    """Held by a process here, running in the queue, or beating on a host whose locks are not seen here."""
+    if is_claimed(run_folder):
+        return True
+    if status is None or status.state != "running" or status.host == platform.node():
+        return False
+    if queued is not None:
+        return queued.state == "RUNNING"
+    return abs(time.time() - status.updated_at) < BEATS_TO_WAIT_FOR * HEARTBEAT_SECONDS
+
+
+def _record(folder: Path, point: PlannedPoint) -> RunRecord | None:
+    path = record_path(folder / point.run_id, point.tokens)
+    return read_record(path) if path.exists() else None
+
+
+def _point(
+    point: PlannedPoint, record: RunRecord | None, status: RunStatus | None, alive: bool, queued: QueuedTask | None
+) -> PointState:
+    known = (point.index, point.run_id, point.tokens)
+    if record is not None:
+        return PointState(*known, record.status, record.reason, record.final_loss_nats)
+    queue_id = None if queued is None else queued.id
+    if status is None or (status.state == "done" and not alive):
+        reason = None if status is None else "its trajectory is there up to an earlier budget"
+        return PointState(*known, "planned" if queued is None else "queued", reason, queue_id=queue_id)
+    if alive:
+        age = max(0.0, time.time() - status.updated_at)
+        words = f"step {status.step:,} of {status.total_steps:,}"
+        return PointState(*known, "running", words, None, age, status.host, queue_id, status.attempt)
+    if queued is not None:
+        return PointState(*known, "queued", f"it was {status.state} before", queue_id=queue_id)
+    state = "stale" if status.state == "running" else status.state
+    words = status.error or f"step {status.step:,} of {status.total_steps:,}"
+    if state == "stale":
+        words += "; its process is gone, and the same sweep goes on from its checkpoint"
+    return PointState(*known, state, words, host=status.host, attempt=status.attempt)
+
+
+def _cost(
+    folder: Path,
+    plan: Plan,
+    statuses: Mapping[str, RunStatus | None],
+    records: Mapping[tuple[str, int], RunRecord | None],
+    workers: int,
+) -> Cost:
+    flops = flops_left = 0
+    core_hours = gpu_hours = 0.0
+    seconds_left: float | None = 0.0
+    for run in plan.runs:
+        status = statuses[run.id]
+        ended = all(records[run.id, budget] is not None for budget in run.budgets)
+        steps = 0 if status is None else min(status.step, run.total_steps)
+        left = 0 if ended else run.total_steps - steps
+        per_step = run.optimizer.batch_tokens * count_training_flops(run.model).total
+        flops += steps * per_step
+        flops_left += left * per_step
+        pace = _seconds_per_step(plan, run, status, records)
+        if pace is None:
+            seconds_left = None if left else seconds_left
+            continue
+        if seconds_left is not None:
+            seconds_left += left * pace / max(1, workers)
+        hours = steps * pace / 3600
+        if status is not None and status.gpu:
+            gpu_hours += hours * len(status.gpu.split(","))
+        else:
+            core_hours += hours * _threads(folder / run.id)
+    return Cost(flops, core_hours, gpu_hours, flops_left, seconds_left)
+
+
+def _seconds_per_step(
+    plan: Plan, run: RunSpec, status: RunStatus | None, records: Mapping[tuple[str, int], RunRecord | None]
+) -> float | None:
+    """Measured on this run, or else on another of its size, or else by the plan's time model."""
+    speeds = [r.tokens_per_second for r in records.values() if r is not None and r.run_id == run.id]
+    speeds += [status.tokens_per_second] if status is not None else []
+    speeds += [r.tokens_per_second for r in records.values() if r is not None and r.size == run.size]
+    measured = next((speed for speed in speeds if speed > 0), None)
+    if measured is not None:
+        return run.optimizer.batch_tokens / measured
+    estimates = [p.estimated_seconds / p.steps for p in plan.points if p.run_id == run.id and p.estimated_seconds]
+    return estimates[0] if estimates else None
+
+
+def _threads(run_folder: Path) -> int:
+    try:
+        return read_json(Job, run_folder / JOB_FILE).runtime.threads
+    except (FileNotFoundError, ValueMismatch):
+        return 1
