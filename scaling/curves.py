@@ -7,7 +7,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class CurveRow:
-    """Means over the steps since the last row; `tokens` since the run began. `validation_loss_nats` where taken."""
+    """Means over the steps since the last row; `tokens` since the run began. `validation_loss_nats` where taken.
+
+    `mfu` is the share of the devices' measured matrix-product peak; `power_watts` None where nothing counts it.
+    """
 
     tokens: int
     train_loss_nats: float | None
@@ -15,6 +18,9 @@ class CurveRow:
     grad_norm: float | None
     tokens_per_second: float | None
     validation_loss_nats: float | None = None
+    mfu: float | None = None
+    power_watts: float | None = None
+    peak_memory_bytes: int | None = None
 
 
 def segment_name(budget: int | None) -> str:

@@ -81,8 +81,8 @@ def halve_micro_batch(task: Task) -> bool:
     """
     job = read_json(Job, task.folder / JOB_FILE)
     context = job.spec.model.context
-    tokens = job.runtime.micro_batch_tokens or job.spec.optimizer.batch_tokens
-    if tokens <= context:
+    tokens = job.runtime.micro_batch_tokens
+    if tokens == "auto" or tokens <= context:
         return False
     smaller = replace(job.runtime, micro_batch_tokens=max(context, tokens // context // 2 * context))
     write_json(task.folder / JOB_FILE, replace(job, runtime=smaller))

@@ -4,22 +4,23 @@ runs/<study>/plan.json
 runs/<study>/<run-id>/job.json                     what to train and how, frozen
                       .lock                        held (flock) by the live process
                       status.json                  state, step, host, error of the last attempt
-                      trunk.pt, branch.pt          checkpoints
+                      trunk.pt, branch.pt          checkpoints; *.previous.pt, the ones before them
                       curve-*.jsonl                the training curves of trunk and branches
                       log.txt                      the process' own words
                       trunk/, budget-*/            TensorBoard's events
+                      profile/                     the trace of a few steps, with runtime.profile
                       record-<tokens>.json         a measured point; its existence means done
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from scaling.model.counting import ParameterCount
-from scaling.values import ValueMismatch, read_json, write_json
+from scaling.values import ValueMismatch, from_plain, read_plain, write_json
 
-RECORD_SCHEMA = 1
+RECORD_SCHEMA = 2
 
 JOB_FILE, LOCK_FILE, STATUS_FILE, LOG_FILE = "job.json", ".lock", "status.json", "log.txt"
 # In a study's folder: no worker starts, or goes on past its next step, while it is there. The next sweep removes it.
@@ -34,7 +35,11 @@ EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_BUSY = 0, 1, 75, 76
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where and with what a point was measured; none of it is part of the spec's id."""
+    """Where and with what a point was measured; none of it is part of the spec's id.
+
+    `micro_batch_tokens` is the most that one process had in one forward pass, None in records that do not tell;
+    `parallel` is how `processes` processes shared the work: none, ddp or fsdp.
+    """
 
     code_version: str
     git_commit: str | None
@@ -47,6 +52,22 @@ class Provenance:
     corpus: str
     tokenizer: str
     finished_at: str
+    micro_batch_tokens: int | None = None
+    processes: int = 1
+    parallel: str = "none"
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """The step (0-based) at which a run was given up, with its numbers; None is a number that is not finite.
+
+    `lowest_mean_nats` is the lowest running mean of the training loss before it.
+    """
+
+    step: int
+    loss_nats: float | None
+    grad_norm: float | None
+    lowest_mean_nats: float | None
 
 
 @dataclass(frozen=True)
@@ -67,9 +88,14 @@ class RunRecord:
 
     `tokens` were trained on along the point's own path (trunk and branch), `budget_tokens` were planned.
     `seconds` and `tokens_per_second` are of that path's training steps, evaluation left out; the trunk that
-    several points share is counted in each. `loss_sem_nats` is the standard error over validation windows. Of a point
-    that `stopped_early` the final loss is that of the trunk where it stopped, under an undecayed learning rate and on
-    fewer tokens than planned: no fit takes it.
+    several points share is counted in each, as it is in `energy_joules`. `loss_sem_nats` is the standard error over
+    validation windows. Of a point that `stopped_early` the final loss is that of the trunk where it stopped, under an
+    undecayed learning rate and on fewer tokens than planned: no fit takes it.
+
+    `skipped_steps` are steps whose fp16 gradient overflowed, which the scaler leaves out. `mfu` is the counted FLOPs
+    per second over `peak_flops_per_second`, which is that of measured matrix products in the precision of training on
+    all the point's devices. `energy_joules` is what NVML counted for those devices. `peak_memory_bytes` is that of the
+    process with most.
     """
 
     schema: int
@@ -102,6 +128,10 @@ class RunRecord:
     provenance: Provenance
     word_perplexity: float | None = None
     validation_sets: dict[str, ValidationLoss] = field(default_factory=dict)
+    divergence: Divergence | None = None
+    peak_flops_per_second: float | None = None
+    mfu: float | None = None
+    energy_joules: float | None = None
 
 
 @dataclass(frozen=True)
@@ -131,14 +161,22 @@ def write_record(run_folder: Path, record: RunRecord) -> None:
 
 
 def read_record(path: Path) -> RunRecord:
-    """Raises ValueMismatch, naming file and schema, for a record of another version of this program."""
-    record = read_json(RunRecord, path)
-    if record.schema != RECORD_SCHEMA:
+    """A record, of an earlier schema too. Raises ValueMismatch, naming the file, for a later one or a broken file."""
+    return from_plain(RunRecord, _upgraded(read_plain(path), path), str(path))
+
+
+def _upgraded(plain: Any, path: Path) -> Any:
+    """A record's plain form as RECORD_SCHEMA has it; files stay as they are."""
+    schema = plain.get("schema") if isinstance(plain, Mapping) else None
+    if schema == 1:
+        # What schema 2 added was not measured then, and one process trained each point: the fields' defaults.
+        return {**plain, "schema": 2}
+    if schema != RECORD_SCHEMA:
         raise ValueMismatch(
-            f"{path} has record schema {record.schema} and this version reads {RECORD_SCHEMA}: use the version that "
+            f"{path} has record schema {schema!r} and this version reads 1 to {RECORD_SCHEMA}: use the version that "
             "wrote it, or move the run's folder away to train it again"
         )
-    return record
+    return plain
 
 
 def read_records(study_folder: Path) -> Iterator[RunRecord]:

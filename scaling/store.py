@@ -69,8 +69,8 @@ POINT_COLUMNS = (
     "nominal_flops", "status", "reason", "params", "non_embedding_params", "tokens", "steps", "unique_tokens",
     "epochs", "flops", "flops_kaplan", "flops_chinchilla", "final_loss_nats", "best_loss_nats", "best_loss_tokens",
     "loss_sem_nats", "bits_per_byte", "perplexity", "word_perplexity", "batch_tokens", "matrix_lr", "warmup_steps",
-    "skipped_steps", "seconds", "tokens_per_second", "peak_memory_bytes", "device", "precision", "torch", "git_commit",
-    "corpus", "tokenizer", "finished_at",
+    "skipped_steps", "seconds", "tokens_per_second", "mfu", "energy_joules", "peak_memory_bytes", "device", "precision",
+    "micro_batch_tokens", "processes", "parallel", "torch", "git_commit", "corpus", "tokenizer", "finished_at",
 )  # fmt: skip
 
 # A further validation set has these columns, each with the set's name before it.

@@ -4,6 +4,7 @@ YAML (through `config`), specs and records on disk all pass here, so an unknown 
 type is refused in the same words everywhere.
 """
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -62,14 +63,17 @@ def _convert_union(arguments: tuple[Any, ...], value: object, where: str) -> Any
     """`X | None`, or a kind beside literal words, such as `int | Literal["auto"]`."""
     if value is None and type(None) in arguments:
         return None
-    kinds = [kind for kind in arguments if kind is not type(None)]
-    for kind in kinds[:]:
-        if typing.get_origin(kind) is typing.Literal and len(kinds) > 1:
-            if value in typing.get_args(kind):
-                return value
-            kinds.remove(kind)
-    (kind,) = kinds
-    return _convert(kind, value, where)
+    kinds = [k for k in arguments if k is not type(None)]
+    for kind in kinds[:-1]:
+        with contextlib.suppress(ValueMismatch):
+            return _convert(kind, value, where)
+    try:
+        return _convert(kinds[-1], value, where)
+    except ValueMismatch:
+        if len(kinds) == 1:
+            raise
+        named = " or ".join(_name(kind) for kind in kinds)
+        raise ValueMismatch(f"{where} is {value!r}; it must be a {named}") from None
 
 
 def _convert_dataclass(kind: Any, value: object, where: str) -> Any:
@@ -108,6 +112,8 @@ def _convert_scalar(kind: Any, value: object, where: str) -> Any:
 
 
 def _name(kind: Any) -> str:
+    if typing.get_origin(kind) is typing.Literal:
+        return " or ".join(map(str, typing.get_args(kind)))
     names = {int: "whole number", float: "number", str: "text", bool: "true or false"}
     return names.get(kind, getattr(kind, "__name__", str(kind)))
 
@@ -158,8 +164,12 @@ def remove_left_overs(folder: Path) -> None:
 
 def read_json(kind: type[T], path: Path) -> T:
     """Raises ValueMismatch, naming the file, where it is not JSON or not a `kind`; FileNotFoundError as usual."""
+    return from_plain(kind, read_plain(path), str(path))
+
+
+def read_plain(path: Path) -> Any:
+    """A JSON file's plain value. Raises ValueMismatch where it is none."""
     try:
-        plain = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+        return json.loads(path.read_bytes())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueMismatch(f"{path} is not JSON ({error}); delete it and run the command again") from None
-    return from_plain(kind, plain, str(path))

@@ -7,13 +7,19 @@ from torch import Tensor
 
 from scaling.data.corpus import Corpus
 from scaling.specs import RunSpec
+from scaling.training.team import Team
 
 
 class Batches:
-    """`batch(step)` is that step's windows [B, T+1]. On CUDA the next one is fetched and pinned meanwhile."""
+    """`batch(step)` is this rank's part of that step's windows [B, T+1].
 
-    def __init__(self, corpus: Corpus, spec: RunSpec, device: torch.device) -> None:
+    On CUDA the next one is fetched and pinned meanwhile.
+    """
+
+    def __init__(self, corpus: Corpus, spec: RunSpec, device: torch.device, team: Team) -> None:
         self._corpus, self._spec, self._device = corpus, spec, device
+        self._batch_sequences = spec.optimizer.batch_tokens // spec.model.context
+        self._first, self.num_sequences = team.share(self._batch_sequences)
         self._fetcher = ThreadPoolExecutor(1) if device.type == "cuda" else None
         self._ahead: tuple[int, Future[Tensor]] | None = None
 
@@ -28,7 +34,10 @@ class Batches:
         return host.to(self._device, non_blocking=True)
 
     def _read(self, step: int) -> Tensor:
-        context = self._spec.model.context
-        num_sequences = self._spec.optimizer.batch_tokens // context
-        windows = self._corpus.batch(step * num_sequences, num_sequences, context=context, seed=self._spec.data_seed)
+        windows = self._corpus.batch(
+            step * self._batch_sequences + self._first,
+            self.num_sequences,
+            context=self._spec.model.context,
+            seed=self._spec.data_seed,
+        )
         return torch.from_numpy(windows)

@@ -6,38 +6,45 @@ from typing import Literal
 from scaling.specs import RunSpec
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
+Parallel = Literal["ddp", "fsdp"]
 
 
 @dataclass(frozen=True)
 class Runtime:
     """
     device               "auto" takes CUDA, then the CPU; which GPUs, CUDA_VISIBLE_DEVICES says
-    precision            "auto" is bf16 on CUDA and fp32 elsewhere; bf16 and fp16 are autocast over fp32 weights
-    micro_batch_tokens   null: the whole batch at once; else the most tokens in one forward pass
+    precision            "auto" is bf16 on CUDA and fp32 elsewhere; bf16 and fp16 are autocast over fp32 weights, tf32
+                         is fp32 with TensorFloat-32 products where the device has them
+    micro_batch_tokens   the most tokens of one process in one forward pass. "auto" starts with the whole batch; either
+                         way what does not fit is halved until it does
+    parallel             how the processes of torchrun share a point: "ddp" has all weights in each, "fsdp" a part
     workers              points at a time; null: one for each GPU, or one for each `threads` cores
     threads              CPU threads of each worker
+    profile              write a torch.profiler trace of a few steps into the run's folder
     """
 
     device: Device = "auto"
     precision: Precision = "auto"
-    micro_batch_tokens: int | None = None
+    micro_batch_tokens: int | Literal["auto"] = "auto"
+    parallel: Parallel = "ddp"
     compile: bool = False
     workers: int | None = None
     threads: int = 1
     log_every_steps: int = 50
     checkpoint_every_seconds: float = 30.0
     tensorboard: bool = True
+    profile: bool = False
 
     def __post_init__(self) -> None:
         for name in ("workers", "threads", "log_every_steps", "micro_batch_tokens"):
             value = getattr(self, name)
-            if value is not None and value < 1:
+            if value is not None and value != "auto" and value < 1:
                 raise ValueError(f"runtime.{name} is {value}; it must be at least 1")
         if self.checkpoint_every_seconds < 0:
             raise ValueError(
                 f"runtime.checkpoint_every_seconds is {self.checkpoint_every_seconds}; it must be at least 0 "
-                "(0 saves at every logged step)"
+                "(0 saves after every step)"
             )
 
 

@@ -40,6 +40,9 @@ class CurveWriter:
                 "optimizer/learning_rate": row.learning_rate,
                 "optimizer/grad_norm": row.grad_norm,
                 "speed/tokens_per_second": row.tokens_per_second,
+                "speed/mfu": row.mfu,
+                "device/power_watts": row.power_watts,
+                "device/peak_memory_bytes": row.peak_memory_bytes,
             }
             for tag, value in scalars.items():
                 if value is not None:

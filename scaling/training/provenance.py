@@ -3,6 +3,7 @@
 import functools
 import platform
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
@@ -29,7 +30,16 @@ def git_commit() -> str | None:
         return None
 
 
-def provenance(*, device: torch.device, precision: str, corpus: str, tokenizer: str, finished_at: str) -> Provenance:
+def provenance(
+    *,
+    device: torch.device,
+    precision: str,
+    corpus: str,
+    tokenizer: str,
+    micro_batch_tokens: int,
+    processes: int,
+    parallel: str,
+) -> Provenance:
     return Provenance(
         code_version=scaling.__version__,
         git_commit=git_commit(),
@@ -41,5 +51,8 @@ def provenance(*, device: torch.device, precision: str, corpus: str, tokenizer: 
         host=platform.node(),
         corpus=corpus,
         tokenizer=tokenizer,
-        finished_at=finished_at,
+        finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        micro_batch_tokens=micro_batch_tokens,
+        processes=processes,
+        parallel=parallel,
     )

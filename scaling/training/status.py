@@ -16,10 +16,10 @@ SECONDS_BETWEEN_STATUSES = 1.0
 
 class StatusWriter:
     """Rewrites the status at most once a second as steps go by, and every few seconds while none does: a thread
-    beats while an evaluation or a slow step takes its time."""
+    beats while an evaluation or a slow step takes its time. Of several processes all but the leader are `silent`."""
 
-    def __init__(self, folder: Path, total_steps: int) -> None:
-        self._path, self._total_steps = folder / STATUS_FILE, total_steps
+    def __init__(self, folder: Path, total_steps: int, *, silent: bool = False) -> None:
+        self._path, self._total_steps, self._silent = folder / STATUS_FILE, total_steps, silent
         self._written_at, self._step, self._speed = 0.0, 0, 0.0
         self._attempt = _attempts(self._path) + 1
         self._lock, self._over = threading.Lock(), threading.Event()
@@ -31,6 +31,8 @@ class StatusWriter:
             self.write("running")
 
     def write(self, state: RunState, error: str | None = None) -> None:
+        if self._silent:
+            return
         status = RunStatus(
             state=state,
             step=self._total_steps if state == "done" else self._step,

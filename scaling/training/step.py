@@ -8,33 +8,47 @@ import torch
 from torch import Tensor, nn
 
 from scaling.model.decoder import Decoder
+from scaling.training.device import is_out_of_memory, release_memory
 from scaling.training.optimizer import set_learning_rate
+from scaling.training.parallel import exchange_nothing, is_sharded
 
 AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+class MicroBatchTooLarge(Exception):
+    """The activations of a micro-batch did not fit. The state is as it was before the step."""
+
+
 @dataclass
 class TrainState:
-    """What a step changes. `forward` is the decoder or its compiled form; both share their parameters."""
+    """What a step changes. `forward` is the decoder or what places it in several processes; they share parameters.
+
+    `processes` share each batch, and `exchange` is theirs (`parallel.Placed`).
+    """
 
     decoder: Decoder
     forward: Callable[[Tensor, Tensor], Tensor]
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     step: int = 0
-    skipped_steps: int = 0
+    processes: int = 1
+    exchange: Callable[[bool], AbstractContextManager[object]] = exchange_nothing
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """Tensors on the device, so that nobody waits for it before they are read. Loss is nats/token."""
+    """Tensors on the device, so that nobody waits for it before they are read.
+
+    `loss` is nats/token of this process' sequences, times their share of the batch and the number of processes: its
+    mean over processes is the batch's loss. `grad_norm` is the batch's, before clipping.
+    """
 
     loss: Tensor
     grad_norm: Tensor
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    if precision == "fp32":
+    if precision not in AUTOCAST_DTYPES:
         return nullcontext()
     return torch.autocast(device.type, dtype=AUTOCAST_DTYPES[precision])
 
@@ -48,30 +62,69 @@ def train_step(
     precision: str,
     micro_sequences: int,
     dropout_seed: int,
+    num_tokens: int | None = None,
 ) -> StepResult:
-    """Update `state` with one batch of windows [B, T+1], of which the first T are inputs and the last T targets.
+    """Update `state` with this process' windows [B, T+1], of which the first T are inputs and the last T targets.
 
-    Losses of micro-batches are summed and divided once by the batch's tokens, so any split gives the same
-    gradient. Dropout draws from a generator seeded for this step: there is no random state to save.
+    `num_tokens` are those of the batch over all processes, None where this one has it all. Raises MicroBatchTooLarge, with `state` untouched.
     """
-    device = windows_BxT1.device
-    num_tokens = windows_BxT1.shape[0] * (windows_BxT1.shape[1] - 1)
-    if state.decoder.config.dropout > 0.0:
-        torch.manual_seed(dropout_seed)
+    loss = accumulate_gradients(
+        state,
+        windows_BxT1,
+        num_tokens=num_tokens or windows_BxT1[:, 1:].numel(),
+        precision=precision,
+        micro_sequences=micro_sequences,
+        dropout_seed=dropout_seed,
+    )
     set_learning_rate(state.optimizer, learning_rate_share)
-    loss = torch.zeros((), device=device)
-    for micro in torch.split(windows_BxT1, micro_sequences):
-        with autocast(device, precision):
-            micro_loss = state.forward(micro[:, :-1], micro[:, 1:]) / num_tokens
-        torch.autograd.backward(state.scaler.scale(micro_loss))
-        loss += micro_loss.detach()
     state.scaler.unscale_(state.optimizer)
     grad_norm = nn.utils.clip_grad_norm_(state.decoder.parameters(), grad_clip)
+    if is_sharded(grad_norm):
+        grad_norm = grad_norm.full_tensor()  # type: ignore[attr-defined]
     state.scaler.step(state.optimizer)
-    if state.scaler.is_enabled():
-        scale_before = state.scaler.get_scale()
-        state.scaler.update()
-        state.skipped_steps += state.scaler.get_scale() < scale_before
+    state.scaler.update()
     state.optimizer.zero_grad(set_to_none=True)
     state.step += 1
     return StepResult(loss, grad_norm)
+
+
+def accumulate_gradients(
+    state: TrainState,
+    windows_BxT1: Tensor,
+    *,
+    num_tokens: int,
+    precision: str,
+    micro_sequences: int,
+    dropout_seed: int,
+    exchange: bool = True,
+) -> Tensor:
+    """Add the batch's gradient to that of `state` and return the loss as `StepResult` has it.
+
+    Losses of micro-batches are summed and divided once by the batch's tokens, so any split gives the same
+    gradient. Dropout draws from a generator seeded for this step: there is no random state to save.
+    Raises MicroBatchTooLarge, having cleared the gradients. Without `exchange` other processes need not take part.
+    """
+    device = windows_BxT1.device
+    if state.decoder.config.dropout > 0.0:
+        torch.manual_seed(dropout_seed)
+    loss = torch.zeros((), device=device)
+    micro_batches = torch.split(windows_BxT1, micro_sequences)
+    too_large: str | None = None
+    try:
+        for i, micro in enumerate(micro_batches, start=1):
+            with state.exchange(exchange and i == len(micro_batches)):
+                with autocast(device, precision):
+                    # Processes average their gradients, and the batch's is their sum.
+                    micro_loss = state.forward(micro[:, :-1], micro[:, 1:]) / (num_tokens / state.processes)
+                torch.autograd.backward(state.scaler.scale(micro_loss))
+            loss += micro_loss.detach()
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        too_large = str(error).split("\n", maxsplit=1)[0]
+    # Only here does nothing hold the failed pass any more: its frames went with the exception.
+    if too_large is not None:
+        state.optimizer.zero_grad(set_to_none=True)
+        release_memory(device)
+        raise MicroBatchTooLarge(too_large)
+    return loss

@@ -4,6 +4,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
@@ -22,6 +23,7 @@ from scaling.records import (
 )
 from scaling.training.config import Job
 from scaling.training.status import StatusWriter
+from scaling.training.team import Team, team_of_this_process
 from scaling.training.trajectory import Interrupted, Trajectory
 from scaling.values import read_json, remove_left_overs
 
@@ -32,13 +34,14 @@ SECONDS_FOR_THE_LOCK = 2.0  # others ask for an instant who holds it
 
 
 def run_folder(folder: Path, on_notice: Callable[[int], None] = lambda number: None) -> int:
-    """Train what `folder/job.json` says and return the exit code.
+    """Train what `folder/job.json` says and return the exit code, the same in every process of a team.
 
-    TERM, INT and USR1 mean: save and leave, and so does a STOP file in the study's folder. `on_notice` is told the
-    first such signal when it is seen, before anything is saved. A second process on the same folder leaves with
-    EXIT_BUSY.
+    TERM, INT and USR1, to any of its processes, mean: save and leave, and so does a STOP file in the study's folder.
+    `on_notice` is told the first such signal when it is seen, before anything is saved. A second start on the same
+    folder leaves with EXIT_BUSY.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    team = team_of_this_process()
     job = read_json(Job, folder / JOB_FILE)
     if job.spec.id != folder.name:
         log.error(
@@ -47,25 +50,33 @@ def run_folder(folder: Path, on_notice: Callable[[int], None] = lambda number: N
             job.spec.id,
         )
         return EXIT_FAILED
+    with ExitStack() as lock:
+        if not team.told(_claim(folder, lock) if team.leads else False):
+            return EXIT_BUSY
+        return _run_locked(job, folder, team, on_notice)
+
+
+def _claim(folder: Path, lock: ExitStack) -> bool:
+    """Lock the folder, if nobody else works in it, and clear what a killed process left behind."""
     try:
-        with FileLock(folder / LOCK_FILE, timeout=SECONDS_FOR_THE_LOCK):
-            if works_elsewhere(folder):
-                log.info("a process on another host is at work in %s", folder)
-                return EXIT_BUSY
-            remove_left_overs(folder)
-            return _run_locked(job, folder, on_notice)
+        lock.enter_context(FileLock(folder / LOCK_FILE, timeout=SECONDS_FOR_THE_LOCK))
     except Timeout:
         log.info("another process is at work in %s", folder)
-        return EXIT_BUSY
+        return False
+    if works_elsewhere(folder):
+        log.info("a process on another host is at work in %s", folder)
+        return False
+    remove_left_overs(folder)
+    return True
 
 
-def _run_locked(job: Job, folder: Path, on_notice: Callable[[int], None]) -> int:
+def _run_locked(job: Job, folder: Path, team: Team, on_notice: Callable[[int], None]) -> int:
     notices = Notices(folder.parent / STOP_FILE, on_notice)
     torch.set_num_threads(job.runtime.threads)
-    with StatusWriter(folder, job.spec.total_steps) as status:
+    with StatusWriter(folder, job.spec.total_steps, silent=not team.leads) as status:
         status.write("running")
         try:
-            Trajectory(job, folder, should_stop=notices.given, on_progress=status.progress).run()
+            Trajectory(job, folder, team, should_stop=notices.given, on_progress=status.progress).run()
         except Interrupted as interruption:
             log.info("%s; the same command goes on from here", interruption)
             status.write("interrupted")

@@ -9,7 +9,7 @@ import torch
 
 from scaling.curves import curve_path, read_curve
 from scaling.data.manifest import read_manifest
-from scaling.records import RunRecord, read_record, record_path
+from scaling.records import Divergence, RunRecord, read_record, record_path
 from scaling.training.trajectory import Interrupted, Trajectory
 from tests.tiny_run import BATCH, make_run, make_spec
 
@@ -102,26 +102,6 @@ def test_budgets_added_later_continue_the_trunk(tmp_path: Path, corpus_folder: P
     assert {b: m[0] for b, m in all_three.items()} == {b: m[0] for b, m in undisturbed.items()}
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda content: content[: len(content) // 2], lambda content: b"", lambda c: b"x" * 99]
-)
-def test_a_damaged_checkpoint_is_passed_over(
-    damage: Callable[[bytes], bytes], tmp_path: Path, corpus_folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    undisturbed = train(tmp_path / "undisturbed", corpus_folder)
-    spec = make_spec()
-    job, folder = make_run(tmp_path / "damaged", spec, corpus_folder)
-    with pytest.raises(Interrupted):
-        Trajectory(job, folder, should_stop=stop_after(18)).run()
-    for name in ("trunk.pt", "branch.pt"):
-        path = folder / name
-        if path.exists():
-            path.write_bytes(damage(path.read_bytes()))
-    Trajectory(job, folder).run()
-    assert {b: outcome(read_record(record_path(folder, b))) for b in spec.budgets} == undisturbed
-    assert "truncated or no checkpoint" in caplog.text
-
-
 def test_a_checkpoint_of_another_run_is_refused(
     tmp_path: Path, corpus_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -133,7 +113,7 @@ def test_a_checkpoint_of_another_run_is_refused(
     (folder / "trunk.pt").write_bytes(foreign.read_bytes())
     Trajectory(job, folder).run()
     assert outcome(read_record(record_path(folder, spec.budgets[0]))) == undisturbed[spec.budgets[0]]
-    assert "run_id" in caplog.text
+    assert "has run_id" in caplog.text
 
 
 def test_a_divergence_is_a_record_with_its_reason(tmp_path: Path, corpus_folder: Path) -> None:
@@ -148,6 +128,8 @@ def test_a_divergence_is_a_record_with_its_reason(tmp_path: Path, corpus_folder:
         assert (record.status, record.final_loss_nats) == ("diverged", None)
         assert record.reason is not None
         assert "at step 0 the loss is nan" in record.reason
+        assert record.divergence == Divergence(step=0, loss_nats=None, grad_norm=None, lowest_mean_nats=None)
+        assert record.tokens == BATCH
 
 
 def test_a_record_says_what_was_trained(tmp_path: Path, corpus_folder: Path) -> None:

@@ -22,7 +22,7 @@ from scaling.records import (
 from scaling.values import read_json
 from tests.tiny_run import make_run, make_spec
 
-LONG = (100, 400, 4000)
+LONG = (100, 300, 1200)
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:

@@ -1,0 +1,68 @@
+"""What a device can do at most: the speed of one large matrix product, measured once and kept in the cache."""
+
+import logging
+import platform
+import time
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+
+from scaling.training.device import device_name, matrix_products
+from scaling.values import ValueMismatch, read_plain, write_json
+
+log = logging.getLogger(__name__)
+
+PEAKS_FILE = "matmul-peaks.json"
+DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+# Large enough for the full rate, small enough for a fraction of a second: 0.3 GFLOP on a core, 1 TFLOP on a GPU.
+CPU_SIDE, GPU_SIDE = 512, 8192
+PROBE_SECONDS, MIN_PROBES = 0.2, 3
+
+
+def matmul_peak(device: torch.device, precision: str, cache: Path) -> float:
+    """FLOP/s of this process on `device`, from `cache` or measured into it.
+
+    Who finds another process at the measurement waits for its answer, and so does not disturb it by training.
+    """
+    threads = torch.get_num_threads() if device.type == "cpu" else 0
+    key = f"{platform.node()}: {device_name(device)}, {precision}, {threads} threads, torch {torch.__version__}"
+    path = cache / PEAKS_FILE
+    try:
+        with FileLock(path.with_suffix(".lock")):
+            known = _read(path)
+            if key not in known:
+                known[key] = measure_peak(device, precision)
+                write_json(path, known)
+            return known[key]
+    except OSError as error:
+        log.warning("%s cannot be kept (%s); measuring for this process alone", path, error)
+        return measure_peak(device, precision)
+
+
+def _read(path: Path) -> dict[str, float]:
+    try:
+        return dict(read_plain(path)) if path.exists() else {}
+    except (ValueMismatch, TypeError, ValueError):
+        return {}
+
+
+def measure_peak(device: torch.device, precision: str) -> float:
+    """FLOP/s of the fastest of several square products; other work on the machine can only make the rest slower."""
+    side = GPU_SIDE if device.type == "cuda" else CPU_SIDE
+    left, right = (torch.ones(side, side, dtype=DTYPES[precision], device=device) for _ in range(2))
+    seconds: list[float] = []
+    with matrix_products(precision):
+        left @ right
+        while len(seconds) < MIN_PROBES or sum(seconds) < PROBE_SECONDS:
+            _synchronize(device)
+            start = time.perf_counter()
+            left @ right
+            _synchronize(device)
+            seconds.append(time.perf_counter() - start)
+    return 2.0 * side**3 / min(seconds)
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
