@@ -66,7 +66,8 @@ def train_step(
 ) -> StepResult:
     """Update `state` with this process' windows [B, T+1], of which the first T are inputs and the last T targets.
 
-    `num_tokens` are those of the batch over all processes, None where this one has it all. Raises MicroBatchTooLarge, with `state` untouched.
+    `num_tokens` are those of the batch over all processes, None where this one has it all. Raises MicroBatchTooLarge,
+    with `state` untouched.
     """
     loss = accumulate_gradients(
         state,
