@@ -28,7 +28,9 @@ def check_plan(config: StudyConfig, plan: Plan) -> tuple[Finding, ...]:
         catalogue.require_known(config.force)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    study = PlannedStudy(plan, config.fit.convention, config.data, prepared_manifest(config), question(config, plan))
+    manifest = prepared_manifest(config)
+    asked = question(config, plan, manifest)
+    study = PlannedStudy(plan, config.fit.convention, config.data, manifest, asked)
     return catalogue.check_plan(study, config.force)
 
 

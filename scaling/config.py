@@ -1,5 +1,6 @@
 """The edge: what Hydra composed becomes frozen dataclasses, validated before anything runs or is written."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,17 +11,19 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from scaling.analysis.config import FitOptions, TableOptions
+from scaling.analysis.recommend import RecommendOptions
 from scaling.data.config import DataConfig
 from scaling.launching.config import LaunchConfig
 from scaling.planning.config import GridConfig, ModelOptions, RecipeConfig, TimeModel
 from scaling.planning.power import PowerConfig
 from scaling.specs import Plan
 from scaling.training.config import Runtime
-from scaling.values import ValueMismatch, from_plain, read_json
+from scaling.values import ValueMismatch, from_plain, read_json, to_plain, write_atomically
 
 T = TypeVar("T")
 
 PLAN_FILE, CONFIG_FILE = "plan.json", "config.json"
+OF_ONE_COMMAND = ("dry_run", "json", "debug", "point")
 
 
 class ConfigError(ValueError):
@@ -88,6 +91,11 @@ def table_options(composed: DictConfig) -> TableOptions:
     return _root(TableOptions, composed)
 
 
+def recommend_options(composed: DictConfig) -> RecommendOptions:
+    """Raises ConfigError, as `study_config`."""
+    return _root(RecommendOptions, composed)
+
+
 def stored_plan(config: StudyConfig) -> Plan:
     """The plan that the study's last sweep wrote. Raises ConfigError where there is none."""
     path = config.folder / PLAN_FILE
@@ -104,6 +112,29 @@ def stored_config(folder: Path) -> StudyConfig:
     if not path.exists():
         raise ConfigError(f"{folder} holds no {CONFIG_FILE}: run the study's sweep again, which trains nothing anew")
     return read_json(StudyConfig, path)
+
+
+def write_experiment(folder: Path, name: str, config: StudyConfig, about: str) -> str:
+    """Write a config as a Hydra experiment, `experiment/<name>.yaml` with its corpus in `data/<name>.yaml`.
+
+    The corpus is a file of its own since its keys depend on its kind, and Hydra would merge them with the default's.
+    Returns the command that runs it.
+    """
+    plain = to_plain(config)
+    data = plain.pop("data")
+    for key in OF_ONE_COMMAND:
+        plain.pop(key, None)
+    command = shlex.join(["python", "-m", "scaling.sweep", f"--config-dir={folder}", f"experiment={name}"])
+    head = ["# @package _global_", *(f"# {line}" for line in (*about.splitlines(), command))]
+    head += ["defaults:", f"  - override /data: {name}", ""]
+    for group, text in (
+        ("data", OmegaConf.to_yaml(OmegaConf.create(data))),
+        ("experiment", "\n".join(head) + OmegaConf.to_yaml(OmegaConf.create(plain))),
+    ):
+        path = folder / group / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, text.encode())
+    return command
 
 
 def _root(kind: type[T], composed: DictConfig) -> T:

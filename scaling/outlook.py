@@ -6,12 +6,11 @@ from pathlib import Path
 from scaling.analysis.prior import NoBelief, measured_belief
 from scaling.checks.evidence import Question
 from scaling.config import PLAN_FILE, ConfigError, StudyConfig
-from scaling.data.config import vocab_size
-from scaling.data.fingerprint import fingerprint
+from scaling.data.manifest import Manifest
 from scaling.laws.design import Belief
 from scaling.laws.quantities import LIMITS
 from scaling.planning.candidates import Room
-from scaling.planning.corpus_facts import CorpusFacts
+from scaling.planning.corpus_facts import corpus_facts
 from scaling.planning.extension import additions, extended_grid, grid_overrides
 from scaling.planning.power import default_target, plan_power
 from scaling.planning.proposals import Proposals, propose
@@ -22,14 +21,14 @@ from scaling.values import read_json
 REACH = (1.0, 4.0, 16.0)  # how much more than the plan's largest point a point to add may cost, tried in this order
 
 
-def question(config: StudyConfig, plan: Plan) -> Question:
+def question(config: StudyConfig, plan: Plan, manifest: Manifest | None = None) -> Question:
     """Raises ConfigError where `power.prior` names no study that says anything."""
     belief = belief_of(config)
     power = plan_power(plan, belief, config.power.target, level=config.fit.level)
     asked = config.power.quantity
     if power is None or asked is None or power.answers(asked) == "yes":
         return Question(asked, power)
-    return Question(asked, power, cheapest_answer(config, plan, belief, asked))
+    return Question(asked, power, cheapest_answer(config, plan, belief, asked, manifest))
 
 
 def belief_of(config: StudyConfig) -> Belief:
@@ -50,18 +49,19 @@ def belief_of_study(folder: Path) -> Belief:
         raise ConfigError(f"{error}; or take power.prior=null") from None
 
 
-def room_of(config: StudyConfig, train_tokens: int | None = None) -> Room:
-    """What points are added to; `train_tokens` of the prepared corpus, if it is."""
-    facts = CorpusFacts(
-        fingerprint(config.data), vocab_size(config.data.tokenizer), train_tokens, config.data.unique_tokens
-    )
-    return Room(config.grid, config.model, config.recipe, facts)
+def room_of(config: StudyConfig, manifest: Manifest | None = None) -> Room:
+    """What points are added to; how much text there is to train on is known from the prepared corpus' manifest."""
+    return Room(config.grid, config.model, config.recipe, corpus_facts(config.data, manifest))
 
 
-def cheapest_answer(config: StudyConfig, plan: Plan, belief: Belief, asked: str) -> str:
+def cheapest_answer(config: StudyConfig, plan: Plan, belief: Belief, asked: str, manifest: Manifest | None) -> str:
     """The points that would make the plan answer, in words, with the overrides that add them."""
     good, _ = LIMITS[asked]
-    room = room_of(config)
+    if config.grid.unique_tokens:
+        return (
+            "Add sizes or budgets to the grid, or ask for less with power.target, or for nothing: power.quantity=null."
+        )
+    room = room_of(config, manifest)
     fitted = [point for point in plan.points if not point.held_out]
     target = config.power.target or default_target(plan)
     largest = max(point.flops for point in plan.points)

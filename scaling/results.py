@@ -7,6 +7,7 @@ from scaling.findings import Finding
 from scaling.laws.agreement import Answer
 from scaling.laws.analysis import Analysis
 from scaling.laws.bootstrap import Bootstrap
+from scaling.laws.decide import Goal
 from scaling.laws.fit import Fit
 from scaling.laws.intervals import Interval, Prediction
 from scaling.laws.observations import Observations
@@ -127,3 +128,45 @@ class TableReport(LawReport):
     command: str
     rule: str | None
     by_run: bool
+
+
+@dataclass(frozen=True)
+class Ranged:
+    """A number with the ends of its interval; None where there is none."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """What the law says of a goal. N counts all parameters, or what the table counts; C is 6 N D.
+
+    `expected_loss` is the selected forecast at (params, tokens) with the interval of a measurement there. `band` is
+    the least and the largest N that lose at most `share` of the compute, each with its D. `least_params` and
+    `least_tokens` are what a loss takes if the other were unlimited. Where the goal is unreachable, all of these are
+    None and `floor` says why.
+    """
+
+    source: str
+    num_points: int
+    goal: Goal
+    level: float
+    reachable: bool
+    floor: Ranged
+    params: Ranged | None
+    tokens: Ranged | None
+    flops: Ranged | None
+    inference_flops: float | None
+    law_loss: float | None
+    expected_loss: Ranged | None
+    method: str
+    share: float
+    band: tuple[tuple[float, float], tuple[float, float]] | None
+    least_params: float | None
+    least_tokens: float | None
+    decades_beyond: float
+    estimators: tuple[Answer, ...]
+    conventions: tuple[Answer, ...]
+    findings: tuple[Finding, ...]

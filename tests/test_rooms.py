@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "scaling"
 LEAVES = {"model", "data", "laws"}
 NOUNS = {"values", "specs", "records", "claims", "curves", "findings", "results", "store"}
 VERBS = {"planning", "training", "launching", "analysis", "checks", "report"}
-HYDRA_ROOMS = {"config", "command", "prepare", "plan", "sweep", "train", "fit", "status"}
+HYDRA_ROOMS = {"config", "command", "prepare", "plan", "sweep", "train", "fit", "status", "recommend"}
 
 
 def imports(path: Path) -> set[str]:

@@ -8,6 +8,7 @@ from scaling.model.counting import count_parameters, count_training_flops
 from scaling.planning import rules
 from scaling.planning.config import GridConfig, ModelOptions, RecipeConfig, SizeConfig
 from scaling.planning.corpus_facts import CorpusFacts
+from scaling.planning.plan import make_runs
 from scaling.planning.shapes import ladder
 from scaling.specs import Plan, RunSpec
 
@@ -58,19 +59,9 @@ class Site:
 def make_site(size: SizeConfig, room: Room, budgets: Sequence[int] = ()) -> Site:
     """Raises ValueError, naming the size, for an impossible shape."""
     model = rules.model_config(size, room.options, room.corpus.vocab_size)
-    optimizer = rules.optimizer(room.recipe, model)
-    schedule = rules.schedule(room.recipe, model, optimizer.batch_tokens)
-    run = RunSpec(
-        size=size.name,
-        model=model,
-        optimizer=optimizer,
-        schedule=schedule,
-        corpus=room.corpus.fingerprint,
-        unique_tokens=room.corpus.unique_tokens,
-        init_seed=room.grid.seed,
-        data_seed=room.grid.seed,
-        budgets=(optimizer.batch_tokens * (schedule.warmup_steps + 1),),
-    )
+    batch = rules.batch_tokens(room.recipe, model)
+    shortest = batch * (rules.warmup_steps(room.recipe, model, batch) + 1)
+    (run,) = make_runs(size, model, room.recipe, room.corpus, room.grid.seed, [shortest])
     return Site(size, run, tuple(budgets), count_parameters(model).total, count_training_flops(model).total)
 
 

@@ -26,9 +26,14 @@ def extended_grid(room: Room, plan: Plan, added: Sequence[Addition], *, release:
     """The grid whose plan has the points of `plan` and those added.
 
     The plan's held-out points stay so, or with `release` are fitted from now on: once predicted and scored, a point
-    has done its duty.
+    has done its duty. Raises ValueError for a grid over unique tokens.
     """
     grid = room.grid
+    if grid.unique_tokens:
+        raise ValueError(
+            f"grid.unique_tokens is {list(grid.unique_tokens)}, and a point is added to a grid of fresh text alone: "
+            "empty it, with grid.kind one of tokens, tokens_per_param and isoflop"
+        )
     known = {size.name: size for size in grid.sizes}
     by_size: dict[str, list[PlannedPoint]] = {}
     for point in plan.points:

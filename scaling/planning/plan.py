@@ -45,7 +45,7 @@ def make_plan(
             wanted = _budgets(grid, size, model, recipe, budgets, unique)
             kept_out = _budgets(grid, size, model, recipe, size.held_out, unique)
             named |= {(size.name, b.tokens, part.unique_tokens) for b in kept_out}
-            for run in _runs(size, model, recipe, part, seed, sorted({b.tokens for b in wanted})):
+            for run in make_runs(size, model, recipe, part, seed, sorted({b.tokens for b in wanted})):
                 runs.append(run)
                 if seed != grid.seed:
                     replicate_ids.add(run.id)
@@ -120,7 +120,7 @@ def _budgets(
     return wanted
 
 
-def _runs(
+def make_runs(
     size: SizeConfig, model: ModelConfig, recipe: RecipeConfig, corpus: CorpusFacts, seed: int, budgets: list[int]
 ) -> Iterator[RunSpec]:
     """One run with all budgets where the schedule branches, else one for each."""

@@ -1,0 +1,243 @@
+"""A law and a goal become a recommendation: N, D, the loss to expect, and how far each of them may be trusted."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+
+from scaling.analysis.config import Columns
+from scaling.findings import Finding
+from scaling.laws.agreement import compare_conventions, compare_estimators
+from scaling.laws.analysis import sample_rows
+from scaling.laws.backtest import Forecaster, forecaster
+from scaling.laws.decide import Choice, Goal, band, decide, least_params, tokens_for_loss
+from scaling.laws.fit import Fit, fit_law
+from scaling.laws.forms import CHINCHILLA
+from scaling.laws.intervals import Interval, Prediction, delta_interval, parameter_intervals
+from scaling.laws.observations import FloatArray, Observations, points
+from scaling.results import Ranged, Recommendation
+
+DECADES_WARN, DECADES_REFUSE = 1.5, 3.0
+SECONDS_PER_HOUR = 3600.0
+Predict = Callable[[float, float, float], Prediction]  # of N, D and the level of the interval
+
+
+@dataclass(frozen=True)
+class RecommendOptions:
+    """The root of `configs/recommend.yaml`. One of study and source, and one of flops, gpu_hours, tokens, params, loss
+    and perplexity.
+
+    study, runs       a study's name and the folder of studies
+    source, columns   a table of losses instead, as `scaling.fit` reads it
+    flops             training FLOPs to spend, with those of serving where inference_tokens are given
+    gpu_hours         the same in hours of one accelerator at `flops_per_second`; null: as fast as the study's largest
+                      runs were on theirs
+    tokens, params    a corpus or a model that is given: the other is chosen as the law would at its budget
+    loss, perplexity  to be reached with the fewest FLOPs, in nats for each token
+    inference_tokens  that the model will serve: 6 N D + 2 N x inference_tokens is what is spent
+    share             of compute that may be lost within the band of N and D
+    level             of the intervals
+    out               folder for the experiment; null: runs/<study>/recommend, or recommend for a table
+    force             names of refusals that are overruled
+    """
+
+    study: str | None
+    runs: str
+    source: str | None
+    columns: Columns
+    flops: float | None
+    gpu_hours: float | None
+    flops_per_second: float | None
+    tokens: float | None
+    params: float | None
+    loss: float | None
+    perplexity: float | None
+    inference_tokens: float
+    share: float
+    level: float
+    out: str | None
+    force: tuple[str, ...]
+    json: bool
+    debug: bool
+
+    def __post_init__(self) -> None:
+        if (self.study is None) == (self.source is None):
+            raise ValueError("give one of study=NAME and source=points.csv")
+        given = [name for name in self.goals if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"{len(given)} goals are given ({', '.join(given) or 'none'}): give exactly one of "
+                f"{', '.join(self.goals)}, for example flops=1e20"
+            )
+        if not 0 < self.share < 1:
+            raise ValueError(f"share is {self.share}; it must lie between 0 and 1, for example 0.005")
+        if not 0 < self.level < 1:
+            raise ValueError(f"level is {self.level}; it must lie between 0 and 1, for example 0.9")
+        if self.perplexity is not None and not self.perplexity > 1:
+            raise ValueError(f"perplexity is {self.perplexity}; it must be above 1, the perplexity of certainty")
+        if self.flops_per_second is not None and not self.flops_per_second > 0:
+            raise ValueError(f"flops_per_second is {self.flops_per_second}; it must be positive, for example 2e14")
+        unknown = set(self.force) - {"extrapolation"}
+        if unknown:
+            raise ValueError(f"force has {min(unknown)!r}; what can be overruled here is extrapolation")
+
+    @property
+    def goals(self) -> tuple[str, ...]:
+        return ("flops", "gpu_hours", "tokens", "params", "loss", "perplexity")
+
+
+class NoRecommendation(ValueError):
+    """The rows carry no law that may be used; the message says why and what to add."""
+
+
+def recommend(
+    rows: Observations,
+    goal: Goal,
+    *,
+    source: str,
+    predict: Predict,
+    counts: Mapping[str, Observations] | None = None,
+    share: float = 0.005,
+    level: float = 0.9,
+    force: Sequence[str] = (),
+) -> Recommendation:
+    """Answer a goal from measured rows.
+
+    `predict` gives the forecast at (N, D); `counts` the same rows under each convention, the
+    first being that of `rows`. Raises NoRecommendation.
+    """
+    fit = fit_law(CHINCHILLA, rows)
+    if not fit.usable:
+        raise NoRecommendation(f"{source} carries no law that may be used: it is {fit.status}: {fit.message}")
+    choice = decide(fit.theta, goal)
+    floor = parameter_intervals(fit, rows, level=level)["E"]
+    base = Recommendation(
+        source=source,
+        num_points=len(rows),
+        goal=goal,
+        level=level,
+        reachable=False,
+        floor=Ranged(fit.parameters["E"], max(floor.low, 0.0), floor.high),
+        params=None,
+        tokens=None,
+        flops=None,
+        inference_flops=None,
+        law_loss=None,
+        expected_loss=None,
+        method="",
+        share=share,
+        band=None,
+        least_params=None,
+        least_tokens=None,
+        decades_beyond=0.0,
+        estimators=(),
+        conventions=(),
+        findings=(),
+    )
+    params, tokens, flops = (float(x[0]) for x in (choice.params, choice.tokens, choice.training_flops))
+    if not (math.isfinite(params) and math.isfinite(flops) and params > 0 and tokens > 0):
+        return base
+    beyond = math.log10(flops / float(np.max(6.0 * rows.params * rows.tokens)))
+    far = _too_far(beyond, force)
+    law_loss = float(choice.loss[0])
+    prediction = predict(params, tokens, level)
+    low, high = band(fit.theta, law_loss, goal.inference_tokens, share)
+    ends = tokens_for_loss(np.repeat(fit.theta[None], 2, axis=0), np.array([low, high]), np.full(2, law_loss))
+    asked_loss = goal.loss is not None
+    return replace(
+        base,
+        reachable=True,
+        params=_ranged(fit, rows, goal, lambda c: c.params, params, level),
+        tokens=_ranged(fit, rows, goal, lambda c: c.tokens, tokens, level),
+        flops=_ranged(fit, rows, goal, lambda c: c.training_flops, flops, level),
+        inference_flops=float(choice.inference_flops[0]) if goal.inference_tokens else None,
+        law_loss=law_loss,
+        expected_loss=Ranged(float(prediction.loss[0]), float(prediction.low[0]), float(prediction.high[0])),
+        method=prediction.method,
+        band=((low, float(ends[0])), (high, float(ends[1]))),
+        least_params=float(least_params(fit.theta[None], np.array([law_loss]))[0]) if asked_loss else None,
+        least_tokens=_least_tokens(fit.theta, law_loss) if asked_loss else None,
+        decades_beyond=beyond,
+        estimators=compare_estimators(fit, rows, flops),
+        conventions=compare_conventions(counts, flops) if counts is not None and len(counts) > 1 else (),
+        findings=(*far, *_floor_is_near(goal, base.floor, level)),
+    )
+
+
+def _ranged(
+    fit: Fit, rows: Observations, goal: Goal, part: Callable[[Choice], FloatArray], value: float, level: float
+) -> Ranged:
+    """The delta method, symmetric in the logarithm; without ends where a step makes the goal unreachable."""
+
+    def function(theta: FloatArray) -> FloatArray:
+        lanes = np.asarray(theta).reshape(-1, np.shape(theta)[-1])
+        return part(decide(lanes, goal)).reshape(np.shape(theta)[:-1])
+
+    with np.errstate(all="ignore"):
+        found: Interval = delta_interval(fit, rows, function, level=level, log=True)
+    whole = math.isfinite(found.low) and math.isfinite(found.high)
+    return Ranged(value, found.low, found.high) if whole else Ranged(value, None, None)
+
+
+def _least_tokens(theta: FloatArray, loss: float) -> float:
+    return float(tokens_for_loss(theta[None], np.array([np.inf]), np.array([loss]))[0])
+
+
+def _too_far(beyond: float, force: Sequence[str]) -> tuple[Finding, ...]:
+    if beyond <= DECADES_WARN:
+        return ()
+    refuse = beyond > DECADES_REFUSE
+    return (
+        Finding(
+            "extrapolation",
+            "refuse" if refuse else "warn",
+            f"The answer has {10**beyond:,.3g} times the largest measured compute (warn above {10**DECADES_WARN:.0f} "
+            f"times, refuse above {10**DECADES_REFUSE:,.0f}).",
+            "Measure losses nearer to the goal (`python -m scaling.plan next=...` names them), or overrule this with "
+            "force=[extrapolation].",
+            "17 public sets of losses, of which none reaches farther: docs/laws.md",
+            forced=refuse and "extrapolation" in force,
+        ),
+    )
+
+
+def _floor_is_near(goal: Goal, floor: Ranged, level: float) -> tuple[Finding, ...]:
+    if goal.loss is None or floor.high is None or goal.loss > floor.high:
+        return ()
+    return (
+        Finding(
+            "floor",
+            "warn",
+            f"The loss of {goal.loss:.4g} lies within the {level:.0%} interval of the floor, {floor.low:.4g} to "
+            f"{floor.high:.4g}: it may be out of reach of any model.",
+            "Add points of lower loss, which tell the floor better.",
+            "delta method on the fitted law",
+        ),
+    )
+
+
+def goal_of(options: RecommendOptions, flops_per_second: float | None) -> Goal:
+    """Raises ValueError: an impossible value, or hours without a speed."""
+    flops, loss = options.flops, options.loss
+    if options.gpu_hours is not None:
+        if flops_per_second is None:
+            raise ValueError("gpu_hours needs a speed here: give flops_per_second, for example 2e14 for half an H100")
+        flops = options.gpu_hours * SECONDS_PER_HOUR * flops_per_second
+    if options.perplexity is not None:
+        loss = math.log(options.perplexity)
+    return Goal(flops, options.params, options.tokens, loss, options.inference_tokens)
+
+
+def selected_forecast(rows: Observations) -> Predict:
+    """The selected average over forms at (N, D), with the interval of a measurement; selected when first asked."""
+
+    @cache
+    def selected() -> Forecaster:
+        return forecaster(sample_rows(rows))
+
+    def predict(params: float, tokens: float, level: float) -> Prediction:
+        return selected().predict(points(params, tokens), level)
+
+    return predict

@@ -1,0 +1,148 @@
+"""From measured points to a model worth training: the planted truth, what is out of reach, and a command that runs."""
+
+import csv
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from scaling.analysis.recommend import RecommendOptions
+from scaling.command import EXIT_BAD_CONFIG, config_folder
+from scaling.config import ConfigError, recommend_options
+from scaling.fit import finish_study
+from scaling.laws.forms import CHINCHILLA
+from scaling.laws.optimum import allocate
+from scaling.recommend import from_study, from_table
+from scaling.store import read_forecasts
+from tests.analysis.conftest import ALPHA, BETA, A, B, E, planted_loss
+from tests.planted_study import planted_study
+
+TRUTH = [[E, A, B, ALPHA, BETA]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("planted")
+    planted_study(root, "fit.bootstrap=0", "fit.figures=false")
+    return root
+
+
+def options(folder: Path, *overrides: str) -> RecommendOptions:
+    with initialize_config_dir(str(config_folder().resolve()), version_base="1.3"):
+        return recommend_options(compose("recommend", [f"runs={folder / 'runs'}", "json=true", *overrides]))
+
+
+def ask_table(asked: RecommendOptions) -> int:
+    """Within Hydra, as the command is: a table has no study whose config could be taken."""
+    with initialize_config_dir(str(config_folder().resolve()), version_base="1.3"):
+        return from_table(asked)
+
+
+def test_a_budget_gives_the_planted_optimum_and_an_experiment_of_the_same_study(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flops = 1e14
+    assert from_study(options(folder, "study=default", f"flops={flops}")) == 0
+    answer = json.loads(capsys.readouterr().out)
+    params, tokens, loss = (float(x[0]) for x in allocate(CHINCHILLA, TRUTH, flops))
+    assert answer["params"]["value"] == pytest.approx(params, rel=0.2)
+    assert answer["params"]["low"] < params < answer["params"]["high"]
+    assert answer["tokens"]["low"] < tokens < answer["tokens"]["high"]
+    assert answer["expected_loss"]["low"] < loss < answer["expected_loss"]["high"]
+    (low, _), (high, _) = answer["band"]
+    assert low < answer["params"]["value"] < high
+    assert answer["shape"]["flops"] == pytest.approx(flops, rel=0.001)  # counted, not 6 N D
+    assert len(answer["conventions"]) == 4
+
+    arguments = [sys.executable, *shlex.split(answer["experiment"])[1:], "dry_run=true", "json=true"]
+    shown = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=120)
+    assert shown.returncode == 0, shown.stderr
+    plan = json.loads(shown.stdout)
+    (forecast,) = read_forecasts(folder / "runs/default")
+    (point,) = [p for p in plan["points"] if p["run_id"] == forecast.run_id]
+    assert point["held_out"]
+    assert point["tokens"] == forecast.tokens == answer["shape"]["tokens"]
+    assert len(plan["points"]) == 43
+    assert forecast.low < planted_loss(point["params"], point["tokens"]) < forecast.high
+
+
+def test_the_report_lives_with_a_forecast_that_is_not_planned_yet(tmp_path: Path) -> None:
+    config, plan = planted_study(tmp_path, "fit.bootstrap=0", "fit.figures=false", "runtime.tensorboard=false")
+    assert from_study(options(tmp_path, "study=default", "flops=3e13")) == 0
+    finish_study(config, plan, ())
+    (forecast,) = read_forecasts(config.folder)
+    assert forecast.measured is None
+
+
+def test_a_loss_below_the_floor_is_unreachable(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert from_study(options(folder, "study=default", "loss=1.1")) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert not answer["reachable"]
+    assert answer["floor"]["low"] < E < answer["floor"]["high"]
+    assert answer["params"] is None
+    assert answer["experiment"] is None
+
+
+def test_too_far_beyond_the_data_is_refused_unless_forced(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert from_study(options(folder, "study=default", "flops=1e20")) == EXIT_BAD_CONFIG
+    refused = json.loads(capsys.readouterr().out)
+    assert refused["findings"][0]["level"] == "refuse"
+    assert "params" not in refused
+    out = folder / "far"
+    assert (
+        from_study(
+            options(
+                folder, "study=default", "flops=1e20", "force=[extrapolation]", f"out={out}", "inference_tokens=1e13"
+            )
+        )
+        == 0
+    )
+    forced = json.loads(capsys.readouterr().out)
+    assert forced["findings"][0]["forced"]
+    assert forced["inference_flops"] + forced["flops"]["value"] == pytest.approx(1e20, rel=1e-6)
+    assert forced["params"]["value"] < float(allocate(CHINCHILLA, TRUTH, 1e20)[0][0])
+
+
+def test_a_table_is_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with (tmp_path / "points.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["params", "tokens", "loss"])
+        for i in range(6):
+            for j in range(5):
+                n, d = 1e6 * 3**i, 1e8 * 3**j
+                writer.writerow([n, d, planted_loss(n, d) * (1 + 0.002 * (-1) ** (i * j + i))])
+    table = [f"source={tmp_path / 'points.csv'}", f"out={tmp_path / 'out'}"]
+    assert ask_table(options(tmp_path, *table, "flops=1e19")) == 0
+    answer = json.loads(capsys.readouterr().out)
+    params = float(allocate(CHINCHILLA, TRUTH, 1e19)[0][0])
+    assert answer["params"]["low"] < params < answer["params"]["high"]
+    assert (tmp_path / "out/experiment/flops-1e19.yaml").exists()
+    with pytest.raises(ConfigError, match="flops_per_second"):
+        ask_table(options(tmp_path, *table, "gpu_hours=8"))
+    assert ask_table(options(tmp_path, *table, "gpu_hours=10", "flops_per_second=2e14")) == 0
+    assert json.loads(capsys.readouterr().out)["flops"]["value"] == pytest.approx(7.2e18)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("flops=1e14",),
+        ("study=default",),
+        ("study=default", "flops=1e14", "loss=1.5"),
+        ("study=default", "flops=1e14", "share=0"),
+        ("study=default", "perplexity=1"),
+        ("study=default", "flops=1e14", "force=[warmup]"),
+    ],
+)
+def test_a_question_that_is_none_is_refused(tmp_path: Path, overrides: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError):
+        options(tmp_path, *overrides)
+
+
+def test_a_study_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="holds no"):
+        from_study(options(tmp_path, "study=nothing", "flops=1e14"))
