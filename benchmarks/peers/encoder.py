@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.peers.nanogpt import plain_loop
-from benchmarks.peers.task import CONTEXT, VOCABULARY, Task
+from benchmarks.peers.shapes import CONTEXT, VOCABULARY
+from benchmarks.peers.task import Task
 
 
 class EncoderLM(nn.Module):

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from benchmarks.peers.task import BETAS, CONTEXT, GRAD_CLIP, LEARNING_RATE, VOCABULARY, WEIGHT_DECAY, Task, batches
+from benchmarks.peers.shapes import CONTEXT, VOCABULARY
+from benchmarks.peers.task import BETAS, GRAD_CLIP, LEARNING_RATE, WEIGHT_DECAY, Task, batches
 
 
 def train(task: Task, after_step: Callable[[Tensor], None]) -> None:

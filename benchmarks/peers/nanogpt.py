@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.peers.task import BETAS, CONTEXT, GRAD_CLIP, LEARNING_RATE, VOCABULARY, WEIGHT_DECAY, Task, batches
+from benchmarks.peers.shapes import CONTEXT, VOCABULARY
+from benchmarks.peers.task import BETAS, GRAD_CLIP, LEARNING_RATE, WEIGHT_DECAY, Task, batches
 
 
 class Norm(nn.Module):

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from benchmarks.peers.task import BETAS, CONTEXT, GRAD_CLIP, LEARNING_RATE, VOCABULARY, WEIGHT_DECAY, Task, batches
+from benchmarks.peers.shapes import CONTEXT, VOCABULARY
+from benchmarks.peers.task import BETAS, GRAD_CLIP, LEARNING_RATE, WEIGHT_DECAY, Task, batches
 from scaling.model.config import ModelConfig
 from scaling.model.decoder import Decoder, initialise
 from scaling.specs import Optimizer

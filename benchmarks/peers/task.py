@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-VOCABULARY, CONTEXT = 1024, 128
+from benchmarks.peers.shapes import CONTEXT, VOCABULARY
+
 LEARNING_RATE, BETAS, WEIGHT_DECAY, GRAD_CLIP = 1e-3, (0.9, 0.95), 0.1, 1.0
-SHAPES = {"37k": (3, 32, 2), "332k": (3, 96, 6), "3.15M": (4, 256, 8)}
 
 
 @dataclass(frozen=True)

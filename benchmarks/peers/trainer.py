@@ -7,16 +7,8 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from benchmarks.peers.task import (
-    BETAS,
-    CONTEXT,
-    GRAD_CLIP,
-    LEARNING_RATE,
-    VOCABULARY,
-    WEIGHT_DECAY,
-    Task,
-    batches,
-)
+from benchmarks.peers.shapes import CONTEXT, VOCABULARY
+from benchmarks.peers.task import BETAS, GRAD_CLIP, LEARNING_RATE, WEIGHT_DECAY, Task, batches
 
 # Far more than are ever taken: the caller ends the process.
 STEPS = 10**9
