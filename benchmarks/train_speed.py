@@ -60,14 +60,8 @@ class Running:
     @classmethod
     def start(cls, entry: Entry, size: str, sequences: int) -> Self:
         layers, width, heads = SHAPES[size]
-        task = dict(
-            layers=layers,
-            width=width,
-            heads=heads,
-            sequences=sequences,
-            precision=entry.precision,
-            compile=entry.compile,
-        )
+        task = {"layers": layers, "width": width, "heads": heads, "sequences": sequences}
+        task |= {"precision": entry.precision, "compile": entry.compile}
         command = [sys.executable, "-m", "benchmarks.peers.worker", entry.name, json.dumps(task)]
         processes = [
             subprocess.Popen(
@@ -131,17 +125,17 @@ def environment(entry: Entry) -> Mapping[str, str]:
     return {**kept, **threads, **ours, "PYTHONPATH": root, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
-def our_precision(name: str, size: str, sequences: int) -> tuple[str, str]:
-    """bf16 where its loss after 200 steps is within 0.5% of fp32's, and the sentence that says so."""
+def our_precision(name: str, size: str, sequences: int, steps: int) -> tuple[str, str]:
+    """bf16 where its loss after so many steps is within 0.5% of fp32's, and the sentence that says so."""
     losses = {}
     for precision in ("fp32", "bf16"):
         with Running.start(Entry(name, precision, True), size, sequences) as running:
-            losses[precision] = running.loss_at(STEPS_OF_THE_LOSS_CHECK)
+            losses[precision] = running.loss_at(steps)
     difference = losses["bf16"] / losses["fp32"] - 1
     chosen = "bf16" if abs(difference) <= LARGEST_LOSS_DIFFERENCE else "fp32"
     return chosen, (
-        f"{name}, {size}: after {STEPS_OF_THE_LOSS_CHECK} steps {losses['fp32']:.4f} nats in fp32, {losses['bf16']:.4f} "
-        f"in bf16 ({difference:+.2%})"
+        f"{name}, {size}: after {steps} steps {losses['fp32']:.4f} nats in fp32, {losses['bf16']:.4f} in bf16 "
+        f"({difference:+.2%})"
     )
 
 
@@ -184,11 +178,12 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.sizes, arguments.rounds, arguments.seconds, arguments.peers = ["37k"], 1, 0.3, ["nanoGPT style"]
+    steps_of_the_check = 10 if arguments.quick else STEPS_OF_THE_LOSS_CHECK
     settings = (arguments.sequences, arguments.rounds, arguments.seconds)
     for size in arguments.sizes:
         chosen = {}
         for name in OURS:
-            chosen[name], sentence = our_precision(name, size, arguments.sequences)
+            chosen[name], sentence = our_precision(name, size, arguments.sequences, steps_of_the_check)
             print(sentence, flush=True)
         ours = [Entry(name, chosen[name], True) for name in OURS]
         same = [Entry(name, precision, True) for name in arguments.peers for precision in ("fp32", "bf16")]

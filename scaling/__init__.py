@@ -11,6 +11,7 @@ verbs    `planning`: rules for learning rate, batch and shapes; grids; what a pl
          `checks`: pitfalls, each a function from plan or records to a finding
          `report`: figures, tables, pages, TensorBoard's analysis run
 nouns    `specs`: what shall be trained; `records`, `curves`: what happened; `findings`: what a check saw
+         `speeds`: what a step takes on this machine
          `results`: what a study found; `store`: its database; `values`: dataclasses from and to JSON
 leaves   `model`: the decoder, its parameter and FLOP counts
          `data`: corpora, tokenizers, token files

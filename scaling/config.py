@@ -55,6 +55,7 @@ class StudyConfig:
     run: str | None = None
     fail_fast: bool = False
     retry: int = 1
+    calibrate: bool = False
 
     def __post_init__(self) -> None:
         if not self.study or not all(letter.isalnum() or letter in "_-." for letter in self.study):

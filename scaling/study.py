@@ -8,6 +8,7 @@ from pathlib import Path
 from filelock import FileLock
 from rich.console import Console
 
+from scaling.calibrate import study_calibration
 from scaling.checkup import prepared_manifest
 from scaling.config import CONFIG_FILE, PLAN_FILE, ConfigError, StudyConfig
 from scaling.data.prepare import prepare
@@ -42,7 +43,8 @@ def plan_study(config: StudyConfig) -> Plan:
 
 def study_cost(config: StudyConfig) -> Cost:
     manifest = prepared_manifest(config)
-    return Cost(config.time_model, validation_tokens=0 if manifest is None else manifest.validation.tokens)
+    validation_tokens = 0 if manifest is None else manifest.validation.tokens
+    return Cost(config.time_model, validation_tokens, study_calibration(config))
 
 
 def prepare_study(config: StudyConfig, console: Console | None = None) -> Path:

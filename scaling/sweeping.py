@@ -8,6 +8,7 @@ from typing import Protocol
 
 from rich.console import Console
 
+from scaling.calibrate import calibrate
 from scaling.checkup import Watch, check_plan
 from scaling.command import EXIT_BAD_CONFIG
 from scaling.config import ConfigError, StudyConfig
@@ -62,6 +63,8 @@ def sweep_study(
     print_findings(findings, console)
     if refusals(findings):
         return EXIT_BAD_CONFIG
+    if config.calibrate:
+        calibrate(config, plan_study(config), console)
     corpus = prepare_study(config, console)
     plan = plan_study(config)  # now with epochs and evaluations
     known, findings = findings, check_plan(config, plan)
@@ -130,7 +133,9 @@ def write_forecasts(config: StudyConfig, plan: Plan, console: Console) -> None:
 
 
 def dry_run(config: StudyConfig) -> int:
-    """Print the plan, its cost and what speaks against it; write nothing."""
+    """Print the plan, its cost and what speaks against it; write nothing but what `calibrate=true` measures."""
+    if config.calibrate:
+        calibrate(config, plan_study(config), Console(stderr=True))
     plan = plan_study(config)
     findings = check_plan(config, plan)
     power = question(config, plan).power

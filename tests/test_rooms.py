@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "scaling"
 LEAVES = {"model", "data", "laws"}
-NOUNS = {"values", "specs", "records", "claims", "curves", "findings", "results", "store"}
+NOUNS = {"values", "specs", "speeds", "records", "claims", "curves", "findings", "results", "store"}
 VERBS = {"planning", "training", "launching", "analysis", "checks", "report"}
 HYDRA_ROOMS = {"config", "command", "prepare", "plan", "sweep", "train", "fit", "status", "recommend"}
 

@@ -2,11 +2,12 @@
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scaling.model.counting import TRAINING_OVER_FORWARD, count_training_flops
 from scaling.planning.config import TimeModel
 from scaling.specs import Plan, RunSpec
+from scaling.speeds import Calibration, shape_of
 
 # Each budget's branch point and end are evaluated.
 EVALUATIONS_PER_BUDGET = 2
@@ -14,12 +15,20 @@ EVALUATIONS_PER_BUDGET = 2
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds by a machine's time model; without `validation_tokens` evaluations are left out."""
+    """Seconds by what was measured of a shape, else by a machine's time model; without `validation_tokens` evaluations
+    are left out."""
 
     time_model: TimeModel
     validation_tokens: int = 0
+    calibration: Calibration = field(default_factory=lambda: Calibration({}))
+
+    def is_measured(self, run: RunSpec) -> bool:
+        return shape_of(run) in self.calibration.by_shape
 
     def seconds_per_step(self, run: RunSpec) -> float:
+        measured = self.calibration.by_shape.get(shape_of(run))
+        if measured is not None:
+            return measured.seconds_per_step
         model = self.time_model
         flops = run.optimizer.batch_tokens * count_training_flops(run.model).total
         overhead = model.seconds_per_step + run.model.num_layers * model.seconds_per_layer_step
@@ -41,6 +50,9 @@ class Cost:
 
     def evaluation_seconds(self, run: RunSpec) -> float:
         """Of one budget's evaluations, which are forward passes alone."""
+        measured = self.calibration.by_shape.get(shape_of(run))
+        if measured is not None:
+            return EVALUATIONS_PER_BUDGET * self.validation_tokens * measured.seconds_per_validation_token
         forward_flops = count_training_flops(run.model).total / TRAINING_OVER_FORWARD
         return EVALUATIONS_PER_BUDGET * self.validation_tokens * forward_flops / self.time_model.flops_per_second
 

@@ -49,11 +49,19 @@ def print_plan(plan: Plan, cost: Cost, workers: int, console: Console) -> None:
         )
     console.print(table)
     first, second = wall_seconds(plan, cost, workers)
+    beside = cost.time_model.seconds_per_study
     console.print(
-        f"{plan.total_flops:.3g} training FLOPs with shared trunks. Estimated {first + second:.0f} s on {workers} "
-        f"worker{'s' if workers > 1 else ''}: {first:.0f} s, then {second:.0f} s for the {plan.num_held_out} held-out "
-        "points, whose losses are predicted in between."
+        f"{plan.total_flops:.3g} training FLOPs with shared trunks. Estimated {first + second + beside:.0f} s on "
+        f"{workers} worker{'s' if workers > 1 else ''}: {first:.0f} s, then {second:.0f} s for the {plan.num_held_out} "
+        f"held-out points, whose losses are predicted in between; {beside:.0f} s for forecasts, fits and report. "
+        f"{_basis(plan, cost)}"
     )
+
+
+def _basis(plan: Plan, cost: Cost) -> str:
+    if all(cost.is_measured(run) for run in plan.runs):
+        return "Steps were measured on this machine."
+    return "By time_model, not by this machine: calibrate=true measures its steps."
 
 
 def print_findings(findings: tuple[Finding, ...], console: Console) -> None:

@@ -1,0 +1,67 @@
+"""`calibrate=true` of the sweep and of the plan: measure what a step of each planned shape takes on this machine."""
+
+import statistics
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+
+from scaling.config import ConfigError, StudyConfig
+from scaling.launching.probes import ProbeError, probe_on
+from scaling.launching.slots import visible_gpus
+from scaling.local import study_slots
+from scaling.specs import Plan, RunSpec
+from scaling.speeds import Calibration, ShapeSpeed, calibration_path, conditions, read_calibration, shape_of
+from scaling.values import read_json, to_plain, write_json
+
+
+def study_calibration(config: StudyConfig) -> Calibration:
+    """What is known of the machine under the study's runtime; nothing is measured."""
+    return read_calibration(config.cache_folder, study_conditions(config))
+
+
+def study_conditions(config: StudyConfig) -> dict[str, str]:
+    runtime = config.runtime
+    return conditions(
+        gpus=",".join(visible_gpus()) if runtime.device != "cpu" else "",
+        device=runtime.device,
+        precision=runtime.precision,
+        compile=runtime.compile,
+        micro_batch_tokens=runtime.micro_batch_tokens,
+        threads=runtime.threads,
+        workers=len(study_slots(runtime, config.launch).free),
+    )
+
+
+def calibrate(config: StudyConfig, plan: Plan, console: Console) -> None:
+    """Probe the shapes of the plan that were not probed yet, on all slots at once, and keep the medians.
+
+    Raises ConfigError where a probe fails.
+    """
+    known = study_calibration(config)
+    missing: dict[str, RunSpec] = {shape_of(run): run for run in plan.runs if shape_of(run) not in known.by_shape}
+    if not missing:
+        return
+    console.print(f"calibrate: {len(missing)} shapes, some seconds each", highlight=False)
+    slots = study_slots(config.runtime, config.launch).free
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        request = {"runs": to_plain(list(missing.values())), "runtime": to_plain(config.runtime)}
+        write_json(folder / "request.json", request)
+        try:
+            answers = probe_on(slots, folder / "request.json", folder)
+        except ProbeError as error:
+            raise ConfigError(f"calibrate=true: {error}. Leave it out to plan by time_model instead") from None
+        measured = [read_json(Calibration, answer).speeds for answer in answers]
+    speeds = tuple(_median(list(of_slots)) for of_slots in zip(*measured, strict=True))
+    path = calibration_path(config.cache_folder, known.conditions)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, Calibration(known.conditions, (*known.speeds, *speeds)))
+
+
+def _median(speeds: list[ShapeSpeed]) -> ShapeSpeed:
+    return ShapeSpeed(
+        speeds[0].shape,
+        statistics.median(speed.seconds_per_step for speed in speeds),
+        statistics.median(speed.seconds_per_validation_token for speed in speeds),
+    )
