@@ -2,16 +2,17 @@
 
 The map, in the order in which a study flows (a room imports from the layers below its own):
 
-entry    `prepare` `plan` `sweep` `train` `fit` `status`: one short module for each command
+entry    `prepare` `plan` `sweep` `train` `fit` `status` `tune` (`tune_corners`): one short module for each command
 edge     `config`: YAML to frozen dataclasses, validated before anything runs
 verbs    `planning`: rules for learning rate, batch and shapes; grids; what a plan costs
+         `tuning`: a recipe found at a proxy size and held against noise; the rates of a grid's corners
          `launching`: run folders on the slots of a machine
          `training`: one trajectory from its spec to its records
          `analysis`: records, or any table of losses, to observations, laws, forecasts, results
          `checks`: pitfalls, each a function from plan or records to a finding
          `report`: figures, tables, pages, TensorBoard's analysis run
 nouns    `specs`: what shall be trained; `records`, `curves`: what happened; `findings`: what a check saw
-         `speeds`: what a step takes on this machine
+         `speeds`: what a step takes on this machine; `corners`: a grid's learning rates, checked
          `results`: what a study found; `store`: its database; `values`: dataclasses from and to JSON
 leaves   `model`: the decoder, its parameter and FLOP counts
          `data`: corpora, tokenizers, token files

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from scaling.planning.config import GridConfig, ModelOptions, RecipeConfig, Time
 from scaling.planning.power import PowerConfig
 from scaling.specs import Plan
 from scaling.training.config import Runtime
+from scaling.tuning.config import TuneOptions
 from scaling.values import ValueMismatch, from_plain, read_json, to_plain, write_atomically
 
 T = TypeVar("T")
@@ -95,6 +96,17 @@ def table_options(composed: DictConfig) -> TableOptions:
 def recommend_options(composed: DictConfig) -> RecommendOptions:
     """Raises ConfigError, as `study_config`."""
     return _root(RecommendOptions, composed)
+
+
+def tune_config(composed: DictConfig) -> tuple[StudyConfig, TuneOptions]:
+    """Raises ConfigError, as `study_config`. The root of a search is that of a study and its own keys."""
+    own = {f.name for f in fields(TuneOptions)}
+    theirs = {str(key) for key in composed} - own
+    return _root(StudyConfig, _with(composed, theirs)), _root(TuneOptions, _with(composed, own))
+
+
+def _with(composed: DictConfig, keys: set[str]) -> DictConfig:
+    return OmegaConf.masked_copy(composed, sorted(keys & {str(key) for key in composed}))
 
 
 def stored_plan(config: StudyConfig) -> Plan:

@@ -33,4 +33,6 @@ def curve_path(run_folder: Path, budget: int | None) -> Path:
 
 
 def read_curve(path: Path) -> list[CurveRow]:
-    return [CurveRow(**json.loads(line)) for line in path.read_text().splitlines()]
+    """Also of a run that is under way: a line that is being written has no end yet and is left out."""
+    whole_lines = path.read_text().rpartition("\n")[0]
+    return [CurveRow(**json.loads(line)) for line in whole_lines.splitlines()]

@@ -9,9 +9,13 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "scaling"
 LEAVES = {"model", "data", "laws"}
-NOUNS = {"values", "specs", "speeds", "records", "claims", "curves", "findings", "results", "store"}
-VERBS = {"planning", "training", "launching", "analysis", "checks", "report"}
-HYDRA_ROOMS = {"config", "command", "prepare", "plan", "sweep", "train", "fit", "status", "recommend"}
+NOUNS = {
+    *("values", "specs", "speeds", "records", "claims", "curves", "findings", "results", "corners", "store"),
+}
+VERBS = {"planning", "tuning", "training", "launching", "analysis", "checks", "report"}
+HYDRA_ROOMS = {
+    *("config", "command", "prepare", "plan", "sweep", "train", "fit", "status", "recommend", "tune"),
+}
 
 
 def imports(path: Path) -> set[str]:

@@ -125,6 +125,7 @@ class RecipeConfig:
     """Rules for the numbers of a run, as functions of N alone (and of D where a schedule has one budget).
 
     optimizer           adamw, or muon for the hidden matrices with adamw for the rest
+    lr_exponent         all three rates grow with total N / `reference_params` to this power, beside what muP does
     matrix_lr           peak of the hidden matrices at muP's base width, or at any width without muP; of another kind
                         under muon (some ten times as large), whose steps have a norm of their own at every width
     embedding_lr, vector_lr   peaks of embeddings and of norm gains; muP keeps them constant in width
@@ -162,6 +163,7 @@ class RecipeConfig:
     optimizer: OptimizerKind = "adamw"
     momentum: float = 0.95
     z_loss: float = 0.0
+    lr_exponent: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("matrix_lr", "embedding_lr", "vector_lr", "reference_params", "epsilon", "grad_clip"):

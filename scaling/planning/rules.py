@@ -47,12 +47,13 @@ def optimizer(recipe: RecipeConfig, model: ModelConfig) -> Optimizer:
     under AdamW (Yang et al. 2022, arXiv 2203.03466, Table 8) and keep theirs under Muon: its step has the spectral norm
     sqrt(max(1, fan_out / fan_in)), which is what muP asks of a step (Yang et al. 2023, arXiv 2310.17813).
     """
+    growth: float = (count_parameters(model).total / recipe.reference_params) ** recipe.lr_exponent
     matrix_width = 1.0 if recipe.optimizer == "muon" else model.width_multiplier
     return Optimizer(
         batch_tokens=batch_tokens(recipe, model),
-        matrix_lr=recipe.matrix_lr / matrix_width,
-        embedding_lr=recipe.embedding_lr,
-        vector_lr=recipe.vector_lr,
+        matrix_lr=recipe.matrix_lr * growth / matrix_width,
+        embedding_lr=recipe.embedding_lr * growth,
+        vector_lr=recipe.vector_lr * growth,
         beta1=recipe.beta1,
         beta2=recipe.beta2,
         epsilon=recipe.epsilon,
