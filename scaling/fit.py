@@ -28,7 +28,7 @@ from scaling.report.summary import print_summary
 from scaling.report.tensorboard import write_analysis_events
 from scaling.report.write import write_report, write_table_report
 from scaling.specs import Plan
-from scaling.store import export_points, read_forecasts, save_fits, save_forecasts, save_study
+from scaling.store import export_points, read_forecasts, read_ledgers, save_fits, save_forecasts, save_study
 from scaling.usage import asks_for_help
 from scaling.values import write_json
 
@@ -62,7 +62,8 @@ def forecast_held_out(config: StudyConfig, plan: Plan) -> str:
         return f"no forecast: {reason}"
     if new:
         save_forecasts(config.folder, [*known, *new])
-    return f"{len(new)} losses predicted and written to the ledger before their runs"
+    points = len({(f.run_id, f.tokens) for f in new})
+    return f"{points} losses predicted and written to the ledger before their runs"
 
 
 def finish_study(config: StudyConfig, plan: Plan, findings: tuple[Finding, ...]) -> tuple[Path, str]:
@@ -85,6 +86,7 @@ def finish_study(config: StudyConfig, plan: Plan, findings: tuple[Finding, ...])
             command="python -m scaling.sweep",
             corpus=f"{config.data.name}: {config.data.description}",
             findings=(),
+            other_ledgers=read_ledgers(config.folder.parent),
         )
     except NothingToFit as error:
         raise ConfigError(str(error)) from None

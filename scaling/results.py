@@ -60,6 +60,24 @@ class OptimalAllocation:
 
 
 @dataclass(frozen=True)
+class LedgerLine:
+    """How the forecasts of one law came out, in one study or over all of a folder.
+
+    `inside` of `measured` losses lay in their intervals of probability `level`; `made` counts those not measured yet
+    too. `data_hashes` name the sets of rows that the forecasts came from.
+    """
+
+    study: str
+    law: str
+    level: float
+    made: int
+    measured: int
+    inside: int
+    mean_error: float | None
+    data_hashes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class LawReport:
     """What every report shows, wherever its losses come from.
 
@@ -101,7 +119,8 @@ class StudyReport(LawReport):
     """All of a study.
 
     `fitted_records` and `held_out_records` are the records of the fitted and held-out rows in the same order.
-    `exclusions` are the points that no fit may use, each with its reason.
+    `exclusions` are the points that no fit may use, each with its reason. `ledger` says how the forecasts of all
+    studies in the folder came out, this one's included.
     """
 
     study: str
@@ -115,6 +134,7 @@ class StudyReport(LawReport):
     held_out_records: tuple[RunRecord, ...]
     forecasts: tuple[Forecast, ...]
     exclusions: tuple[Exclusion, ...] = ()
+    ledger: tuple[LedgerLine, ...] = ()
 
 
 @dataclass(frozen=True)

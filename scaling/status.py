@@ -1,27 +1,35 @@
-"""`python -m scaling.status study=default`: what a study has done, what runs, what failed, why, and what it costs.
+"""`python -m scaling.status study=default`: what a study has done, what runs, what failed, why, and what it costs;
+and how the forecasts of all studies beside it came out.
 
 It never writes.
 
 Example: python -m scaling.status study=default --json
 """
 
+from collections.abc import Sequence
+
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
+from scaling.analysis.ledger import ledger_lines
 from scaling.command import run_hydra
 from scaling.config import stored_plan, study_config
 from scaling.overview import Overview, PointState, look_at
+from scaling.results import LedgerLine
+from scaling.store import read_ledgers
 from scaling.values import to_plain
 
 
 def task(composed: DictConfig) -> int:
     config = study_config(composed)
     overview = look_at(config.folder, stored_plan(config))
+    ledger = ledger_lines(read_ledgers(config.folder.parent))
     if config.json:
-        Console().print_json(data=to_plain(overview))
+        Console().print_json(data={**to_plain(overview), "ledger": [to_plain(line) for line in ledger]})
     else:
         show(overview, Console())
+        show_ledger(ledger, Console())
     return 0
 
 
@@ -54,6 +62,18 @@ def in_words(point: PointState) -> str:
     parts += [] if point.queue_id is None else [f"job {point.queue_id}"]
     parts += [f"attempt {point.attempt}"] if point.attempt and point.attempt > 1 else []
     return ", ".join(parts)
+
+
+def show_ledger(ledger: Sequence[LedgerLine], console: Console) -> None:
+    for line in ledger:
+        if line.measured:
+            console.print(
+                f"ledger of {line.study}: {line.inside} of {line.measured} {line.level:.0%} intervals of the "
+                f"{line.law} forecast held, {line.level * line.measured:.1f} expected; mean error {line.mean_error:.2%}",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
 
 
 def main() -> None:

@@ -181,6 +181,11 @@ def read_forecasts(folder: Path) -> tuple[Forecast, ...]:
     return tuple(sorted(forecasts, key=lambda f: (f.run_id, f.tokens, f.law)))
 
 
+def read_ledgers(runs: Path) -> dict[str, tuple[Forecast, ...]]:
+    """The ledger of every study in a folder of studies that has one, by study."""
+    return {path.parent.name: read_forecasts(path.parent) for path in sorted(runs.glob(f"*/{LEDGER_FILE}"))}
+
+
 def save_forecasts(folder: Path, forecasts: Sequence[Forecast]) -> None:
     lines = "".join(json.dumps(asdict(f)) + "\n" for f in forecasts)
     write_atomically(folder / LEDGER_FILE, lines.encode())

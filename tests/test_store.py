@@ -8,14 +8,18 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from scaling.analysis.ledger import ALL, ledger_lines
 from scaling.records import ValidationLoss
+from scaling.report.ledger import ledger_verdict
 from scaling.store import (
+    SELECTED,
     STORE_FILE,
     Exclusion,
     Forecast,
     data_hash,
     export_points,
     read_forecasts,
+    read_ledgers,
     save_forecasts,
     save_study,
 )
@@ -99,3 +103,25 @@ def test_every_validation_set_has_columns_of_its_own(tmp_path: Path) -> None:
     save_study(tmp_path, study, make_records(study), [])  # a study without that set has not its columns
     with sqlite3.connect(tmp_path / STORE_FILE) as store:
         assert not [row for row in store.execute("pragma table_info(points)") if row[1].startswith("2nd")]
+
+
+def test_the_ledger_adds_up_over_all_studies(tmp_path: Path) -> None:
+    """Intervals that held are counted by law and level, over every study of the folder."""
+
+    def entry(run: str, measured: float | None, law: str = SELECTED) -> Forecast:
+        return Forecast(run, "1M", 1000, law, 3.0, 2.9, 3.1, 0.95, "m", f"hash of {run}", "2026-01-01", measured)
+
+    for study, losses in {"a": (3.0, 3.05), "b": (3.3, 3.3, None)}.items():
+        (tmp_path / study).mkdir()
+        save_forecasts(tmp_path / study, [entry(f"{study}{i}", loss) for i, loss in enumerate(losses)])
+    save_forecasts(tmp_path / "b", [*read_forecasts(tmp_path / "b"), entry("b0", 3.3, "chinchilla")])
+    lines = {(line.study, line.law): line for line in ledger_lines(read_ledgers(tmp_path))}
+    assert set(lines) == {(s, SELECTED) for s in ("a", "b", ALL)} | {("b", "chinchilla"), (ALL, "chinchilla")}
+    total = lines[ALL, SELECTED]
+    assert (total.made, total.measured, total.inside) == (5, 4, 2)
+    assert total.mean_error == pytest.approx((0.0 + 0.05 / 3.05 + 2 * 0.3 / 3.3) / 4)
+    assert total.data_hashes == ("hash of a0", "hash of a1", "hash of b0", "hash of b1", "hash of b2")
+    assert lines["a", SELECTED].inside == 2
+    assert ledger_verdict(lines["a", SELECTED]) == "as announced"
+    assert ledger_verdict(lines["b", SELECTED]) == "too narrow"
+    assert [line.study for line in ledger_lines({"a": read_forecasts(tmp_path / "a")})] == ["a"]

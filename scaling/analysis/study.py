@@ -1,6 +1,6 @@
 """A study's records become its report: rows, laws, forecasts, conventions, noise, and the payload of fits.json."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from scaling.analysis.config import FitOptions
 from scaling.analysis.curves import read_segments, trunk_curves
 from scaling.analysis.forecasts import new_forecasts, score
 from scaling.analysis.law_report import Rows, law_report
+from scaling.analysis.ledger import ledger_lines
 from scaling.analysis.noise import seed_noise
 from scaling.analysis.observations import CONVENTIONS, held_out_keys, observations, points_at, usable
 from scaling.findings import Finding
@@ -100,8 +101,9 @@ def analyse(
     command: str,
     corpus: str,
     findings: Sequence[Finding],
+    other_ledgers: Mapping[str, Sequence[Forecast]] | None = None,
 ) -> StudyReport:
-    """Raises NothingToFit where no record is usable."""
+    """Raises NothingToFit where no record is usable. `other_ledgers` are forecasts of other studies, by study."""
     measured = split_records(plan, records)
     convention = CONVENTIONS[options.convention]
     fitted = fitted_rows(plan, measured, options)
@@ -141,4 +143,5 @@ def analyse(
         held_out_records=measured.held_out,
         forecasts=scored,
         exclusions=measured.exclusions,
+        ledger=ledger_lines({**(other_ledgers or {}), plan.study: scored}),
     )

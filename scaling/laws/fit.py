@@ -101,6 +101,7 @@ def fit_law(
     else:
         optimum = search(surface, observations.weights, delta)
     theta = surface.to_raw(optimum.coords)
+    pool = surface.to_raw(optimum.pool)
     residuals = surface.residuals(optimum.coords[None])[0]
     verdict: Verdict = after_fit(law, observations, surface, optimum, delta)
     return Fit(
@@ -112,5 +113,5 @@ def fit_law(
         objective=Objective(delta, weighting, optimum.value),
         residuals=residuals,
         convention=observations.convention,
-        pool=surface.to_raw(optimum.pool),
+        pool=pool[np.isfinite(pool).all(axis=-1)],  # steep candidates overflow in raw units of a huge N
     )

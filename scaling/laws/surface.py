@@ -176,12 +176,14 @@ class SumSurface:
         return coords
 
     def _raw_factor(self, coords: FloatArray) -> FloatArray:
-        return np.asarray(np.exp(self.log_scale - coords[..., self.K :] @ self.centres.T))
+        with np.errstate(over="ignore"):
+            return np.asarray(np.exp(self.log_scale - coords[..., self.K :] @ self.centres.T))
 
     def to_raw(self, coords: FloatArray) -> FloatArray:
-        """Give coefficients and exponents in raw units, [..., P]."""
+        """Give coefficients and exponents in raw units, [..., P]; infinite where float64 cannot hold them."""
         raw = np.array(coords, dtype=np.float64)
-        raw[..., : self.K] *= self._raw_factor(raw)
+        factor = self._raw_factor(raw)
+        raw[..., : self.K] *= np.where(raw[..., : self.K] == 0, 1.0, factor)
         return raw
 
     def from_raw(self, theta: FloatArray) -> FloatArray:

@@ -8,6 +8,7 @@ from scaling.report import tables
 from scaling.report.answer import answer
 from scaling.report.document import Block, Definitions, Document, FindingList, Paragraph, Quotation, Section
 from scaling.report.figures.plate import FigureGroup
+from scaling.report.ledger import ledger_table
 from scaling.report.selection import selected, selection_tables
 from scaling.results import LawReport, StudyReport
 from scaling.values import to_plain
@@ -75,6 +76,7 @@ def content(report: StudyReport, groups: tuple[FigureGroup, ...]) -> Document:
     kinds = (
         tables.fits_table(report),
         tables.forecast_table(report),
+        ledger_table(report),
         *selection_tables(report),
         tables.points_table(report),
         tables.exclusion_table(report) or Paragraph("Every measured point is fitted or held out; none was excluded."),
