@@ -68,8 +68,8 @@ def show_ledger(ledger: Sequence[LedgerLine], console: Console) -> None:
     for line in ledger:
         if line.measured:
             console.print(
-                f"ledger of {line.study}: {line.inside} of {line.measured} {line.level:.0%} intervals of the "
-                f"{line.law} forecast held, {line.level * line.measured:.1f} expected; mean error {line.mean_error:.2%}",
+                f"ledger of {line.study}, {line.law}: {line.inside} of {line.measured} {line.level:.0%} intervals "
+                f"held, {line.level * line.measured:.1f} expected; mean error {line.mean_error:.2%}",
                 highlight=False,
                 markup=False,
                 soft_wrap=True,
