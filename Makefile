@@ -36,7 +36,7 @@ plan: $(READY) ## print what the study would train and cost, and train nothing
 
 .PHONY: test
 test: $(READY) ## the fast tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu and not slurm" $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(READY) ## the tests that take minutes
@@ -45,6 +45,14 @@ test-slow: $(READY) ## the tests that take minutes
 .PHONY: test-gpu
 test-gpu: $(READY) ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu $(ARGS)
+
+.PHONY: test-slurm
+test-slurm: $(READY) ## the launcher on a real Slurm of two nodes that this machine plays, brought up and taken down
+	$(BIN)/python -m pytest -m slurm tests/slurm $(ARGS)
+
+.PHONY: chaos
+chaos: $(READY) ## a study under a hundred kills at random moments: make chaos ARGS=... CHAOS_KILLS=100
+	$(BIN)/python -m pytest -m slow -s tests/study/test_chaos.py $(ARGS)
 
 .PHONY: lint
 lint: $(READY) ## ruff (lint and format) and mypy (strict)

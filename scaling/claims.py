@@ -1,14 +1,17 @@
 """Who is at work in a run's folder. The lock of a live process says it, whatever clocks or process ids say; where a
 shared file system's locks do not reach another host, its heartbeat does."""
 
+import contextlib
 import fcntl
 import os
 import platform
 import time
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from scaling.records import LOCK_FILE, STATUS_FILE, RunStatus
-from scaling.values import ValueMismatch, read_json
+from scaling.values import ValueMismatch, read_json, remove_left_overs
 
 HEARTBEAT_SECONDS = 5.0
 BEATS_TO_WAIT_FOR = 4
@@ -32,6 +35,14 @@ def is_claimed(run_folder: Path) -> bool:
 def claimed_runs(study_folder: Path) -> list[Path]:
     """The runs of a study in which somebody is at work."""
     return [path.parent for path in sorted(study_folder.glob(f"*/{LOCK_FILE}")) if is_claimed(path.parent)]
+
+
+def tidy(study_folder: Path) -> None:
+    """Remove temporary files that killed processes left in a study's folders; a run that is at work does so itself."""
+    remove_left_overs(study_folder)
+    for lock in study_folder.glob(f"*/{LOCK_FILE}"):
+        with contextlib.suppress(Timeout), FileLock(lock, timeout=0):
+            remove_left_overs(lock.parent)
 
 
 def works_elsewhere(run_folder: Path) -> bool:

@@ -37,7 +37,10 @@ def run_hydra(
         sys.exit(0)
     # Hydra would print its own account of an error and swallow the exception.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-    # Before the others, but beside them: an option between overrides would end them.
+    # An option between overrides would end them for Hydra: `study=x -m point=1` is `-m study=x point=1`.
+    options = [argument for argument in sys.argv[1:] if argument in ("-m", "--multirun")]
+    sys.argv[1:] = [*options, *(argument for argument in sys.argv[1:] if argument not in options)]
+    # The entry's own come before the others, but beside them.
     first = next((i for i, argument in enumerate(sys.argv) if i and not argument.startswith("-")), len(sys.argv))
     sys.argv[first:first] = overrides
     exit_codes: list[int] = []

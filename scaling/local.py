@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -15,9 +14,8 @@ from scaling.launching.progress import Progress
 from scaling.launching.slots import Slots, make_slots
 from scaling.launching.tasks import LaunchResult, Task
 from scaling.launching.workers import FreshWorkers, Workers
-from scaling.records import JOB_FILE, read_record, read_records, record_path
-from scaling.training.config import Job, Runtime
-from scaling.values import read_json, write_json
+from scaling.records import read_records
+from scaling.training.config import Runtime
 
 
 def run_here(
@@ -29,7 +27,6 @@ def run_here(
         fail_fast=config.fail_fast,
         retry=config.retry,
         memory_of=measured_memory(config.folder),
-        shrink=halve_micro_batch,
     )
     try:
         with Progress(title, tasks, len(slots.free), Console(stderr=True)) as progress:
@@ -72,22 +69,3 @@ def measured_memory(study_folder: Path) -> Callable[[Task], int | None]:
         return max((r.peak_memory_bytes for r in read_records(study_folder) if r.size == task.size), default=None)
 
     return memory_of
-
-
-def halve_micro_batch(task: Task) -> bool:
-    """Write the run's job anew with half its micro-batch and forget its out-of-memory records.
-
-    False where the micro-batch is a single sequence, or is the worker's own business.
-    """
-    job = read_json(Job, task.folder / JOB_FILE)
-    context = job.spec.model.context
-    tokens = job.runtime.micro_batch_tokens
-    if tokens == "auto" or tokens <= context:
-        return False
-    smaller = replace(job.runtime, micro_batch_tokens=max(context, tokens // context // 2 * context))
-    write_json(task.folder / JOB_FILE, replace(job, runtime=smaller))
-    for budget in task.budgets:
-        path = record_path(task.folder, budget)
-        if path.exists() and read_record(path).status == "out_of_memory":
-            path.unlink()
-    return True

@@ -60,10 +60,17 @@ def written_by_one(config: StudyConfig) -> Iterator[None]:
 
 
 def write_plan(config: StudyConfig, plan: Plan) -> None:
-    config.folder.mkdir(parents=True, exist_ok=True)
-    with written_by_one(config):
-        write_json(config.folder / CONFIG_FILE, config)
-        write_json(config.folder / PLAN_FILE, plan)
+    """Raises ConfigError where the study's folder cannot be written."""
+    try:
+        config.folder.mkdir(parents=True, exist_ok=True)
+        with written_by_one(config):
+            write_json(config.folder / CONFIG_FILE, config)
+            write_json(config.folder / PLAN_FILE, plan)
+    except OSError as error:
+        raise ConfigError(
+            f"{config.folder} cannot be written ({error}): free some space, or choose a folder on a disk where you may "
+            "write with runs="
+        ) from None
 
 
 def make_tasks(

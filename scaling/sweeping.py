@@ -10,6 +10,7 @@ from rich.console import Console
 
 from scaling.calibrate import calibrate
 from scaling.checkup import Watch, check_plan
+from scaling.claims import tidy
 from scaling.command import EXIT_BAD_CONFIG
 from scaling.config import ConfigError, StudyConfig
 from scaling.findings import refusals
@@ -100,6 +101,7 @@ def sweep_study(
         from scaling.fit import finish_study
 
         with written_by_one(config):
+            tidy(config.folder)
             page, verdict = finish_study(config, plan, findings)
         told += [verdict, f"report: {page}"]
     for line in told:

@@ -40,15 +40,13 @@ class RunningTask:
 class PoolOptions:
     """
     fail_fast   stop everything at the first failure; what runs saves and leaves
-    retry       how often a lost or memory-starved run is tried again; a divergence never is
+    retry       how often a lost run is tried again; a divergence never is, nor what does not fit in memory alone
     memory_of   measured GPU memory of a task's run in bytes, None before one like it was measured
-    shrink      make a memory-starved run smaller (a smaller micro-batch); False where it cannot be
     """
 
     fail_fast: bool = False
     retry: int = 0
     memory_of: Callable[[Task], int | None] = lambda task: None
-    shrink: Callable[[Task], bool] = lambda task: False
 
 
 @dataclass
@@ -194,7 +192,7 @@ class _Pool:
     def _is_worth_another_try(self, task: Task, ended: Outcome) -> bool:
         if self.stopping or self.tries.get(task.folder, 0) >= self.options.retry:
             return False
-        return ended.kind == "lost" or (ended.kind == "out_of_memory" and self.options.shrink(task))
+        return ended.kind == "lost"
 
     def stop(self) -> None:
         self.stopping = self.state.result.interrupted = True

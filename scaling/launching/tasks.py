@@ -104,8 +104,9 @@ def last_line(folder: Path) -> str:
 
 
 def _error_kind(error: str) -> OutcomeKind:
-    """Of a worker's last words, `Class: message`."""
+    """Of a worker's last words, `Class: message`. A worker halves its micro-batches by itself: memory that runs out
+    elsewhere is what somebody else on the same device took."""
     if error.startswith(("OutOfMemoryError", "MemoryError")):
-        return "out_of_memory"
+        return "lost"
     number = re.search(r"\[Errno (\d+)\]", error)
     return "lost" if number is not None and int(number[1]) in TRANSIENT_ERRORS else "failed"

@@ -15,7 +15,7 @@ import pytest
 
 from scaling.launching.pool import PoolOptions, PoolState, run_pool
 from scaling.launching.slots import Slots, cpu_environment, make_slots
-from scaling.launching.tasks import LaunchResult, Outcome, Task, outcome
+from scaling.launching.tasks import Outcome, Task, outcome
 from scaling.launching.workers import FreshWorkers, WarmWorkers, Workers
 from scaling.records import STOP_FILE, RunStatus, record_path
 from scaling.values import read_json, write_json
@@ -252,21 +252,11 @@ def test_only_what_another_try_may_mend_is_tried_again(
         [task(folder)],
         slots(),
         workers,
-        options=PoolOptions(retry=2, shrink=lambda task: True),
+        options=PoolOptions(retry=2),
         on_outcome=lambda task, ended: told.append(ended),
     )
     assert len(workers.started) == len(told) == tries
     assert set(result.failed) == {"run"}
-
-
-def test_short_of_memory_it_is_tried_again_only_if_it_can_be_smaller(tmp_path: Path) -> None:
-    folder = tmp_path / "study" / "run"
-    folder.mkdir(parents=True)
-    workers = PlantedWorkers([(1, "OutOfMemoryError: CUDA out of memory")] * 3)
-    assert run_pool([task(folder)], slots(), workers, options=PoolOptions(retry=2)) == LaunchResult(
-        failed={"run": "OutOfMemoryError: CUDA out of memory"}
-    )
-    assert len(workers.started) == 1
 
 
 def test_what_the_folder_says_counts_where_nobody_waited(tmp_path: Path) -> None:
