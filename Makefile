@@ -34,6 +34,11 @@ sweep: $(READY) ## run the default study, end to end: make sweep ARGS="grid.seed
 plan: $(READY) ## print what the study would train and cost, and train nothing
 	$(BIN)/python -m scaling.sweep dry_run=true $(ARGS)
 
+.PHONY: truth
+truth: $(READY) ## a study whose answer is known: fails if its interval for the floor misses the true entropy
+	$(BIN)/python -m scaling.sweep experiment=truth $(ARGS)
+	$(BIN)/python -m scaling.truth experiment=truth $(ARGS)
+
 .PHONY: test
 test: $(READY) ## the fast tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu and not slurm" $(ARGS)

@@ -2,7 +2,7 @@
 
 The map, in the order in which a study flows (a room imports from the layers below its own):
 
-entry    `prepare` `plan` `sweep` `train` `fit` `status` `tune` (`tune_corners`): one short module for each command
+entry    `prepare` `plan` `sweep` `train` `fit` `status` `truth` `tune` (`tune_corners`): a short module each
 edge     `config`: YAML to frozen dataclasses, validated before anything runs
 verbs    `planning`: rules for learning rate, batch and shapes; grids; what a plan costs
          `tuning`: a recipe found at a proxy size and held against noise; the rates of a grid's corners

@@ -16,10 +16,14 @@ from rich.console import Console
 from scaling.analysis.study import NothingToFit, analyse, forecast, split_records
 from scaling.analysis.table import TableError
 from scaling.analysis.table_report import report_on_table
+from scaling.analysis.text import OWN, UnknownValidationSet, on_validation_set, with_text
 from scaling.checks.catalogue import check_table, in_fits_json, require_known
-from scaling.checkup import check_plan, with_findings
+from scaling.checkup import check_plan, prepared_manifest, with_findings
 from scaling.command import as_text, run_hydra
 from scaling.config import PLAN_FILE, ConfigError, StudyConfig, stored_plan, study_config, table_options
+from scaling.data.corpus import Corpus
+from scaling.data.oracle import KnownEntropy, known_entropy
+from scaling.data.prepare import corpus_folder
 from scaling.findings import Finding
 from scaling.records import read_records
 from scaling.report.answer import verdict
@@ -75,12 +79,16 @@ def finish_study(config: StudyConfig, plan: Plan, findings: tuple[Finding, ...])
     records = [r for r in read_records(config.folder) if (r.run_id, r.budget_tokens) in planned]
     measured = split_records(plan, records)
     export_points(config.folder, save_study(config.folder, plan, records, measured.exclusions))
+    own_split = config.fit.validation in (None, OWN)
+    ledger = read_forecasts(config.folder)
     try:
+        records = on_validation_set(records, config.fit.validation)
+        measured = split_records(plan, records)
         report = analyse(
             plan,
             records,
             config.fit,
-            read_forecasts(config.folder),
+            ledger if own_split else (),  # whose predictions are of losses on the corpus' own split
             folder=config.folder,
             question=config.question,
             command="python -m scaling.sweep",
@@ -88,10 +96,12 @@ def finish_study(config: StudyConfig, plan: Plan, findings: tuple[Finding, ...])
             findings=(),
             other_ledgers=read_ledgers(config.folder.parent),
         )
-    except NothingToFit as error:
+        report = with_text(report, measured, config.fit, prepared_manifest(config), entropy_of(config))
+    except (NothingToFit, UnknownValidationSet) as error:
         raise ConfigError(str(error)) from None
     report = with_findings(config, report, findings)
-    save_forecasts(config.folder, report.forecasts)
+    if own_split:
+        save_forecasts(config.folder, report.forecasts)
     save_fits(config.folder, report.fits_json)
     write_json(config.folder / FITS_FILE, report.fits_json)
     pictures = draw_figures(report) if config.fit.figures else {}
@@ -99,6 +109,14 @@ def finish_study(config: StudyConfig, plan: Plan, findings: tuple[Finding, ...])
     said = verdict(report)
     page = write_report(report, config.folder, figures=config.fit.figures, pictures=pictures)
     return page, f"{said.words}. {said.sentence}"
+
+
+def entropy_of(config: StudyConfig) -> KnownEntropy | None:
+    """Of the text of a study, where it is known and the corpus is still there."""
+    if config.data.source.kind != "synthetic" or prepared_manifest(config) is None:
+        return None
+    corpus = Corpus.open(corpus_folder(config.data, config.cache_folder))
+    return known_entropy(config.data.source, corpus, config.model.context)
 
 
 def fit_table(composed: DictConfig, command: str) -> int:

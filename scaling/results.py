@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
+from scaling.data.oracle import KnownEntropy
 from scaling.findings import Finding
 from scaling.laws.agreement import Answer
 from scaling.laws.analysis import Analysis
 from scaling.laws.bootstrap import Bootstrap
 from scaling.laws.decide import Goal
 from scaling.laws.fit import Fit
+from scaling.laws.floor import FloorInterval
 from scaling.laws.intervals import Interval, Prediction
 from scaling.laws.observations import Observations
 from scaling.laws.optimum import Allocation
@@ -78,6 +80,39 @@ class LedgerLine:
 
 
 @dataclass(frozen=True)
+class ValidationLaw:
+    """Chinchilla's law of the losses on one validation set; `overlap`: share of its 13-grams known from training."""
+
+    name: str
+    law: FittedLaw
+    bytes_per_token: float
+    overlap: float | None
+
+
+@dataclass(frozen=True)
+class HeldOutError:
+    """Absolute relative errors of a law on points that it has not seen."""
+
+    law: str
+    num_points: int
+    mean: float
+    largest: float
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """What repeated text is worth. `law` knows unique tokens, `plain` takes every token for a new one; both are
+    fitted to all points, of which `num_repeated` saw text more than once, and at most `most_epochs` times. `errors`
+    are on repeated points that were held out."""
+
+    law: FittedLaw
+    plain: FittedLaw
+    num_repeated: int
+    most_epochs: float
+    errors: tuple[HeldOutError, ...]
+
+
+@dataclass(frozen=True)
 class LawReport:
     """What every report shows, wherever its losses come from.
 
@@ -119,8 +154,9 @@ class StudyReport(LawReport):
     """All of a study.
 
     `fitted_records` and `held_out_records` are the records of the fitted and held-out rows in the same order.
-    `exclusions` are the points that no fit may use, each with its reason. `ledger` says how the forecasts of all
-    studies in the folder came out, this one's included.
+    `exclusions` are the points that no plain fit may use, each with its reason. `ledger` says how the forecasts of all
+    studies in the folder came out, this one's included. `validation_laws` are there where a corpus has several sets, `repetition` where text was repeated, `entropy` where that of the text is
+    known; `floor` says how well the fitted rows pin E.
     """
 
     study: str
@@ -135,6 +171,10 @@ class StudyReport(LawReport):
     forecasts: tuple[Forecast, ...]
     exclusions: tuple[Exclusion, ...] = ()
     ledger: tuple[LedgerLine, ...] = ()
+    validation_laws: tuple[ValidationLaw, ...] = ()
+    repetition: Repetition | None = None
+    floor: FloorInterval | None = None
+    entropy: KnownEntropy | None = None
 
 
 @dataclass(frozen=True)

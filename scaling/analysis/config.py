@@ -13,6 +13,7 @@ class FitOptions:
     targets     training FLOPs for which the report names the best N and D, as 6 N D; null: the
                 largest that was fitted and 10 times that
     figures     false leaves the figures out
+    validation  the validation set whose losses are fitted; null: the corpus' own split
     """
 
     convention: Literal["total", "non_embedding", "chinchilla", "kaplan"]
@@ -21,6 +22,7 @@ class FitOptions:
     targets: tuple[float, ...] | None
     figures: bool
     seed: int
+    validation: str | None = None
 
     def __post_init__(self) -> None:
         if self.bootstrap < 0:

@@ -11,6 +11,7 @@ from scaling.analysis.law_report import Rows, law_report
 from scaling.analysis.ledger import ledger_lines
 from scaling.analysis.noise import seed_noise
 from scaling.analysis.observations import CONVENTIONS, held_out_keys, observations, points_at, usable
+from scaling.analysis.repetition import carry_plain_laws, is_repeated, predict_repeated, will_repeat
 from scaling.findings import Finding
 from scaling.laws.analysis import resample, sample_rows
 from scaling.laws.backtest import forecaster
@@ -18,6 +19,7 @@ from scaling.laws.fit import fit_law
 from scaling.laws.forms import CHINCHILLA
 from scaling.laws.intervals import predict_interval
 from scaling.laws.observations import Observations
+from scaling.laws.repeated import DATA_CONSTRAINED
 from scaling.records import RunRecord
 from scaling.results import StudyReport
 from scaling.specs import Plan
@@ -34,20 +36,36 @@ class NothingToFit(ValueError):
 
 @dataclass(frozen=True)
 class Measured:
-    """A study's usable records in the plan's order, split into fitted and held out, and what no fit may use."""
+    """A study's usable records in the plan's order, split into fitted and held out, and what no plain fit may use.
+
+    Where the fresh points carry the plain laws, those that repeat their text are kept apart, in `repeated` and
+    `repeated_held_out`, for the law of repeated data; they are among `exclusions` too.
+    """
 
     fitted: tuple[RunRecord, ...]
     held_out: tuple[RunRecord, ...]
     exclusions: tuple[Exclusion, ...]
+    repeated: tuple[RunRecord, ...] = ()
+    repeated_held_out: tuple[RunRecord, ...] = ()
 
 
 def split_records(plan: Plan, records: Sequence[RunRecord]) -> Measured:
     good, exclusions = usable(plan, records)
     held_out = held_out_keys(plan)
+    fitted = [r for r in good if (r.run_id, r.budget_tokens) not in held_out]
+    unseen = [r for r in good if (r.run_id, r.budget_tokens) in held_out]
+    apart = carry_plain_laws([r for r in fitted if not is_repeated(r)])
+    repeated = [r for r in good if apart and is_repeated(r)]
+    exclusions += [
+        Exclusion(r.run_id, r.budget_tokens, f"{r.epochs:.3g} epochs: goes to the law of repeated data")
+        for r in repeated
+    ]
     return Measured(
-        fitted=tuple(r for r in good if (r.run_id, r.budget_tokens) not in held_out),
-        held_out=tuple(r for r in good if (r.run_id, r.budget_tokens) in held_out),
+        fitted=tuple(r for r in fitted if r not in repeated),
+        held_out=tuple(r for r in unseen if r not in repeated),
         exclusions=tuple(exclusions),
+        repeated=tuple(r for r in fitted if r in repeated),
+        repeated_held_out=tuple(r for r in unseen if r in repeated),
     )
 
 
@@ -71,23 +89,36 @@ def forecast(
     used. Points that have a forecast keep it: a ledger whose entries change is none. Raises NothingToFit.
     """
     measured = split_records(plan, records)
-    there = {(r.run_id, r.budget_tokens) for r in measured.held_out} | {(f.run_id, f.tokens) for f in known}
-    cells = [(p.run_id, p.tokens) for p in plan.points if p.held_out and (p.run_id, p.tokens) not in there]
+    there = {(r.run_id, r.budget_tokens) for r in (*measured.held_out, *measured.repeated_held_out)}
+    there |= {(f.run_id, f.tokens) for f in known}
+    missing = [point for point in plan.points if point.held_out and (point.run_id, point.tokens) not in there]
+    apart = [(p.run_id, p.tokens) for p in missing if measured.repeated and will_repeat(p)]
+    cells = [(p.run_id, p.tokens) for p in missing if (p.run_id, p.tokens) not in apart]
+    made = repeated_forecasts(plan, measured, apart, options)
     if not cells:
-        return [], None
+        return made, None
     rows = fitted_rows(plan, measured, options)
     at = points_at(plan, cells, CONVENTIONS[options.convention])
     try:
         selected = forecaster(sample_rows(rows)).predict(at, options.level)
     except ValueError as error:
-        return [], str(error)
-    made = new_forecasts(selected, plan, cells, measured.fitted, SELECTED)
+        return made, str(error)
+    made += new_forecasts(selected, plan, cells, measured.fitted, SELECTED)
     plain = fit_law(CHINCHILLA, rows)
     if plain.usable:
         boot = resample(plain, rows, resamples=options.bootstrap, seed=options.seed)
         alone = predict_interval(plain, rows, at, boot, level=options.level)
         made += new_forecasts(alone, plan, cells, measured.fitted, plain.law.name)
     return made, None
+
+
+def repeated_forecasts(
+    plan: Plan, measured: Measured, cells: Sequence[tuple[str, int]], options: FitOptions
+) -> list[Forecast]:
+    """Ledger entries for points that will repeat their text, by the law of repeated data where it may be used."""
+    records = (*measured.fitted, *measured.repeated)
+    prediction = predict_repeated(plan, records, cells, CONVENTIONS[options.convention], options.level)
+    return [] if prediction is None else new_forecasts(prediction, plan, cells, records, DATA_CONSTRAINED.name)
 
 
 def analyse(

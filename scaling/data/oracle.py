@@ -18,6 +18,29 @@ from scaling.data.synthetic import Language, language
 _SEPARATOR, _SPACE, _LINE_FEED = 0, ord(" "), ord("\n")
 
 
+@dataclass(frozen=True)
+class KnownEntropy:
+    """What the best possible model would lose, in nats per token.
+
+    rate: by the source's exact entropy rate, over endless text with endless context. floor: on this corpus' validation
+    windows of `context` tokens, by a predictor that knows the language; None where the tokens are not bytes. `floor` is
+    what the E of a law should find.
+    """
+
+    rate: float
+    floor: float | None
+    context: int
+
+
+def known_entropy(source: SourceConfig, corpus: Corpus, context: int) -> KnownEntropy | None:
+    """None for text whose entropy nobody knows, which is all text but a synthetic language's."""
+    manifest = corpus.manifest
+    if manifest.true_nats_per_byte is None:
+        return None
+    floor = validation_floor(source, corpus, context) if manifest.tokenizer_kind == "bytes" else None
+    return KnownEntropy(manifest.true_nats_per_byte * manifest.validation.bytes_per_token, floor, context)
+
+
 def validation_floor(source: SourceConfig, corpus: Corpus, context: int) -> float:
     """Nats per token that the best possible model of this context loses on the corpus's validation split.
 

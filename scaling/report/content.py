@@ -10,6 +10,7 @@ from scaling.report.document import Block, Definitions, Document, FindingList, P
 from scaling.report.figures.plate import FigureGroup
 from scaling.report.ledger import ledger_table
 from scaling.report.selection import selected, selection_tables
+from scaling.report.text_section import text_section
 from scaling.results import LawReport, StudyReport
 from scaling.values import to_plain
 
@@ -41,6 +42,10 @@ DEFINITIONS = (
         "The same loss for each byte of text, in bits: it can be compared across tokenizers, as nats/token cannot.",
     ),
     ("Perplexity", "e to the loss: how many equally likely tokens the model hesitates between."),
+    (
+        "Word perplexity",
+        "e to the nats of the whole text over its words, line ends among them (as WikiText's authors count words).",
+    ),
     ("Held out", "Measured, but kept out of the fit, so that the law is tested on points it has not seen."),
     (
         "Trunk and cooldown",
@@ -84,6 +89,7 @@ def content(report: StudyReport, groups: tuple[FigureGroup, ...]) -> Document:
     )
     data: list[Block] = [block for block in kinds if block is not None]
     data.append(quotation(report.fits_json, FITS_LINK))
+    about_text = text_section(report)
     return Document(
         title=report.study,
         question=report.question,
@@ -91,6 +97,7 @@ def content(report: StudyReport, groups: tuple[FigureGroup, ...]) -> Document:
             answer(report, (Paragraph(selected(report)),)),
             Section("findings", "What could be wrong", (findings(report),)),
             Section("evidence", "Evidence", evidence(report, groups)),
+            *([] if about_text is None else [about_text]),
             Section("tables", "Tables", tuple(data)),
             Section("definitions", "What the words mean", (Definitions(DEFINITIONS),)),
         ),

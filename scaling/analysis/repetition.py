@@ -1,0 +1,91 @@
+"""Points that saw their text more than once: which law they go to, and what that law says a further epoch is worth."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from scaling.analysis.observations import Convention, observations, points_at
+from scaling.laws.fit import Fit, fit_law
+from scaling.laws.forms import CHINCHILLA
+from scaling.laws.intervals import Prediction, parameter_intervals, predict_interval
+from scaling.laws.observations import Observations, Points, points
+from scaling.laws.repeated import DATA_CONSTRAINED
+from scaling.records import RunRecord
+from scaling.results import FittedLaw, HeldOutError, Repetition
+from scaling.specs import Plan, PlannedPoint
+
+REPEATED = 1.01  # tokens over unique tokens from which on text counts as repeated
+MIN_LEVELS = 3  # of N and of D among fresh points, for them to carry the plain laws alone
+
+
+def is_repeated(record: RunRecord) -> bool:
+    return record.tokens > REPEATED * record.unique_tokens
+
+
+def will_repeat(point: PlannedPoint) -> bool:
+    return point.epochs is not None and point.epochs > REPEATED
+
+
+def carry_plain_laws(records: Sequence[RunRecord]) -> bool:
+    """Whether fresh points are enough for the plain laws, so that repeated ones need not disturb them."""
+    return min(len({r.params.total for r in records}), len({r.tokens for r in records})) >= MIN_LEVELS
+
+
+def repeated_observations(plan: Plan, records: Sequence[RunRecord], convention: Convention) -> Observations:
+    """As `observations`, with the unique tokens of each row."""
+    unique = np.array([record.unique_tokens for record in records], dtype=np.float64)
+    return replace(observations(plan, records, convention), unique_tokens=unique)
+
+
+def repeated_points(plan: Plan, cells: Sequence[tuple[str, int]], convention: Convention) -> Points:
+    """N, D, C and U of (run id, tokens) cells, measured or not."""
+    at = points_at(plan, cells, convention)
+    epochs = {(point.run_id, point.tokens): max(point.epochs or 1.0, 1.0) for point in plan.points}
+    return points(at.params, at.tokens, at.flops, at.tokens / np.array([epochs[cell] for cell in cells]))
+
+
+def predict_repeated(
+    plan: Plan,
+    records: Sequence[RunRecord],
+    cells: Sequence[tuple[str, int]],
+    convention: Convention,
+    level: float,
+) -> Prediction | None:
+    """Losses of repeated cells by the law of repeated data; None where it may not be used."""
+    rows = repeated_observations(plan, records, convention)
+    fit = fit_law(DATA_CONSTRAINED, rows)
+    if not fit.usable or not cells:
+        return None
+    return predict_interval(fit, rows, repeated_points(plan, cells, convention), None, level=level)
+
+
+def repetition(
+    plan: Plan,
+    records: Sequence[RunRecord],
+    held_out: Sequence[RunRecord],
+    convention: Convention,
+    level: float,
+) -> Repetition | None:
+    """The law of repeated data over all fitted records, fresh and repeated; None where no text was repeated."""
+    if not any(map(is_repeated, records)):
+        return None
+    rows = repeated_observations(plan, records, convention)
+    fit, plain = fit_law(DATA_CONSTRAINED, rows), fit_law(CHINCHILLA, rows)
+    intervals = parameter_intervals(fit, rows, level=level) if fit.usable else {}
+    unseen = [record for record in held_out if is_repeated(record)]
+    at = repeated_observations(plan, unseen, convention) if unseen else None
+    return Repetition(
+        law=FittedLaw("L(N, D, U)", fit, rows, None, intervals),
+        plain=FittedLaw("L(N, D) over all points", plain, rows, None, {}),
+        num_repeated=sum(map(is_repeated, records)),
+        most_epochs=max(record.epochs for record in records),
+        errors=tuple(error for each in (fit, plain) if (error := _error(each, at)) is not None),
+    )
+
+
+def _error(fit: Fit, at: Observations | None) -> HeldOutError | None:
+    if at is None or not fit.parameters:
+        return None
+    errors = np.abs(fit.law.predict(fit.theta, at) / at.loss - 1.0)
+    return HeldOutError(fit.law.name, len(at), float(errors.mean()), float(errors.max()))

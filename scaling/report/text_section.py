@@ -1,0 +1,140 @@
+"""What the study says of its text: how well the floor is pinned, each validation set, what repeated text is worth."""
+
+import math
+
+from scaling.report.document import Block, Paragraph, Section, Table
+from scaling.report.numbers import MISSING, level_text, nats, percent, range_text, significant
+from scaling.report.tables import number_columns, status_words, text_columns
+from scaling.results import Repetition, StudyReport, ValidationLaw
+
+EPOCHS = (1, 2, 4, 8, 16, 32)
+
+
+def text_section(report: StudyReport) -> Section | None:
+    """None where nothing is to be said: the rows carry no floor, and there is one validation set and no repetition."""
+    blocks: list[Block] = []
+    if report.floor is not None:
+        blocks += [Paragraph(floor_words(report)), floor_table(report)]
+    if report.validation_laws:
+        blocks.append(validation_table(report.validation_laws))
+    if report.repetition is not None:
+        blocks += repetition_blocks(report.repetition)
+    return Section("text", "The text", tuple(blocks)) if blocks else None
+
+
+def floor_words(report: StudyReport) -> str:
+    """How well E is pinned, and whether the truth was found where it is known."""
+    floor, known = report.floor, report.entropy
+    assert floor is not None
+    width = (floor.high - floor.low) / floor.estimate if floor.estimate else math.inf
+    words = (
+        f"The points pin the floor E to {nats(floor.low)} to {nats(floor.high)} nats/token, a width of "
+        f"{percent(width)} of the fitted {nats(floor.estimate)}: the least and the most that noise, form and choice of "
+        "points leave."
+    )
+    if known is None:
+        return words
+    truth = known.rate if known.floor is None else known.floor
+    found = "inside" if floor.low <= truth <= floor.high else "OUTSIDE"
+    return (
+        f"{words} The truth is known: the best possible model loses {nats(truth)} on this validation text, which lies "
+        f"{found} the interval; the fitted E is off by {percent(abs(floor.estimate / truth - 1))}."
+    )
+
+
+def floor_table(report: StudyReport) -> Table:
+    floor, known = report.floor, report.entropy
+    assert floor is not None
+    rows = [(d.name.replace("_", " "), nats(d.estimate), nats(d.low), nats(d.high)) for d in floor.doubts]
+    rows.append(("all together", nats(floor.estimate), nats(floor.low), nats(floor.high)))
+    if known is not None and known.floor is not None:
+        best = f"truth: the best possible model, {known.context} tokens of context"
+        rows.append((best, nats(known.floor), "", ""))
+    if known is not None:
+        rows.append(("truth: entropy rate", nats(known.rate), "", ""))
+    return Table(
+        "floor",
+        "How well the points pin the floor E",
+        f"E in nats/token. From and to: the {level_text(floor.level)} profile, all other parameters fitted anew at "
+        "each E; a selection of points counts by its estimate. Small residuals do not say that E is right.",
+        (*text_columns("By"), *number_columns("E", "From", "To")),
+        tuple((name, *(cell or MISSING for cell in cells)) for name, *cells in rows),
+    )
+
+
+def validation_table(laws: tuple[ValidationLaw, ...]) -> Table:
+    """The same law on each validation set; bits per byte compare across them, nats per token hardly do."""
+    return Table(
+        "validation_sets",
+        "Validation sets",
+        "L(N, D) fitted to the losses on each set. Overlap: share of the set's runs of 13 words that the training text "
+        "has too. Lowest: of the fitted points. fit.validation=NAME makes the whole report about one of them.",
+        (
+            *text_columns("Set", "Status"),
+            *number_columns("E", "α", "β", "E (bits/byte)", "Lowest (nats/token)", "Lowest (bits/byte)", "Overlap"),
+        ),
+        tuple(_validation_row(law) for law in laws),
+    )
+
+
+def _validation_row(each: ValidationLaw) -> tuple[str, ...]:
+    fit, lowest = each.law.fit, float(each.law.observations.loss.min())
+    per_byte = 1 / math.log(2) / each.bytes_per_token
+    if fit.usable:
+        numbers = tuple(
+            f"{significant(fit.parameters[name])} ({range_text(each.law.intervals.get(name))})"
+            for name in ("E", "alpha", "beta")
+        )
+        floor = significant(fit.parameters["E"] * per_byte)
+    else:
+        numbers, floor = (MISSING, MISSING, MISSING), MISSING
+    overlap = MISSING if each.overlap is None else percent(each.overlap)
+    return (each.name, status_words(fit), *numbers, floor, nats(lowest), nats(lowest * per_byte), overlap)
+
+
+def repetition_blocks(found: Repetition) -> list[Block]:
+    law, plain = found.law.fit, found.plain.fit
+    errors = {error.law: error for error in found.errors}
+    rows = []
+    for each, name in ((law, "knows unique tokens"), (plain, "takes every token for a new one")):
+        error = errors.get(each.law.name)
+        rms = math.sqrt(float((each.residuals**2).mean())) if each.residuals.size else None
+        rows.append(
+            (
+                each.law.name.replace("_", " "), name, status_words(each), percent(rms),
+                MISSING if error is None else f"{percent(error.mean)} ({error.num_points})",
+            )
+        )  # fmt: skip
+    blocks: list[Block] = [
+        Table(
+            "repetition",
+            "Repeated text",
+            f"{found.num_repeated} points saw text more than once, at most {significant(found.most_epochs)} times. "
+            "Both laws are fitted to all points, fresh and repeated. Held-out error: on repeated points alone. "
+            "Muennighoff et al. 2023, arXiv 2305.16264.",
+            (*text_columns("Law", "It", "Status"), *number_columns("Residual rms", "Held-out error")),
+            tuple(rows),
+        )
+    ]
+    return [*blocks, _worth(found)] if law.usable else blocks
+
+
+def _worth(found: Repetition) -> Table:
+    r, interval = found.law.fit.parameters["R_D"], found.law.intervals.get("R_D")
+
+    def fresh(epochs: int, scale: float) -> float:
+        return 1 + scale * -math.expm1(-(epochs - 1) / scale)
+
+    def ends(epochs: int) -> str:
+        if interval is None:
+            return MISSING
+        return f"{fresh(epochs, max(interval.low, 1e-3)):.2f} to {fresh(epochs, interval.high):.2f}"
+
+    return Table(
+        "worth",
+        "What epochs are worth",
+        f"How many epochs of fresh text so many epochs over the same text are worth, D'/U, by R_D = {significant(r)} "
+        f"({range_text(interval)}).",
+        number_columns("Epochs", "Worth", "Interval"),
+        tuple((str(epochs), f"{fresh(epochs, r):.2f}", ends(epochs)) for epochs in EPOCHS),
+    )
