@@ -93,7 +93,7 @@ def profile(fit: Fit, rows: Observations, level: float = 0.95) -> tuple[float, f
 
 
 def _end(fit: Fit, rows: Observations, ceiling: float, limit: float) -> float:
-    """The last E on the way to `limit` whose objective is at most `ceiling` times the least; steps double, then halve."""
+    """The last E towards `limit` whose objective is at most `ceiling` times the least; steps double, then halve."""
     walk = _Walk(fit, rows)
     inside = fit.parameters["E"]
     step = (limit - inside) / FIRST_STEPS
