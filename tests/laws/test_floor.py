@@ -71,7 +71,7 @@ def test_rows_of_one_trajectory_count_as_far_as_they_are_independent() -> None:
     shared = np.repeat(np.random.default_rng(5).standard_normal(6), 5)
     rows = replace(rows, loss=rows.loss * np.exp(0.005 * shared))
     together = profile(fit_law(CHINCHILLA, rows), rows)
-    alone = replace(rows, trajectory=np.array([f"run {i}" for i in range(20)]))
+    alone = replace(rows, trajectory=np.array([f"run {i}" for i in range(30)]))
     apart = profile(fit_law(CHINCHILLA, alone), alone)
     assert together[1] - together[0] > apart[1] - apart[0]
 
