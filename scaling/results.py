@@ -154,9 +154,10 @@ class StudyReport(LawReport):
     """All of a study.
 
     `fitted_records` and `held_out_records` are the records of the fitted and held-out rows in the same order.
-    `exclusions` are the points that no plain fit may use, each with its reason. `ledger` says how the forecasts of all
-    studies in the folder came out, this one's included. `validation_laws` are there where a corpus has several sets, `repetition` where text was repeated, `entropy` where that of the text is
-    known; `floor` says how well the fitted rows pin E.
+    `exclusions` are the points that no plain fit may use, each with its reason. `ledger` says how the forecasts of
+    all studies in the folder came out, this one's included. `validation_laws` are there where a corpus has several
+    validation sets, `repetition` where text was repeated, `entropy` where that of the text is known; `floor` says how
+    well the fitted rows pin E.
     """
 
     study: str
