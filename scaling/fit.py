@@ -37,7 +37,7 @@ from scaling.usage import asks_for_help
 from scaling.values import write_json
 
 FITS_FILE = "fits.json"
-TEXTS = ("source", "out", "holdout", "convention", "columns.")
+TEXTS = ("source", "out", "curves", "holdout", "convention", "columns.")
 
 
 def task(composed: DictConfig) -> int:

@@ -181,7 +181,8 @@ def about(options: RecommendOptions, chosen: Chosen) -> str:
 def table_options(options: RecommendOptions) -> TableOptions:
     return TableOptions(
         source=str(options.source), out="-", columns=options.columns, holdout=None, targets=None, bootstrap=0,
-        level=options.level, figures=False, seed=0, convention=None, conventions=(), force=(), json=False, debug=False,
+        level=options.level, figures=False, seed=0, convention=None, conventions=(), curves=None, force=(),
+        json=False, debug=False,
     )  # fmt: skip
 
 

@@ -62,6 +62,8 @@ class TableOptions:
     targets      training FLOPs to forecast; as 6 N D; null: the largest that was fitted and 10 times that
     convention   how the table counts params and flops, in words; null: as given
     conventions  other columns that count params: the fit is shown under each
+    curves       null; a file of training curves with the same columns and `run`, for approach 1 alone: losses from
+                 before the end of a schedule are too high for a law
     force        names of checks whose refusal is overruled; the report says so
     """
 
@@ -76,6 +78,7 @@ class TableOptions:
     seed: int
     convention: str | None
     conventions: tuple[str, ...]
+    curves: str | None
     json: bool
     debug: bool
     force: tuple[str, ...] = ()

@@ -4,11 +4,14 @@ Every row keeps the number of its line, so that what is left out can be found ag
 """
 
 import csv
+import gzip
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
@@ -100,12 +103,16 @@ def observe(lines: list[Line], columns: Mapping[str, str], convention: str, path
 
 
 def _reader(path: Path) -> Callable[[Path], Iterator[Line]]:
-    readers = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}
-    if path.suffix.lower() not in readers:
-        raise TableError(f"source is {path}; its name must end in {', '.join(readers)}: convert it, or rename it")
+    readers = {".csv": _read_csv, ".tsv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}
+    kind = Path(path.name.lower().removesuffix(".gz")).suffix
+    if kind not in readers:
+        raise TableError(
+            f"source is {path}; its name must end in {', '.join(readers)}, or in one of them and .gz: convert it, or "
+            "rename it"
+        )
     if not path.is_file():
         raise TableError(f"source is {path}, where there is no file: correct the path")
-    return readers[path.suffix.lower()]
+    return readers[kind]
 
 
 def _points_of(folder: Path) -> Path:
@@ -124,10 +131,23 @@ def _study_columns(lines: list[Line]) -> dict[str, str]:
     return {field: name for field, name in STUDY_COLUMNS.items() if field != "budget" or whole}
 
 
+def _open_text(path: Path) -> TextIO:
+    """A file of text, with or without a byte order mark, compressed where its name ends in .gz."""
+    if path.suffix.lower() == ".gz":
+        return gzip.open(path, "rt", newline="", encoding="utf-8-sig")
+    return path.open(newline="", encoding="utf-8-sig")
+
+
+def _delimiter(header: str) -> str:
+    """What the header's cells are separated by: spreadsheets of some languages write semicolons."""
+    return max(",;\t", key=header.count)
+
+
 def _read_csv(path: Path) -> Iterator[Line]:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
+        with _open_text(path) as file:
+            first = file.readline()
+            reader = csv.reader(chain([first], file), delimiter=_delimiter(first))
             header = [name.strip() for name in next(reader, [])]
             twice = {name for name in header if header.count(name) > 1}
             if twice:
@@ -139,13 +159,13 @@ def _read_csv(path: Path) -> Iterator[Line]:
                 if len(cells) != len(header):
                     problem = f"{len(cells)} cells where the header has {len(header)}"
                 yield Line(reader.line_num, dict(zip(header, cells, strict=False)), problem)
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (UnicodeDecodeError, csv.Error, gzip.BadGzipFile, EOFError) as error:
         raise TableError(f"{path} is no CSV in UTF-8 ({error}): save it as one") from None
 
 
 def _read_jsonl(path: Path) -> Iterator[Line]:
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with _open_text(path) as file:
             for number, text in enumerate(file, start=1):
                 if not text.strip():
                     continue
@@ -155,7 +175,7 @@ def _read_jsonl(path: Path) -> Iterator[Line]:
                     yield Line(number, {}, f"not JSON: {error}")
                     continue
                 yield Line(number, row) if isinstance(row, dict) else Line(number, {}, "not a JSON object")
-    except UnicodeDecodeError as error:
+    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
         raise TableError(f"{path} is not UTF-8 ({error}): save it as such") from None
 
 

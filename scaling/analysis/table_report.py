@@ -1,7 +1,7 @@
 """A table of losses becomes its report."""
 
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 from scaling.analysis.config import TableOptions
@@ -28,7 +28,7 @@ def report_on_table(options: TableOptions, command: str) -> TableReport:
         held_out=held,
         rule=None if held is None else split.rule,
         counts=_counts(options, table, split.held, fitted),
-        curves={},
+        curves=_curves(options),
     )
     laws = law_report(
         rows,
@@ -45,6 +45,18 @@ def report_on_table(options: TableOptions, command: str) -> TableReport:
         rule=rows.rule,
         by_run=table.by_run,
     )
+
+
+def _curves(options: TableOptions) -> dict[str, Observations]:
+    """The training curves for approach 1, by a name that says what they are. Raises TableError."""
+    if options.curves is None:
+        return {}
+    table = read_table(replace(options, source=options.curves))
+    if not table.by_run:
+        raise TableError(
+            f"curves is {options.curves}, whose rows name no training run: add a column run, or columns.run=NAME"
+        )
+    return {f"training curves of {Path(options.curves).name}, undecayed": table.observations}
 
 
 def _counts(options: TableOptions, table: Table, held: BoolArray, rows: Observations) -> dict[str, Observations]:

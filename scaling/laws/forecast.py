@@ -83,7 +83,8 @@ def moments(
         rows = observations.with_weights(compute_weights(observations, candidate.compute_power))
         linear = linearise_fit(fit, rows)
         _, parameter = delta_variance(fit, rows, linear, lambda theta, f=fit: np.log(f.law.predict(theta, at)))  # type: ignore[misc]
-        variance = variance + weight * (np.where(np.isfinite(parameter), parameter, 0) + linear.noise**2)
+        # A singular information matrix can leave a variance just below zero, or none at all.
+        variance = variance + weight * (np.maximum(np.nan_to_num(parameter, posinf=0.0), 0.0) + linear.noise**2)
         freedom = min(freedom, linear.freedom)
     return centre, np.sqrt(variance), freedom
 

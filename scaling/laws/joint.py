@@ -228,9 +228,10 @@ class Kaplan:
     def predict(self, theta: FloatArray, at: Points | Observations) -> FloatArray:
         """Give the loss in nats per token, [..., n], for theta, [..., P]."""
         n_c, d_c, alpha_n, alpha_d = (np.asarray(theta, dtype=np.float64)[..., i, None] for i in range(4))
-        first = alpha_n * (np.log(n_c) - np.log(at.params))
-        second = alpha_d * (np.log(d_c) - np.log(at.tokens))
-        return np.asarray(np.exp(_norm(first, second, alpha_d)[0]))
+        with np.errstate(all="ignore"):  # a scale beyond float64, of a fit at its bound, gives NaN and not a warning
+            first = alpha_n * (np.log(n_c) - np.log(at.params))
+            second = alpha_d * (np.log(d_c) - np.log(at.tokens))
+            return np.asarray(np.exp(_norm(first, second, alpha_d)[0]))
 
     def gradient(self, theta: FloatArray, at: Points | Observations) -> FloatArray:
         """Give the derivative of the loss by each parameter, [..., P, n]."""

@@ -1,6 +1,7 @@
 """From rows of any table to observations: every row that cannot be used is listed with its reason."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -9,6 +10,7 @@ from scaling.laws.observations import DEFAULT_CONVENTION, Exclusion, Observation
 
 REQUIRED = ("params", "tokens", "loss")
 OPTIONAL = ("flops", "budget", "unique_tokens", "loss_sem")
+THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d*)?")  # in a count; in a loss a comma would be a decimal one
 COLUMNS = (*REQUIRED, *OPTIONAL, "run")
 
 
@@ -114,6 +116,10 @@ def _numbers(row: Mapping[str, object], names: Mapping[str, str], present: set[s
 def _number(value: object, field: str, zero_allowed: bool = False) -> float:
     if _blank(value):
         raise ValueError(f"{field} is missing")
+    if isinstance(value, str) and "," in value:
+        if field.startswith("loss") or not THOUSANDS.fullmatch(value.strip()):
+            raise ValueError(f"{field} is {value!r}, not a number: write its decimals after a point")
+        value = value.replace(",", "")
     try:
         number = float("bool") if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):

@@ -1,6 +1,7 @@
 """`python -m scaling.fit source=... out=...`: anyone's losses in, laws and a report out, and every mistake told."""
 
 import csv
+import gzip
 import json
 import re
 import sys
@@ -17,7 +18,8 @@ from hydra import compose, initialize_config_dir
 from scaling import fit
 from scaling.analysis.config import TableOptions
 from scaling.analysis.holdout import hold_out
-from scaling.analysis.table import read_table
+from scaling.analysis.table import TableError, read_table
+from scaling.analysis.table_report import report_on_table
 from scaling.config import table_options
 from scaling.config_folder import config_folder
 
@@ -109,6 +111,57 @@ def test_every_kind_of_file_gives_the_same_rows(points: Path, tmp_path: Path) ->
         for column in ("params", "tokens", "loss", "flops", "trajectory", "weights"):
             assert np.array_equal(getattr(first, column), getattr(other, column))
     assert [table.lines[0].number for table in found] == [2, 1, 1]
+
+
+def test_what_spreadsheets_write_is_read(tmp_path: Path) -> None:
+    """Semicolons and tabs, a byte order mark, other alphabets, thousands separators, compression: the same numbers."""
+    rows = planted(noise=0.002)
+
+    def text(delimiter: str, number: Callable[[float], str]) -> str:
+        lines = [delimiter.join(("größe N", "tokens", "loss"))]
+        lines += [delimiter.join((number(r["params"]), repr(r["tokens"]), repr(r["loss"]))) for r in rows]
+        return "\n".join(lines) + "\n"
+
+    (tmp_path / "a.csv").write_text(text(",", lambda n: f'"{n:,.17g}"'), encoding="utf-8-sig")
+    (tmp_path / "b.csv").write_text(text(";", repr))
+    (tmp_path / "c.tsv").write_text(text("\t", repr))
+    with gzip.open(tmp_path / "d.csv.gz", "wt") as file:
+        file.write(text(",", repr))
+    for name in ("a.csv", "b.csv", "c.tsv", "d.csv.gz"):
+        found = read_table(options(f"source={tmp_path / name}", "columns.params='größe N'")).observations
+        assert found.params == pytest.approx([row["params"] for row in rows], rel=1e-15)
+        assert np.array_equal(found.loss, [row["loss"] for row in rows])
+
+
+def test_a_comma_in_a_loss_is_no_thousands_separator(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("params;tokens;loss\n1e8;1e9;2,345\n1,000,000;2e9;2.345\n")
+    table = read_table(options(f"source={tmp_path / 'a.csv'}"))
+    assert table.observations.params.tolist() == [1e6]
+    (left_out,) = table.observations.excluded
+    assert left_out.row == 2
+    assert "decimals after a point" in left_out.reason
+
+
+def test_training_curves_feed_approach_1_alone(points: Path, tmp_path: Path) -> None:
+    curves = [
+        row | {"tokens": row["tokens"] * share, "loss": row["loss"] * share**-0.05, "run": f"run of {row['params']}"}
+        for row in planted()
+        if row["tokens"] == 200 * row["params"]
+        for share in np.geomspace(0.01, 1, 20)
+    ]
+    path = write_csv(tmp_path / "curves.csv", curves)
+    report = report_on_table(options(f"source={points}", "bootstrap=0", f"curves={path}"), "command")
+    plain = report_on_table(options(f"source={points}", "bootstrap=0"), "command")
+    assert report.surface.fit.parameters == plain.surface.fit.parameters
+    names = [answer.source for answer in report.estimators]
+    assert names[:3] == [answer.source for answer in plain.estimators]
+    assert names[2:] == [
+        "approach 1 (finished runs of equal N)",
+        "approach 1 (training curves of curves.csv, undecayed)",
+    ]
+    nameless = write_csv(tmp_path / "nameless.csv", planted())
+    with pytest.raises(TableError, match="name no training run"):
+        report_on_table(options(f"source={points}", f"curves={nameless}"), "command")
 
 
 def test_another_kind_of_file_and_another_run_change_nothing(points: Path, tmp_path: Path) -> None:
@@ -229,7 +282,7 @@ def test_a_target_too_far_away_gets_no_number(points: Path, tmp_path: Path) -> N
 
 MISTAKES = {
     "no file": (None, "absent.csv", (), "no file"),
-    "unknown kind": ("x", "points.xlsx", (), "must end in .csv, .jsonl, .parquet"),
+    "unknown kind": ("x", "points.xlsx", (), "must end in .csv, .tsv, .jsonl, .parquet"),
     "empty": ("", "a.csv", (), "no rows"),
     "header only": ("params,tokens,loss\n", "a.csv", (), "no rows"),
     "no usable row": ("params,tokens,loss\n1,2,x\n-1,2,3\n", "a.csv", (), "none of the 2 rows"),

@@ -1,0 +1,64 @@
+"""docs/fits-json.md names every key that a study and a table write, and no other."""
+
+import csv
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hydra import compose, initialize_config_dir
+
+from scaling.analysis.study import forecast
+from scaling.analysis.table_report import report_on_table
+from scaling.checks.catalogue import check_table, in_fits_json
+from scaling.config import table_options
+from scaling.config_folder import config_folder
+from tests.analysis.conftest import make_records
+from tests.analysis.test_study import OPTIONS, report_of, study
+
+PAGE = Path(__file__).parents[2] / "docs/fits-json.md"
+MAPS = {"parameters", "intervals", "other_intervals", "weights", "inner_errors", "seconds"}  # keys are free
+INTERVAL = {"low", "high", "level", "method"}
+WHOLE = {"observations.excluded", "findings", "refused"}  # documented as one
+
+
+def keys(value: Any, at: str = "") -> set[str]:
+    """Every path of a JSON value, as the page writes them."""
+    if at in WHOLE:
+        return set()
+    if isinstance(value, list):
+        return set().union(*(keys(item, f"{at}[]") for item in value)) if value else set()
+    if not isinstance(value, dict) or set(value) == INTERVAL:
+        return set()
+    if at.rpartition(".")[2] in MAPS:
+        return set().union(*({f"{at}.{{name}}"} | keys(item, f"{at}.{{name}}") for item in value.values()), set())
+    paths = {name: f"{at}.{name}".lstrip(".") for name in value}
+    return set(paths.values()).union(*(keys(item, paths[name]) for name, item in value.items()))
+
+
+def a_table(folder: Path) -> dict[str, Any]:
+    rng = np.random.default_rng(1)
+    with (folder / "points.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["params", "tokens", "loss"])
+        for params in np.geomspace(1e7, 1e9, 6):
+            for tokens in params * np.array([5.0, 20.0, 80.0, 200.0]):
+                loss = 1.7 + 400 / params**0.34 + 1200 / tokens**0.29
+                writer.writerow([params, tokens, loss * np.exp(0.002 * rng.normal())])
+    with initialize_config_dir(str(config_folder().resolve()), version_base="1.3"):
+        overrides = [f"source={folder / 'points.csv'}", "out=x", "bootstrap=20", "holdout='0.2'"]
+        report = report_on_table(table_options(compose("fit", overrides)), "command")
+    return in_fits_json(report.fits_json, check_table(report))
+
+
+def test_the_page_names_every_key_and_no_other(tmp_path: Path) -> None:
+    documented = set(re.findall(r"^\| `([^`]+)` \|", PAGE.read_text(), re.MULTILINE))
+    planned, records = study(), make_records(study(), noise=0.003)
+    held_out = {(p.run_id, p.tokens) for p in planned.points if p.held_out}
+    first_wave = [r for r in records if (r.run_id, r.budget_tokens) not in held_out]
+    made, _ = forecast(planned, first_wave, OPTIONS, ())
+    of_study = in_fits_json(report_of(planned, records, tmp_path, tuple(made)).fits_json, ())
+    of_table = a_table(tmp_path)
+    assert set(of_study) == set(of_table)
+    assert keys(of_study) | keys(of_table) == documented
+    assert {entry["law"] for entry in of_study["ledger"]} == {"selected", "chinchilla"}
