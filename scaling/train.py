@@ -1,6 +1,7 @@
 """One trajectory: `python -m scaling.train FOLDER` for a launcher, `python -m scaling.train point=7` for a person.
 
 With `-m` the points of a study (`-m point=0,5,9`: these) go through whichever launcher `hydra/launcher=` names.
+`torchrun --nproc_per_node=4 -m scaling.train point=7` shares the point among four processes (docs/gpu.md).
 
 Example: python -m scaling.train study=default point=7
 """
@@ -20,6 +21,7 @@ def task(composed: DictConfig) -> int:
     from scaling.config import ConfigError, study_config
     from scaling.study import make_tasks, plan_study, prepare_study
     from scaling.sweeping import choose_points
+    from scaling.training.team import team_of_this_process
     from scaling.training.worker import run_folder
 
     config = study_config(composed)
@@ -28,7 +30,10 @@ def task(composed: DictConfig) -> int:
     if config.point is None:
         raise ConfigError("point is not given: name one, as in point=7, or train them all with -m")
     (point,) = choose_points(plan, [config.point])
-    make_tasks(config, plan, corpus, [point], wave=point.wave)
+    team = team_of_this_process()
+    if team.leads:
+        make_tasks(config, plan, corpus, [point], wave=point.wave)
+    team.told(None)  # the job is there for all
     return run_folder(config.folder / point.run_id)
 
 
