@@ -1,6 +1,9 @@
 """Checkpoints: any damage is seen, and the one before serves."""
 
+import itertools
+import os
 import random
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,3 +93,30 @@ def test_it_is_plain_tensors_that_torch_opens(tmp_path: Path, corpus_folder: Pat
     content = torch.load(path, weights_only=True)
     assert set(content) == {"schema", "run_id", "budget", "step", "progress", "model", "optimizer", "scaler"}
     assert content["progress"]["watch"]["mean_nats"] > 0
+
+
+def test_a_notice_in_the_midst_of_an_accumulation_finishes_the_step(tmp_path: Path, corpus_folder: Path) -> None:
+    spec, settings = make_spec(dropout=0.1), {"micro_batch_tokens": 32}
+    job, straight = make_run(tmp_path / "straight", spec, corpus_folder, **settings)
+    Trajectory(job, straight).run()
+    job, folder = make_run(tmp_path / "stopped", spec, corpus_folder, **settings)
+    notices: list[int] = []
+    before = signal.signal(signal.SIGUSR1, lambda number, _: notices.append(number))
+    trajectory = Trajectory(job, folder, should_stop=lambda: bool(notices))
+    calls, forward = itertools.count(1), trajectory.state.forward
+
+    def signalled(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        if next(calls) == 4 * 17 + 2:  # the second micro-batch of step 17, in the first cooldown
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return forward(inputs, targets)
+
+    trajectory.state.forward = signalled
+    try:
+        with pytest.raises(Interrupted, match="stopped at step 18 of 20"):
+            trajectory.run()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    Trajectory(job, folder).run()
+    assert [outcome(read_record(record_path(folder, b))) for b in spec.budgets] == [
+        outcome(read_record(record_path(straight, b))) for b in spec.budgets
+    ]

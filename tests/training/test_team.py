@@ -27,6 +27,9 @@ from tests.training.test_step import make_state, windows
 SPEC = make_spec(steps=(20, 30))
 # Sums in another order differ by 1e-7 of themselves; 30 steps of Adam amplify that.
 ROUNDING = 1e-5
+# FSDP's reduce-scatter is NCCL's business; torch 2.13's over gloo, which these tests take in its place, has ended a
+# process with a segmentation fault in about one run of thirty. So they are no part of the suite that must be green.
+ON_GLOO = pytest.mark.slow
 
 
 def train_alone(root: Path, corpus_folder: Path, **runtime: object) -> Path:
@@ -73,7 +76,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory, corpus_folder: Path) -> Path
     [
         (2, {}),
         (3, {"micro_batch_tokens": 32}),  # 2, 1 and 1 sequences, of which one rank makes two micro-batches
-        (2, {"parallel": "fsdp", "micro_batch_tokens": 32}),
+        pytest.param(2, {"parallel": "fsdp", "micro_batch_tokens": 32}, marks=ON_GLOO),
     ],
     ids=["ddp", "ddp uneven, accumulating", "fsdp accumulating"],
 )
@@ -89,7 +92,7 @@ def test_the_curve_of_several_is_that_of_one(
     assert [name for name in mine if name not in (".lock", "status.json")] == theirs
 
 
-@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+@pytest.mark.parametrize("parallel", ["ddp", pytest.param("fsdp", marks=ON_GLOO)])
 @pytest.mark.parametrize("sizes", [(2, 1), (1, 2)])
 def test_a_checkpoint_knows_no_number_of_processes(
     sizes: tuple[int, int], parallel: str, alone: Path, tmp_path: Path, corpus_folder: Path
