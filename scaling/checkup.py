@@ -9,6 +9,7 @@ from scaling.analysis.curves import read_segments
 from scaling.checks import catalogue
 from scaling.checks.evidence import MeasuredStudy, PlannedStudy
 from scaling.config import ConfigError, StudyConfig
+from scaling.corners import read_corners
 from scaling.data.fingerprint import fingerprint
 from scaling.data.manifest import Manifest, read_manifest
 from scaling.data.prepare import corpus_folder, is_whole
@@ -30,7 +31,7 @@ def check_plan(config: StudyConfig, plan: Plan) -> tuple[Finding, ...]:
         raise ConfigError(str(error)) from None
     manifest = prepared_manifest(config)
     asked = question(config, plan, manifest)
-    study = PlannedStudy(plan, config.fit.convention, config.data, manifest, asked)
+    study = PlannedStudy(plan, config.fit.convention, config.data, manifest, asked, read_corners(config.folder))
     return catalogue.check_plan(study, config.force)
 
 

@@ -40,6 +40,7 @@ PLAN: tuple[Check[PlannedStudy], ...] = (
     recipe.few_steps,
     recipe.undecayed_end,
     recipe.mixed_schedules,
+    recipe.learning_rate_corners,
     design.unidentifiable_design,
     power.unanswerable,
     design.thin_profiles,

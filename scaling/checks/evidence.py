@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from scaling.corners import Corners
 from scaling.data.config import DataConfig
 from scaling.data.manifest import Manifest
 from scaling.laws.power import Power
@@ -27,7 +28,7 @@ class PlannedStudy:
     """Before anything is spent.
 
     `convention` is how the fit will count N and C (`fit.convention`). `corpus` is None until it is prepared, `question`
-    where the check of it is not wanted.
+    where the check of it is not wanted, `corners` until `scaling.tune corners=true` has measured them.
     """
 
     plan: Plan
@@ -35,6 +36,7 @@ class PlannedStudy:
     data: DataConfig
     corpus: Manifest | None = None
     question: Question | None = None
+    corners: Corners | None = None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
+from scipy import stats
+
 from scaling.checks.evidence import PlannedStudy
 from scaling.findings import Finding
 from scaling.specs import PlannedPoint, RunSpec, Schedule
@@ -15,6 +17,8 @@ WARMUP_SHARE_WARN, WARMUP_SHARE_REFUSE = 0.10, 0.25
 STEPS_WARN, STEPS_REFUSE = 500, 100
 COOLDOWN_SHARE_WARN = 0.05
 FINAL_LR_SHARE_WARN = 0.2
+CORNER_SIGMAS = 2.0
+CORNERS_SOURCE = "Porian et al. 2024, arXiv 2406.19146; docs/tune.md"
 
 RULES: dict[str, Callable[[RunSpec], float]] = {
     "batch": lambda run: run.optimizer.batch_tokens,
@@ -154,3 +158,44 @@ def _words(schedule: Schedule) -> str:
     if schedule.kind == "wsd":
         return f"wsd with a cooldown of {schedule.cooldown_share:.0%}"
     return f"{schedule.kind} to {schedule.final_lr_share:.0%} of the peak"
+
+
+def learning_rate_corners(study: PlannedStudy) -> Iterator[Finding]:
+    """The rates, halved and doubled where the grid ends, by `python -m scaling.tune corners=true`.
+
+    The best of several comparisons is held against a limit that all of them share (Bonferroni), so that together they
+    raise a false alarm as seldom as one at two sigma.
+    """
+    corners = study.corners
+    if corners is None:
+        return
+    if not corners.belongs_to(study.plan):
+        yield Finding(
+            "learning_rate_corners",
+            "info",
+            "The learning rates at the grid's corners were checked for other runs than those of this plan.",
+            "Check them again: python -m scaling.tune corners=true with the study's overrides.",
+            CORNERS_SOURCE,
+        )
+        return
+    compared = [(gain, multiple, corner) for corner in corners.corners for multiple, gain in corner.gains.items()]
+    lost = [corner for corner in corners.corners if corner.own_loss is None]
+    if not compared and not lost:
+        return
+    tail = float(stats.norm.sf(CORNER_SIGMAS)) / max(1, len(compared))
+    limit = float(stats.t.isf(tail, corners.noise_freedom)) * corners.gain_sd
+    better = sorted((c for c in compared if c[0] > limit), key=lambda c: -c[0])
+    if not better and not lost:
+        return
+    said = [
+        f"{c.size} at {c.tokens:,} tokens is lower by {gain:.1%} with x{multiple:g}" for gain, multiple, c in better
+    ]
+    said += [f"{c.size} at {c.tokens:,} tokens has no loss at the rule's own rates" for c in lost]
+    yield Finding(
+        "learning_rate_corners",
+        "warn",
+        f"The learning rates are off at {len(said)} of {len(compared)} comparisons at the grid's corners: "
+        f"{'; '.join(said)} (warn above {limit:.1%}, {CORNER_SIGMAS:g} sigma of seed noise over all comparisons).",
+        f"Correct the rule: {corners.remedy}",
+        CORNERS_SOURCE,
+    )
