@@ -1,6 +1,6 @@
 """How fast one step is beside the peers': tokens per second of one process with one thread, and of the whole machine.
 
-    pip install -c constraints.txt -e '.[benchmarks]'
+    pip install -c constraints.txt -e '.[speed-peers]'
     python -m benchmarks.train_speed [--sizes 37k 332k 3.15M] [--sequences 32] [--rounds 5] [--seconds 2] [--quick]
 
 Every contestant is a process of its own that stays alive and trains only when asked, one after the other, round after
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from benchmarks.peers.shapes import CONTEXT, SHAPES
-from scaling.launching.pool import KEEP_FREED_MEMORY, usable_cores
+from scaling.launching.slots import cpu_environment, usable_cores
 
 OURS = ("ours", "ours (gpt)")
 PEERS = ("nanoGPT style", "Trainer GPT-2", "Trainer Llama", "litgpt", "TransformerEncoder")
@@ -119,10 +119,11 @@ class Running:
 
 def environment(entry: Entry) -> Mapping[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("MALLOC_", "OMP_", "MKL_", "KMP_"))}
-    threads = {"OMP_NUM_THREADS": str(entry.threads), "MKL_NUM_THREADS": str(entry.threads)}
-    ours = {**KEEP_FREED_MEMORY, "OMP_WAIT_POLICY": "PASSIVE"} if entry.our_environment else {}
+    threads = str(entry.threads)
+    plain = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    given = cpu_environment(threads) if entry.our_environment else plain
     root = str(Path(__file__).parents[1])
-    return {**kept, **threads, **ours, "PYTHONPATH": root, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    return {**kept, **given, "PYTHONPATH": root, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
 def our_precision(name: str, size: str, sequences: int, steps: int) -> tuple[str, str]:
