@@ -20,6 +20,7 @@ from scaling.launching.tasks import LaunchResult, Task
 from scaling.laws.power import power_words
 from scaling.local import study_slots
 from scaling.outlook import question
+from scaling.planning.schedule import print_schedule, schedule
 from scaling.planning.table import print_findings, print_plan
 from scaling.records import STOP_FILE, read_record, record_path
 from scaling.specs import Plan, PlannedPoint
@@ -145,7 +146,13 @@ def dry_run(config: StudyConfig) -> int:
         Console().print_json(data=to_plain(plan) | {"power": finite_or_null(to_plain(power))})
     else:
         wide = Console(width=None if sys.stdout.isatty() else 220)
-        print_plan(plan, study_cost(config), len(study_slots(config.runtime, config.launch).free), wide)
+        workers = len(study_slots(config.runtime, config.launch).free)
+        print_plan(plan, study_cost(config), workers, wide)
+        for wave in (1, 2):
+            tasks = list_tasks(config, plan, [p for p in plan.points if p.wave == wave], wave=wave)
+            if tasks:
+                turns = schedule([(task.folder.name, task.seconds) for task in tasks], workers)
+                print_schedule(f"wave {wave}, what is left of it", turns, wide)
         if power is not None:
             wide.print(power_words(power), highlight=False, soft_wrap=True)
         print_findings(findings, wide)

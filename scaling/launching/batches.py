@@ -34,8 +34,8 @@ class SlurmOptions:
     constraint: str | None = None
     cpus_per_task: int | None = None
     gpus: int | None = None
-    mem: str | None = None
-    time_limit: str | None = None
+    mem: int | str | None = None
+    time_limit: int | str | None = None
     notice_seconds: int = 120
     max_at_once: int | None = None
     setup: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ def group_tasks(tasks: Sequence[Task], min_seconds: float) -> list[JobGroup]:
     return groups
 
 
-def arrays(groups: Sequence[JobGroup], max_array_size: int, time_limit: str | None) -> Iterator[list[JobGroup]]:
+def arrays(groups: Sequence[JobGroup], max_array_size: int, time_limit: int | str | None) -> Iterator[list[JobGroup]]:
     """One array for each resource class, in pieces that Slurm takes. All jobs of a study ask for the same cores and
     GPUs, so that a class is a time limit."""
     classes: dict[int, list[JobGroup]] = defaultdict(list)

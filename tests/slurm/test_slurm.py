@@ -3,6 +3,7 @@
 Notices are made to hit a known place: the worker is frozen there (SIGSTOP) until Slurm's signal waits for it.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -133,10 +134,19 @@ def job_state(job_id: str) -> str:
     return told.partition("JobState=")[2].split(" ")[0]
 
 
-def has_pending(pid: int, number: signal.Signals) -> bool:
-    """Whether a signal waits for a frozen process."""
-    lines = dict(line.split(":\t") for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
-    return any(int(lines[mask], 16) >> (number - 1) & 1 for mask in ("SigPnd", "ShdPnd"))
+def is_told(pid: int, number: signal.Signals) -> bool:
+    """Whether a signal waits for a frozen process; Slurm wakes some with it, which are then no longer frozen."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return True
+    lines = dict(line.split(":\t") for line in text.splitlines() if ":\t" in line)
+    return lines["State"][0] != "T" or any(int(lines[m], 16) >> (number - 1) & 1 for m in ("SigPnd", "ShdPnd"))
+
+
+def wake(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
 
 
 def go_on(job_id: str) -> None:
@@ -200,8 +210,8 @@ def test_a_cooldown_that_is_taken_away_goes_on_to_the_same_loss(
     job = study.submit()
     pid = study.freeze_at(COOLDOWN + 20)
     disturb(job)
-    until(lambda: has_pending(pid, notice))
-    os.kill(pid, signal.SIGCONT)
+    until(lambda: is_told(pid, notice))
+    wake(pid)
     go_on(job)
     until(study.losses)
     until(lambda: not slurm("squeue", "--noheader", "--jobs", job))
@@ -220,8 +230,8 @@ def test_a_cancelled_job_saves_and_stays_away(tmp_path: Path, lab: Path, text: P
     job = study.submit()
     pid = study.freeze_at(300)
     slurm("scancel", job)
-    until(lambda: has_pending(pid, signal.SIGTERM))
-    os.kill(pid, signal.SIGCONT)
+    until(lambda: is_told(pid, signal.SIGTERM))
+    wake(pid)
     until(lambda: job_state(job) == "CANCELLED")
     status = study.status()
     assert status is not None
@@ -236,8 +246,8 @@ def test_a_job_at_its_time_limit_saves_and_comes_back(tmp_path: Path, lab: Path,
     study = Study(tmp_path, text, cache, *ONE)
     job = study.submit("hydra.launcher.time_limit=2", "hydra.launcher.notice_seconds=90")
     pid = study.freeze_at(300)
-    until(lambda: has_pending(pid, signal.SIGUSR1))
-    os.kill(pid, signal.SIGCONT)
+    until(lambda: is_told(pid, signal.SIGUSR1))
+    wake(pid)
     until(lambda: job_state(job) == "PENDING")
     status = study.status()
     assert status is not None

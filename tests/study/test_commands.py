@@ -234,8 +234,13 @@ def test_status_and_a_single_point(tmp_path: Path, text_folder: Path) -> None:
 
 
 def test_status_of_a_finished_study(finished: Path, text_folder: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
     done = run(finished, text_folder, "json=true", module="status")
     assert done.returncode == 0, done.stderr
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before, "it never writes"
+    told = json.loads(done.stdout)
+    assert told["cost"]["flops_left"] == 0 == told["cost"]["seconds_left"]
+    assert told["cost"]["flops"] > 0 < told["cost"]["core_hours"]
     points = json.loads(done.stdout)["points"]
     assert [point["state"] for point in points] == ["done"] * 13
 
