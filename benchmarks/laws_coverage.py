@@ -1,4 +1,4 @@
-"""Do nominal 90% intervals hold the truth 90% of the time? Simulated studies of 24 points.
+"""Do nominal 90% intervals hold the truth 90% of the time? Simulated studies of 24 points, and of six trunks.
 
 python -m benchmarks.laws_coverage [--studies 400] [--resamples 400]
 """
@@ -28,11 +28,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--studies", type=int, default=400)
     parser.add_argument("--resamples", type=int, default=400)
+    parser.add_argument("--designs", nargs="*", default=("grid", "isoflop", "trunks"))
     arguments = parser.parse_args()
     truth = np.array([TRUTH[3], TRUTH[4], TRUTH[0], float(log_optimum(TRUTH))])
     print("| design | noise | method | alpha | beta | E | N* |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    for design in ("grid", "isoflop"):
+    for design in arguments.designs:
         for noise in (0.003, 0.01, 0.02):
             covered = {"delta-t": np.zeros(4), "bootstrap": np.zeros(4)}
             for seed in range(arguments.studies):

@@ -44,7 +44,12 @@ def planted(num_rows: int = 240, noise: float = 0.008, seed: int = 0) -> Observa
 
 
 def study(design: str, noise: float, seed: int) -> Observations:
-    """Draw a study of 24 points: a "grid" of 6 sizes by 4 ratios, or "isoflop": 6 sizes at each of 4 budgets."""
+    """Draw a study of 24 points: a "grid" of 6 sizes by 4 ratios, or "isoflop": 6 sizes at each of 4 budgets; or of 38
+    points, "trunks": 6 sizes with 5 branches each, two of them with two more seeds of 2 branches, half of whose noise
+    (in variance) is shared by the branches of a trunk."""
+    rng = np.random.default_rng(seed)
+    if design == "trunks":
+        return _trunks(noise, rng)
     if design == "grid":
         sizes, ratios = np.meshgrid(np.geomspace(1e7, 1e9, 6), np.geomspace(5, 100, 4))
         params, tokens = sizes.ravel(), (sizes * ratios).ravel()
@@ -52,6 +57,18 @@ def study(design: str, noise: float, seed: int) -> Observations:
         flops = np.repeat(np.geomspace(1e17, 1e20, 4), 6)
         params = np.sqrt(flops / 120) * np.tile(np.geomspace(0.25, 4, 6), 4)
         tokens = flops / 6 / params
-    rng = np.random.default_rng(seed)
     loss = CHINCHILLA.predict(TRUTH, points(params, tokens)) * np.exp(noise * rng.standard_normal(24))
     return Observations(params, tokens, loss)
+
+
+def _trunks(noise: float, rng: np.random.Generator) -> Observations:
+    sizes = np.geomspace(1e7, 1e9, 6)
+    rows = []  # params, tokens, trunk
+    for i, size in enumerate(sizes):
+        budgets = 20 * np.sqrt(1e8 * size) * np.geomspace(0.25, 4, 5)
+        for seed in range(3 if i in (1, 3) else 1):
+            rows += [(size, budget, 3 * i + seed) for budget in (budgets if seed == 0 else budgets[[1, 3]])]
+    params, tokens, trunk = (np.array(column) for column in zip(*rows, strict=True))
+    own, shared = rng.standard_normal(len(rows)), rng.standard_normal(3 * len(sizes))
+    loss = CHINCHILLA.predict(TRUTH, points(params, tokens)) * np.exp(noise * (own + shared[trunk]) / np.sqrt(2))
+    return Observations(params, tokens, loss, trajectory=trunk.astype(np.str_))

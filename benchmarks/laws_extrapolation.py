@@ -31,7 +31,7 @@ def line(name: str, cut: str, train: Observations, held: Observations) -> tuple[
     error, coverage = score(forecast(selection, train, held, widening=trial.widening), held)
     print(
         f"| {name} | {cut} | {len(train)} | {len(held)} | {plain_error:.2%} | {error:.2%} | {error / plain_error:.2f} "
-        f"| {band:.0%} | {coverage:.0%} | {trial.widen:.2f} |",
+        f"| {band:.0%} | {coverage:.0%} | {trial.widening.factor:.2f} |",
         flush=True,
     )
     return error / plain_error, coverage
