@@ -10,6 +10,7 @@ from scaling.laws.observations import DEFAULT_CONVENTION, Exclusion, Observation
 
 REQUIRED = ("params", "tokens", "loss")
 OPTIONAL = ("flops", "budget", "unique_tokens", "loss_sem")
+SMALLEST, LARGEST = 1e-100, 1e100  # products of two such numbers are float64 still
 THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d*)?")  # in a count; in a loss a comma would be a decimal one
 COLUMNS = (*REQUIRED, *OPTIONAL, "run")
 
@@ -128,4 +129,6 @@ def _number(value: object, field: str, zero_allowed: bool = False) -> float:
         raise ValueError(f"{field} is {number}, not finite")
     if number < 0 or (number == 0 and not zero_allowed):
         raise ValueError(f"{field} is {number:g}, not positive")
+    if number and not SMALLEST < number < LARGEST:
+        raise ValueError(f"{field} is {number:g}, outside {SMALLEST:g} to {LARGEST:g}: correct its unit")
     return number

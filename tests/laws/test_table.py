@@ -142,3 +142,12 @@ def test_large_table_is_analysed_without_a_bootstrap() -> None:
     low, high = report.intervals["alpha"].low, report.intervals["alpha"].high
     assert low < 0.35 < high
     assert high - low < 0.05
+
+
+@pytest.mark.parametrize("value", ["1e200", "1e-200"])
+def test_a_number_beyond_all_units_is_left_out_with_its_reason(value: str) -> None:
+    """6 N D of such rows is infinite or zero: no compute, no warning from numpy, a reason."""
+    good = {"params": "1e8", "tokens": "1e9", "loss": "3"}
+    rows = observations_from_rows([good, good | {"params": value}])
+    assert len(rows) == 1
+    assert "correct its unit" in rows.excluded[0].reason
