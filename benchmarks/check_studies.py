@@ -70,12 +70,19 @@ def config(*overrides: str) -> StudyConfig:
         return study_config(compose("sweep", list(overrides)))
 
 
-def draw_truth(rng: np.random.Generator) -> Truth:
-    """Exponents within a sixth and terms within a fourth of the default study's."""
+def draw_truth(rng: np.random.Generator, centre: tuple[float, float] | None = None) -> Truth:
+    """Exponents within a sixth and terms within a fourth of the default study's.
+
+    `centre` is an (N, D) that shall be best for its compute, as of profiles that were centred by earlier budgets.
+    """
     E, A, B, alpha, beta = DEFAULT_LAW
     N, D = 1.2e5, 1.0e6
     a, b = alpha * rng.uniform(5 / 6, 7 / 6), beta * rng.uniform(5 / 6, 7 / 6)
     term_N, term_D = A / N**alpha * rng.uniform(0.75, 1.25), B / D**beta * rng.uniform(0.75, 1.25)
+    if centre is not None:  # alpha times the term in N equals beta times that in D
+        at_N, at_D = term_N * (N / centre[0]) ** a, term_D * (D / centre[1]) ** b
+        term_N *= math.sqrt(b * at_D / a / at_N)
+        term_D *= math.sqrt(a * at_N / b / at_D)
     return Truth((E * rng.uniform(0.8, 1.25), term_N * N**a, term_D * D**b, a, b))
 
 

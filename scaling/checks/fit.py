@@ -19,10 +19,10 @@ from scaling.laws.newton import polish
 from scaling.laws.noise import huber_moments, shared_correlation
 from scaling.laws.observations import points
 from scaling.laws.optimum import allocate
-from scaling.results import LawReport, StudyReport, TableReport
+from scaling.results import FittedLaw, LawReport, StudyReport, TableReport
 
 DECADES_WARN, DECADES_REFUSE = 1.5, 3.0
-FLOOR_WIDTH_WARN = 0.5
+FLOOR_MATTERS = 0.25
 NARROW_WARN = 0.5
 EXPONENT_SPREAD = 0.05
 RIVAL_SIGMAS = 3.0
@@ -70,21 +70,38 @@ def several_optima(report: LawReport) -> Iterator[Finding]:
 
 
 def unknown_floor(report: LawReport) -> Iterator[Finding]:
-    """Far beyond the points a law is mostly its floor."""
-    fit, interval = report.surface.fit, report.surface.intervals.get("E")
-    if not fit.usable or interval is None:
+    """Far beyond the points a law is mostly its floor: forecast the farthest target from both ends of its interval."""
+    law, interval = report.surface, report.surface.intervals.get("E")
+    if not law.fit.usable or interval is None or not report.optima:
         return
-    width = (interval.high - interval.low) / float(report.fitted.loss.min())
-    if width > FLOOR_WIDTH_WARN:
+    flops = max(best.allocation.flops for best in report.optima)
+    low, high = (_loss_with_floor(law, floor, flops) for floor in (interval.low, interval.high))
+    if max(low, high) > (1 + FLOOR_MATTERS) * min(low, high):
         yield Finding(
             "unknown_floor",
             "warn",
-            f"The {interval.level:.0%} interval of the floor E is {interval.low:.3g} to {interval.high:.3g}, "
-            f"{width:.0%} of the lowest loss (warn above {FLOOR_WIDTH_WARN:.0%}): a loss far beyond the points can be "
-            "anything between.",
-            "Add points with a lower loss (more parameters and more tokens), or seeds of the largest points.",
+            f"The {interval.level:.0%} interval of the floor E is {interval.low:.3g} to {interval.high:.3g}; from its "
+            f"two ends the best loss at {flops:.3g} FLOPs is {low:.3g} or {high:.3g} (warn when they differ by more "
+            f"than {FLOOR_MATTERS:.0%}).",
+            "Add points with a lower loss (more parameters and more tokens), seeds of the largest points, or ask for a "
+            "nearer target.",
             "Hoffmann et al. 2022, arXiv 2203.15556, appendix D; Besiroglu et al. 2024, arXiv 2404.10102",
         )
+
+
+def _loss_with_floor(law: FittedLaw, floor: float, flops: float) -> float:
+    """The law's best loss for a budget when its floor is held and all else is fitted again."""
+    fit, rows = law.fit, law.observations
+    surface = fit.law.surface(rows)
+    held = fit.theta
+    held[fit.law.parameter_names.index("E")] = floor
+    start = surface.from_raw(held)
+    lower, upper = surface.lower.copy(), surface.upper.copy()
+    at = fit.law.parameter_names.index("E")
+    lower[at] = upper[at] = start[at]
+    found = polish(surface, start[None], rows.weights, fit.objective.delta, lower=lower, upper=upper)
+    with np.errstate(divide="ignore"):  # an exponent of zero has no best N
+        return float(allocate(fit.law, surface.to_raw(found.coords), flops)[2][0])
 
 
 def narrow_intervals(report: LawReport) -> Iterator[Finding]:

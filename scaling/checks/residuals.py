@@ -9,7 +9,7 @@ from scipy import stats
 from scaling.checks.optimum import FACTOR, log_optimum, log_optimum_variance, target_flops
 from scaling.findings import Finding
 from scaling.laws.fit import fit_law
-from scaling.laws.observations import Observations
+from scaling.laws.observations import BoolArray, Observations
 from scaling.results import LawReport
 
 UNLIKELY = 1e-3
@@ -17,9 +17,9 @@ MISFIT_WARN = 1.5
 UNEVEN_WARN = 3.0
 ORDER_SIGMAS = 3.0
 SAME = 1.02  # two sizes or budgets nearer than this are one
-DROP_SIGMAS = 4.0
-DROP_SHARE = 0.25
-DELTA_SIGMAS = 3.0
+DROP_SIGMAS, DROP_FACTOR = 5.0, 1.25
+DROP_SHARE, MOST_CUTS, LEAST_SPREAD = 0.25, 6, 0.25
+DELTA_SIGMAS = 4.0
 LEAST_SQUARES = 1.0  # a delta beyond every residual
 
 
@@ -34,7 +34,7 @@ def noise_of(report: LawReport) -> float:
 def lack_of_fit(report: LawReport) -> Iterator[Finding]:
     """Residuals larger than seeds explain, by the F test of lack of fit (Fisher 1922)."""
     fit, noise = report.surface.fit, report.noise
-    if not fit.usable or noise is None or noise.relative_sd <= 0:
+    if not fit.parameters or noise is None or noise.relative_sd <= 0:
         return
     freedom = max(fit.num_points - len(fit.parameters), 1)
     ratio = float(np.sum(fit.residuals**2)) / freedom / noise.relative_sd**2
@@ -54,7 +54,7 @@ def uneven_noise(report: LawReport) -> Iterator[Finding]:
     fit, rows = report.surface.fit, report.surface.observations
     order = np.argsort(rows.flops)
     half = len(order) // 2
-    if not fit.usable or half < len(fit.parameters):
+    if not fit.parameters or half < len(fit.parameters):
         return
     low, high = (float(np.sqrt(np.mean(fit.residuals[part] ** 2))) for part in (order[:half], order[-half:]))
     ratio = max(low, high) / max(min(low, high), 1e-12)
@@ -77,7 +77,9 @@ def outliers_decide(report: LawReport) -> Iterator[Finding]:
     if not fit.usable:
         return
     squares = fit_law(fit.law, rows, delta=LEAST_SQUARES, near=fit)
-    sigma = math.sqrt(log_optimum_variance(fit, rows, flops))
+    # Outliers widen the standard error as well; without them it is that of the bulk of the residuals.
+    bulk = float(stats.median_abs_deviation(fit.residuals, scale="normal")) / float(np.std(fit.residuals))
+    sigma = min(bulk, 1.0) * math.sqrt(log_optimum_variance(fit, rows, flops))
     moved = log_optimum(squares, flops) - log_optimum(fit, flops) if squares.usable else math.inf
     if abs(moved) > max(DELTA_SIGMAS * sigma, FACTOR):
         words = f"{math.exp(moved):.2g} times" if math.isfinite(moved) else f"nowhere ({squares.status})"
@@ -92,7 +94,7 @@ def outliers_decide(report: LawReport) -> Iterator[Finding]:
 
 
 def few_points_decide(report: LawReport) -> Iterator[Finding]:
-    """The curve of the answer over k, the k points of least compute being left out; its drift is tested.
+    """The answer without the k points of least compute, without the smallest size, without the smallest budget.
 
     The variance of the difference of an estimate and one from fewer points is the difference of their variances
     (Hausman 1978).
@@ -101,30 +103,36 @@ def few_points_decide(report: LawReport) -> Iterator[Finding]:
     if not fit.usable:
         return
     whole, variance = log_optimum(fit, flops), log_optimum_variance(fit, rows, flops)
-    by_compute = np.argsort(rows.flops, kind="stable")
-    curve: list[tuple[int, float, float]] = []
-    for k in range(1, int(DROP_SHARE * len(rows)) + 1):
-        part = rows.take(np.sort(by_compute[k:]))
+    moves: list[tuple[float, float, str]] = []
+    for words, kept in _cuts(rows):
+        part = rows.take(kept)
         again = fit_law(fit.law, part, delta=fit.objective.delta, near=fit)
-        if not again.usable:
-            break
-        moved = log_optimum(again, flops) - whole
-        spread = max(log_optimum_variance(again, part, flops) - variance, DROP_SHARE * variance)
-        curve.append((k, moved, abs(moved) / math.sqrt(spread)))
-    if not curve:
-        return
-    k, moved, sigmas = max(curve, key=lambda step: step[2])
-    if sigmas > DROP_SIGMAS and abs(moved) > FACTOR:
-        steps = ", ".join(f"{drop}: {math.exp(by):.2g}" for drop, by, _ in curve)
+        if again.usable:
+            moved = log_optimum(again, flops) - whole
+            spread = max(log_optimum_variance(again, part, flops) - variance, LEAST_SPREAD * variance)
+            moves.append((abs(moved) / math.sqrt(spread), moved, words))
+    grave = [move for move in moves if move[0] > DROP_SIGMAS and abs(move[1]) > math.log(DROP_FACTOR)]
+    if grave:
+        sigmas, moved, words = max(grave)
+        curve = ", ".join(f"{math.exp(by):.2g} without {what}" for _, by, what in moves)
         yield Finding(
             "few_points_decide",
             "warn",
-            f"Without the {k} points of least compute the best N of {flops:.3g} FLOPs is {math.exp(moved):.2g} times "
-            f"this answer, {sigmas:.1f} standard errors away (warn beyond {DROP_SIGMAS:g}). Ratio by points left out: "
-            f"{steps}.",
+            f"Without {words} the best N of {flops:.3g} FLOPs is {math.exp(moved):.2g} times this answer, {sigmas:.1f} "
+            f"standard errors away (warn beyond {DROP_SIGMAS:g} and {DROP_FACTOR:g} times). All cuts: {curve}.",
             "Find out what the smallest runs do differently (steps, warmup, learning rate), or start the grid later.",
             "Li et al. 2025, arXiv 2502.18969: the choice of points decides the published exponents; Hausman 1978",
         )
+
+
+def _cuts(rows: Observations) -> Iterator[tuple[str, BoolArray]]:
+    """What to leave out, in words, and the rows that stay, [n]."""
+    rank = np.argsort(np.argsort(rows.flops, kind="stable"), kind="stable")
+    most = int(DROP_SHARE * len(rows))
+    for k in sorted({*np.linspace(1, most, min(most, MOST_CUTS)).astype(int).tolist()}):
+        yield f"the {k} points of least compute", rank >= k
+    yield "the smallest size", rows.params > SAME * rows.params.min()
+    yield "the smallest budget", rows.tokens > SAME * rows.tokens.min()
 
 
 def out_of_order(report: LawReport) -> Iterator[Finding]:
