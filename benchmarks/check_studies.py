@@ -8,12 +8,22 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 
 from scaling.analysis.config import FitOptions
-from scaling.analysis.study import analyse
+from scaling.analysis.law_report import BEYOND, FINISHED
+from scaling.analysis.noise import seed_noise
+from scaling.analysis.observations import CONVENTIONS, observations
+from scaling.analysis.study import analyse, split_records
 from scaling.checks.catalogue import check_plan, check_study
 from scaling.checks.evidence import PlannedStudy
 from scaling.command import config_folder
 from scaling.config import StudyConfig, study_config
 from scaling.findings import Finding
+from scaling.laws.agreement import compare_conventions, compare_estimators
+from scaling.laws.analysis import largest_budget
+from scaling.laws.envelope import finished_curves
+from scaling.laws.fit import fit_law
+from scaling.laws.forms import CHINCHILLA
+from scaling.laws.intervals import parameter_intervals
+from scaling.laws.optimum import optimum
 from scaling.model.counting import (
     chinchilla_training_flops,
     count_parameters,
@@ -21,9 +31,8 @@ from scaling.model.counting import (
     kaplan_training_flops,
 )
 from scaling.records import RECORD_SCHEMA, Provenance, RunRecord
-from scaling.results import CurveSegment, StudyReport
+from scaling.results import CurveSegment, FittedLaw, OptimalAllocation, StudyReport
 from scaling.specs import Plan, PlannedPoint, RunSpec
-from scaling.sweep import plan_study
 
 PROVENANCE = Provenance(
     "0.1.0", "0" * 40, "3.11", "2.13.0", "cpu", "fp32", 1, "host", "corpus", "tokenizer", "2026-01-01T00:00:00+00:00"
@@ -65,12 +74,20 @@ class Truth:
         return E + A / params**alpha + B / tokens**beta
 
 
+# What each design's losses are like; the profiles are shallow, so theirs are those of means over five seeds.
+CENTRES: dict[str, tuple[float, float] | None] = {"default": None, "isoflop": (1.23e5, 3.0e6)}
+NOISES = {"default": RELATIVE_SD, "isoflop": RELATIVE_SD / 5**0.5}
+OVERRIDES: dict[str, tuple[str, ...]] = {"default": (), "isoflop": ISOFLOP}
+
+
 def config(*overrides: str) -> StudyConfig:
     with initialize_config_dir(str(config_folder().resolve()), version_base="1.3"):
         return study_config(compose("sweep", list(overrides)))
 
 
-def draw_truth(rng: np.random.Generator, centre: tuple[float, float] | None = None) -> Truth:
+def draw_truth(
+    rng: np.random.Generator, centre: tuple[float, float] | None = None, noise: float = RELATIVE_SD
+) -> Truth:
     """Exponents within a sixth and terms within a fourth of the default study's.
 
     `centre` is an (N, D) that shall be best for its compute, as of profiles that were centred by earlier budgets.
@@ -83,7 +100,7 @@ def draw_truth(rng: np.random.Generator, centre: tuple[float, float] | None = No
         at_N, at_D = term_N * (N / centre[0]) ** a, term_D * (D / centre[1]) ** b
         term_N *= math.sqrt(b * at_D / a / at_N)
         term_D *= math.sqrt(a * at_N / b / at_D)
-    return Truth((E * rng.uniform(0.8, 1.25), term_N * N**a, term_D * D**b, a, b))
+    return Truth((E * rng.uniform(0.8, 1.25), term_N * N**a, term_D * D**b, a, b), noise)
 
 
 def record(plan: Plan, point: PlannedPoint, loss: float) -> RunRecord:
@@ -146,27 +163,47 @@ def _segment(run: RunSpec, budget: int | None, truth: Truth, rng: np.random.Gene
     return CurveSegment(run.id, run.size, budget, tuple(tokens.tolist()), tuple(loss.tolist()), (None,) * len(tokens))
 
 
+def template(plan: Plan) -> StudyReport:
+    """A whole report, for the forms, the selection and the backtest: no check reads them, and they take a second."""
+    rng = np.random.default_rng(0)
+    options = FitOptions("total", 0, 0.95, None, figures=False, seed=0)
+    return analyse(
+        plan, records(plan, draw_truth(rng), rng), options, (),
+        folder=Path("nowhere"), question="", command="", corpus="", findings=(),
+    )  # fmt: skip
+
+
 def report(
-    plan: Plan,
+    whole: StudyReport,
     measured: tuple[RunRecord, ...],
     segments: tuple[CurveSegment, ...] = (),
     *,
     targets: tuple[float, ...] | None = None,
-    resamples: int = 200,
 ) -> StudyReport:
-    """Targets default to the largest planned budget and ten times that."""
-    most = max(point.flops for point in plan.points)
-    options = FitOptions("total", resamples, 0.95, targets or (most, 10.0 * most), figures=False, seed=0)
-    found = analyse(
-        plan, measured, options, (), folder=Path("nowhere"), question="", command="", corpus="", findings=()
-    )  # fmt: skip
-    return replace(found, curves=segments)
+    """The report of other records of a plan; all that a check reads of it is theirs."""
+    plan = whole.plan
+    split = split_records(plan, measured)
+    counts = {c.text: observations(plan, split.fitted, c) for c in CONVENTIONS.values()}
+    rows = observations(plan, split.fitted, CONVENTIONS["total"])
+    fit = fit_law(CHINCHILLA, rows)
+    intervals = parameter_intervals(fit, rows) if fit.usable else {}
+    largest = largest_budget(rows)
+    asked = (targets or (largest, BEYOND * largest)) if fit.usable else ()
+    return replace(
+        whole,
+        fitted=rows,
+        fitted_records=split.fitted,
+        records=measured,
+        curves=segments,
+        noise=seed_noise(measured),
+        laws=(FittedLaw("L(N, D)", fit, rows, None, intervals), *whole.laws[1:]),
+        optima=tuple(OptimalAllocation(optimum(fit, flops), None, None, None) for flops in asked),
+        estimators=compare_estimators(fit, rows, largest, {FINISHED: finished_curves(rows)}),
+        conventions=compare_conventions(counts, largest),
+        exclusions=split.exclusions,
+    )
 
 
-def findings(study: StudyConfig, plan: Plan, fitted: StudyReport) -> tuple[Finding, ...]:
+def findings(study: StudyConfig, fitted: StudyReport) -> tuple[Finding, ...]:
     """What a sweep would say from its dry run to its report."""
-    return (*check_plan(PlannedStudy(plan, study.fit.convention, study.data)), *check_study(fitted))
-
-
-def plan_of(study: StudyConfig) -> Plan:
-    return plan_study(study)
+    return (*check_plan(PlannedStudy(fitted.plan, study.fit.convention, study.data)), *check_study(fitted))

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 from scaling.checks import counting, data, design, fit, power, profiles, recipe, residuals, running, table
 from scaling.checks.evidence import MeasuredStudy, PlannedStudy
 from scaling.findings import Finding, gravest_first, overrule, refusals
-from scaling.results import StudyReport, TableReport
+from scaling.results import LawReport, StudyReport, TableReport
 from scaling.values import to_plain
 
 Seen = TypeVar("Seen", contravariant=True)
@@ -63,7 +63,7 @@ RUNNING: tuple[Check[MeasuredStudy], ...] = (
     running.confounded_machines,
 )
 
-FIT: tuple[Check[StudyReport | TableReport], ...] = (
+FIT: tuple[Check[LawReport], ...] = (
     fit.unusable_law,
     fit.several_optima,
     fit.unknown_floor,
@@ -81,12 +81,12 @@ FIT: tuple[Check[StudyReport | TableReport], ...] = (
     profiles.off_centre,
     profiles.wide_profiles,
     profiles.unusable_budgets,
+    profiles.estimators,
 )
 
 STUDY: tuple[Check[StudyReport], ...] = (data.noisy_validation,)
 
 TABLE: tuple[Check[TableReport], ...] = (
-    profiles.estimators,
     table.rows_left_out,
     table.forms_without_result,
     table.no_test,

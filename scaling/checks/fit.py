@@ -19,7 +19,7 @@ from scaling.laws.newton import polish
 from scaling.laws.noise import huber_moments, shared_correlation
 from scaling.laws.observations import points
 from scaling.laws.optimum import allocate
-from scaling.results import FittedLaw, LawReport, StudyReport, TableReport
+from scaling.results import FittedLaw, LawReport, TableReport
 
 DECADES_WARN, DECADES_REFUSE = 1.5, 3.0
 FLOOR_MATTERS = 0.25
@@ -186,7 +186,7 @@ def flat_optimum(report: LawReport) -> Iterator[Finding]:
         )
 
 
-def conventions(report: StudyReport | TableReport) -> Iterator[Finding]:
+def conventions(report: LawReport) -> Iterator[Finding]:
     """What N counts moves the exponent of its best value."""
     found = [row.params_exponent for row in report.conventions if row.params_exponent is not None]
     if len(found) < 2 or max(found) - min(found) <= EXPONENT_SPREAD:

@@ -6,18 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from scaling.checks.optimum import FACTOR, profile_optimum, target_flops
+from scaling.checks.optimum import FACTOR, log_optimum_variance, profile_optimum, target_flops
 from scaling.checks.residuals import noise_of
 from scaling.findings import Finding
 from scaling.laws.isoflop import MIN_SIZES, Parabola, budget_groups, fit_isoflops
 from scaling.laws.observations import IntArray, Observations
-from scaling.results import LawReport, TableReport
+from scaling.results import LawReport
 
 ASYMMETRY_WARN = 0.6
 DRIFT_WARN = 0.6
 BEND_SIGMAS = 3.0
 BUDGET_SPREAD_WARN = 1.1
-DISAGREE_WARN = 1.25
+DISAGREE_WARN, DISAGREE_SIGMAS = 1.25, 3.0
 
 
 def regrouped_budgets(report: LawReport) -> Iterator[Finding]:
@@ -129,16 +129,24 @@ def _suspect(measured: Parabola, expected: Parabola, rows: Observations, noise: 
     return expected.curvature - measured.curvature > BEND_SIGMAS * spread
 
 
-def estimators(report: TableReport) -> Iterator[Finding]:
-    """Approach 2 is biased where alpha and beta differ, but a large gap says that one of the two is wrong."""
+def estimators(report: LawReport) -> Iterator[Finding]:
+    """Approach 2 is biased where alpha and beta differ, but a gap beyond noise says that one of the two is wrong."""
+    fit = report.surface.fit
+    if not fit.usable:
+        return
+    noise = math.sqrt(log_optimum_variance(fit, report.surface.observations, target_flops(report)))
     for answer in report.estimators[1:]:
-        allowed = DISAGREE_WARN * answer.coarseness
-        if answer.ratio is not None and max(answer.ratio, 1 / answer.ratio) > allowed:
+        allowed = DISAGREE_WARN * answer.coarseness * math.exp(DISAGREE_SIGMAS * noise)
+        # Undecayed curves are of another quantity, and say so where they are shown.
+        if answer.ratio is None or "undecayed" in answer.source:
+            continue
+        if max(answer.ratio, 1 / answer.ratio) > allowed:
             yield Finding(
                 "estimators",
                 "warn",
                 f"{answer.source} puts the best N of the first target at {answer.ratio:.2f} times that of "
-                f"{report.estimators[0].source} (warn beyond a factor {allowed:.3g}).",
+                f"{report.estimators[0].source} (warn beyond a factor {allowed:.3g}: {DISAGREE_WARN:g}, its own "
+                f"coarseness, and {DISAGREE_SIGMAS:g} standard errors).",
                 "Centre the sizes of each budget on its minimum, and look at the residuals against N and D.",
                 "Hoffmann et al. 2022, arXiv 2203.15556, approaches 2 and 3",
             )

@@ -17,9 +17,9 @@ MISFIT_WARN = 1.5
 UNEVEN_WARN = 3.0
 ORDER_SIGMAS = 3.0
 SAME = 1.02  # two sizes or budgets nearer than this are one
-DROP_SIGMAS, DROP_FACTOR = 5.0, 1.25
-DROP_SHARE, MOST_CUTS, LEAST_SPREAD = 0.25, 6, 0.25
-DELTA_SIGMAS = 4.0
+DROP_SIGMAS, DROP_FACTOR = 3.0, 1.25
+DROP_SHARE, MOST_CUTS = 0.25, 6
+DELTA_SIGMAS = 3.0
 LEAST_SQUARES = 1.0  # a delta beyond every residual
 
 
@@ -58,8 +58,7 @@ def uneven_noise(report: LawReport) -> Iterator[Finding]:
         return
     low, high = (float(np.sqrt(np.mean(fit.residuals[part] ** 2))) for part in (order[:half], order[-half:]))
     ratio = max(low, high) / max(min(low, high), 1e-12)
-    # Points of one run share noise: half as many count as independent.
-    if ratio > UNEVEN_WARN and stats.f.sf(ratio**2, half / 2, half / 2) < UNLIKELY:
+    if ratio > UNEVEN_WARN and stats.f.sf(ratio**2, half, half) < UNLIKELY:
         where = "least" if low > high else "most"
         yield Finding(
             "uneven_noise",
@@ -97,7 +96,7 @@ def few_points_decide(report: LawReport) -> Iterator[Finding]:
     """The answer without the k points of least compute, without the smallest size, without the smallest budget.
 
     The variance of the difference of an estimate and one from fewer points is the difference of their variances
-    (Hausman 1978).
+    (Hausman 1978), taken to be no less than that of the whole: both are estimates themselves.
     """
     fit, rows, flops = report.surface.fit, report.surface.observations, target_flops(report)
     if not fit.usable:
@@ -109,7 +108,7 @@ def few_points_decide(report: LawReport) -> Iterator[Finding]:
         again = fit_law(fit.law, part, delta=fit.objective.delta, near=fit)
         if again.usable:
             moved = log_optimum(again, flops) - whole
-            spread = max(log_optimum_variance(again, part, flops) - variance, LEAST_SPREAD * variance)
+            spread = max(log_optimum_variance(again, part, flops) - variance, variance)
             moves.append((abs(moved) / math.sqrt(spread), moved, words))
     grave = [move for move in moves if move[0] > DROP_SIGMAS and abs(move[1]) > math.log(DROP_FACTOR)]
     if grave:

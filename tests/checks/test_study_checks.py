@@ -1,0 +1,118 @@
+"""Each check of measured points and fits on a study that commits its sin, and on clean ones."""
+
+from dataclasses import replace
+from functools import cache
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from benchmarks.check_alarms import alarms, design
+from benchmarks.check_sins import SINS, Study, changed, clean, largest_run, with_provenance
+from scaling.checks import catalogue, fit
+from scaling.checks.catalogue import NAMES, check_study
+from scaling.checks.power import unanswerable
+from scaling.laws.fit import fit_law
+from scaling.laws.forms import CHINCHILLA
+from scaling.laws.observations import Observations
+from scaling.report.content import content
+from scaling.report.markdown import markdown
+from scaling.results import FittedLaw, StudyReport
+from tests.checks import test_plan_checks
+
+TOLD_ALWAYS = {"shared_runs", "flat_optimum"}  # info, of every usable fit
+
+
+@cache
+def study(name: str, seed: int = 0) -> Study:
+    return clean(design(name)[1], name, seed)
+
+
+def grave(report: StudyReport) -> dict[str, str]:
+    return {finding.name: finding.level for finding in check_study(report) if finding.level != "info"}
+
+
+@pytest.mark.parametrize("name", ["default", "isoflop"])
+def test_a_clean_study_is_not_warned_of_from_dry_run_to_report(name: str) -> None:
+    assert alarms(name, seed=0) == frozenset()
+
+
+def test_a_clean_study_is_told_what_its_points_are_worth_and_how_flat_its_optimum_is() -> None:
+    told = {finding.name for finding in check_study(study("default").report()) if finding.level == "info"}
+    assert told >= TOLD_ALWAYS
+
+
+@pytest.mark.parametrize("name", SINS)
+def test_each_sin_is_caught(name: str) -> None:
+    kind, sin = SINS[name]
+    findings = {finding.name: finding for finding in check_study(sin(study(kind)).report())}
+    assert findings[name].level != "info"
+    assert min(len(findings[name].numbers), len(findings[name].remedy), len(findings[name].source)) > 10
+
+
+NEAR_MISSES = {
+    "tokens_off": changed(largest_run, tokens=lambda r: round(0.996 * r.tokens)),
+    "past_its_best": changed(largest_run, best_loss_nats=lambda r: 0.99 * (r.final_loss_nats or 0.0)),
+    "skipped_steps": changed(largest_run, skipped_steps=lambda r: r.steps // 101),
+    "noisy_validation": changed(lambda s, r: True, loss_sem_nats=lambda r: 0.009 * (r.final_loss_nats or 0.0)),
+    "out_of_order": lambda s: s.scale(lambda r: 1.02 if r is s.largest else 1.0),
+    "extrapolation": lambda s: replace(s, targets=(10 * 6.0 * s.largest.params.total * s.largest.tokens,)),
+    # Machines that differ without regard to size are listed, not warned of.
+    "confounded_machines": lambda s: with_provenance(s, lambda r: r.init_seed == 1, precision="bf16"),
+}
+
+
+@pytest.mark.parametrize("name", NEAR_MISSES)
+def test_a_near_miss_is_not_called_a_sin(name: str) -> None:
+    assert name not in grave(NEAR_MISSES[name](study("default")).report())
+
+
+def test_a_spike_within_the_scatter_of_a_curve_is_none() -> None:
+    clean_study = study("default")
+    longest = max(clean_study.curves, key=lambda segment: len(segment.train_loss))
+    losses = list(longest.train_loss)
+    losses[len(losses) // 2] = 1.04 * (losses[len(losses) // 2] or 0.0)
+    bumped = replace(clean_study, curves=(replace(longest, train_loss=tuple(losses)),))
+    assert "spikes" not in grave(bumped.report())
+
+
+def test_leaving_embeddings_out_is_warned_of_where_it_is_the_answer() -> None:
+    report = study("default").report()
+    assert "conventions" not in grave(report)
+    rows = replace(report.fitted, convention="N: parameters without embeddings and head; C: 6 N D")
+    answers = tuple(replace(report.conventions[0], params_exponent=exponent) for exponent in (0.5, 0.6))
+    assert grave(replace(report, fitted=rows, conventions=answers))["conventions"] == "warn"
+
+
+def test_two_minima_with_two_answers() -> None:
+    """Tokens per parameter within 30% of one another: the terms in N and in D can take each other's part."""
+    rng = np.random.default_rng(1)
+    rng.standard_normal(28)
+    params = np.geomspace(1e7, 1e10, 14)
+    tokens = 20 * params * np.exp(0.3 * rng.standard_normal(14))
+    loss = (1.7 + 400 / params**0.34 + 600 / tokens**0.28) * np.exp(0.002 * rng.standard_normal(14))
+    rows = Observations(params, tokens, loss)
+    target = SimpleNamespace(allocation=SimpleNamespace(flops=float((6 * params * tokens).max())))
+    law = FittedLaw("L(N, D)", fit_law(CHINCHILLA, rows), rows, None, {})
+    report = SimpleNamespace(surface=law, optima=(target,), fitted=rows)
+    assert [finding.level for finding in fit.several_optima(report)] == ["warn"]  # type: ignore[arg-type]
+
+
+def test_every_check_has_a_sin_in_a_test() -> None:
+    by_table = {check.__name__ for check in catalogue.TABLE}  # tests/checks/test_table_checks.py
+    by_plan = {name for name, *_ in test_plan_checks.SINS}
+    own = {"conventions", "several_optima", *TOLD_ALWAYS}
+    assert NAMES - by_table - by_plan - set(SINS) - own == {unanswerable.__name__}  # tests/planning
+
+
+def test_a_refusal_withholds_the_answer_and_force_shows_it_as_forced() -> None:
+    report = study("default").report()
+    sinful = SINS["mixed_tokenizers"][1](study("default")).report()
+    assert "loss = " in markdown(content(report, ()))
+    refused = markdown(content(replace(sinful, findings=check_study(sinful)), ()))
+    assert "Refused: mixed\\_tokenizers" in refused
+    assert "loss = " not in refused
+    overruled = markdown(content(replace(sinful, findings=check_study(sinful, ["mixed_tokenizers"])), ()))
+    assert "Forced past 1 refusal: mixed\\_tokenizers" in overruled
+    assert "REFUSE, FORCED mixed\\_tokenizers" in overruled
+    assert "loss = " in overruled
