@@ -109,11 +109,16 @@ def two_sizes(study: Study) -> Study:
     return replace(study, records=tuple(r for r in study.records if r.params.total in keep))
 
 
-def far_and_noisy(study: Study) -> Study:
-    """Twice the noise, and a target four decades beyond the points."""
-    rng = np.random.default_rng(2)
-    twice = 2 * study.truth.relative_sd
-    return far_target(study.scale(lambda r: float(np.exp(twice * rng.standard_normal()))))
+def unfinished_fall(study: Study) -> Study:
+    """The interval of the floor reaches from half the loss to all of it, and the target is six decades beyond."""
+
+    def widen(report: StudyReport) -> StudyReport:
+        surface, lowest = report.surface, float(report.fitted.loss.min())
+        wide = replace(surface.intervals["E"], low=0.5 * lowest, high=0.99 * lowest)
+        intervals = {**surface.intervals, "E": wide}
+        return replace(report, laws=(replace(surface, intervals=intervals), *report.laws[1:]))
+
+    return replace(study, targets=(1e6 * study.largest.flops,), after=widen)
 
 
 def far_target(study: Study) -> Study:
@@ -171,7 +176,7 @@ def narrow_bootstrap(study: Study) -> Study:
             for name, i in surface.intervals.items()
             for m in ((i.low + i.high) / 2,)
         }
-        return replace(report, surface=replace(surface, intervals=thin))
+        return replace(report, laws=(replace(surface, intervals=thin), *report.laws[1:]))
 
     return replace(study, after=narrow)
 
@@ -218,7 +223,7 @@ SINS: dict[str, tuple[str, Sin]] = {
     "confounded_machines": ("default", large_in_bf16),
     "noisy_validation": ("default", changed(any_run, loss_sem_nats=lambda r: 0.05 * (r.final_loss_nats or 0.0))),
     "unusable_law": ("default", two_sizes),
-    "unknown_floor": ("default", far_and_noisy),
+    "unknown_floor": ("default", unfinished_fall),
     "narrow_intervals": ("default", narrow_bootstrap),
     "extrapolation": ("default", far_target),
     "lack_of_fit": ("default", tuned_in_the_middle),
@@ -229,6 +234,4 @@ SINS: dict[str, tuple[str, Sin]] = {
     "regrouped_budgets": ("isoflop", rounded_budgets),
     "off_centre": ("isoflop", lambda study: shifted(study, 2.2)),
     "unusable_budgets": ("isoflop", lambda study: shifted(study, 8.0)),
-    "wide_profiles": ("isoflop", lambda study: shifted(study, 2.2)),
-    "estimators": ("isoflop", rounded_budgets),
 }

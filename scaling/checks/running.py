@@ -20,7 +20,7 @@ SKIPPED_WARN = 0.01
 PAST_BEST_SIGMAS = 3.0
 CONFOUNDED = 0.5
 LOST = ("diverged", "out_of_memory")
-MACHINE = ("device", "precision", "torch", "code_version")
+MACHINE = ("device", "precision", "parallel", "torch", "code_version")
 
 
 def runs_without_loss(study: MeasuredStudy) -> Iterator[Finding]:

@@ -9,9 +9,8 @@ import pytest
 
 from benchmarks.check_alarms import alarms, design
 from benchmarks.check_sins import SINS, Study, changed, clean, largest_run, with_provenance
-from scaling.checks import catalogue, fit
+from scaling.checks import catalogue, fit, profiles
 from scaling.checks.catalogue import NAMES, check_study
-from scaling.checks.power import unanswerable
 from scaling.laws.fit import fit_law
 from scaling.laws.forms import CHINCHILLA
 from scaling.laws.observations import Observations
@@ -98,11 +97,31 @@ def test_two_minima_with_two_answers() -> None:
     assert [finding.level for finding in fit.several_optima(report)] == ["warn"]  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("decades", "caught"), [(4.0, True), (1.0, False)])
+def test_parabolas_over_too_wide_a_range_of_sizes(decades: float, caught: bool) -> None:
+    """Without any noise: a parabola is no approximation of a profile of four decades when alpha is not beta."""
+    law = (1.7, 400.0, 3e4, 0.34, 0.5)
+    budgets = np.repeat([1e19, 1e20, 1e21], 9)
+    best = CHINCHILLA.optimal_params(np.array(law), budgets)
+    params = best * np.tile(10 ** np.linspace(-decades / 2, decades / 2, 9), 3)
+    tokens = budgets / 6 / params
+    E, A, B, alpha, beta = law
+    rows = Observations(params, tokens, E + A / params**alpha + B / tokens**beta, budget=budgets)
+    target = SimpleNamespace(allocation=SimpleNamespace(flops=1e22))
+    report = SimpleNamespace(
+        surface=FittedLaw("L(N, D)", fit_law(CHINCHILLA, rows), rows, None, {}), optima=(target,), fitted=rows
+    )
+    assert bool(list(profiles.wide_profiles(report))) is caught  # type: ignore[arg-type]
+
+
 def test_every_check_has_a_sin_in_a_test() -> None:
     by_table = {check.__name__ for check in catalogue.TABLE}  # tests/checks/test_table_checks.py
     by_plan = {name for name, *_ in test_plan_checks.SINS}
-    own = {"conventions", "several_optima", *TOLD_ALWAYS}
-    assert NAMES - by_table - by_plan - set(SINS) - own == {unanswerable.__name__}  # tests/planning
+    own = {"conventions", "several_optima", "wide_profiles", "estimators", *TOLD_ALWAYS}
+    assert NAMES - by_table - by_plan - set(SINS) - own == {
+        "unanswerable",  # tests/test_outlook.py
+        "learning_rate_corners",  # test_corner_check.py
+    }
 
 
 def test_a_refusal_withholds_the_answer_and_force_shows_it_as_forced() -> None:
