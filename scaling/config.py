@@ -10,6 +10,7 @@ from typing import TypeVar
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from scaling.analysis.compare import CompareOptions
 from scaling.analysis.config import FitOptions, TableOptions
 from scaling.analysis.recommend import RecommendOptions
 from scaling.data.config import DataConfig
@@ -91,6 +92,14 @@ def table_options(composed: DictConfig) -> TableOptions:
         if OmegaConf.is_missing(composed, key):
             raise ConfigError(f"{key} is not given: add {key}={example} to the command")
     return _root(TableOptions, composed)
+
+
+def compare_options(composed: DictConfig) -> CompareOptions:
+    """Raises ConfigError, as `study_config`."""
+    for key, example in (("a", "runs/default"), ("b", "runs/mine")):
+        if OmegaConf.is_missing(composed, key):
+            raise ConfigError(f"{key} is not given: add {key}={example} to the command")
+    return _root(CompareOptions, composed)
 
 
 def recommend_options(composed: DictConfig) -> RecommendOptions:

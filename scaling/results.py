@@ -231,3 +231,40 @@ class Recommendation:
     estimators: tuple[Answer, ...]
     conventions: tuple[Answer, ...]
     findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class MultiplierRow:
+    """The multiplier at one budget with the ends of its interval; infinite where A never gets there."""
+
+    flops: float
+    multiplier: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Where the two are worth the same: the budget, and between which budgets that cannot be told from 1."""
+
+    flops: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What B is worth in A's compute. `verdict` and `trend` are sentences; `crossing` is None where there is none."""
+
+    a: str
+    b: str
+    unit: str
+    level: float
+    num_pairs: int
+    correlation: float | None
+    reference: MultiplierRow
+    rows: tuple[MultiplierRow, ...]
+    told_apart: bool
+    verdict: str
+    trend: str
+    crossing: Crossing | None

@@ -14,7 +14,20 @@ NOUNS = {
 }
 VERBS = {"planning", "tuning", "training", "launching", "analysis", "checks", "report"}
 HYDRA_ROOMS = {
-    *("config", "command", "prepare", "plan", "sweep", "train", "fit", "status", "truth", "recommend", "tune"),
+    *(
+        "config",
+        "command",
+        "prepare",
+        "plan",
+        "sweep",
+        "train",
+        "fit",
+        "status",
+        "truth",
+        "recommend",
+        "compare",
+        "tune",
+    ),
 }
 
 

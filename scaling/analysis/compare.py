@@ -1,0 +1,203 @@
+"""Two studies, or two tables of losses, side by side: what a budget in one is worth in the other."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from scaling.analysis.config import Columns, TableOptions
+from scaling.analysis.observations import CONVENTIONS, observations, usable
+from scaling.analysis.table import read_table
+from scaling.laws.multiplier import Multiplier, Pairs, multiplier
+from scaling.laws.observations import IntArray, Observations
+from scaling.records import RunRecord
+from scaling.results import Comparison, Crossing, MultiplierRow
+from scaling.specs import Plan
+
+NUM_BUDGETS = 9
+REACH = 10.0  # how far beyond both studies the table goes
+OF_THE_TOKENIZER = ("tokenizer", "name", "description", "licence", "unique_tokens")
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """The root of `configs/compare.yaml`.
+
+    a, b            folders of two studies, or two tables of losses; the answer is B's worth in A's compute
+    columns         what both tables call their columns
+    convention_a, convention_b   how each table counts params and flops, in words; they must be the same
+    flops           budgets of the table; null: from the smallest that both measured to ten times the largest
+    level           of the intervals
+    """
+
+    a: str
+    b: str
+    columns: Columns
+    convention_a: str | None
+    convention_b: str | None
+    flops: tuple[float, ...] | None
+    level: float
+    json: bool
+    debug: bool
+
+    def __post_init__(self) -> None:
+        if not 0 < self.level < 1:
+            raise ValueError(f"level is {self.level}; it must lie between 0 and 1, for example 0.9")
+        for budget in self.flops or ():
+            if not 0 < budget < math.inf:
+                raise ValueError(f"flops has {budget}; a budget must be positive and finite, for example 1e14")
+
+
+class Incomparable(ValueError):
+    """The two do not measure the same thing; the message says what differs and what to do."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two. `cells` are each row's size, tokens, init seed and data seed; None in a table."""
+
+    name: str
+    rows: Observations
+    cells: tuple[tuple[str, int, int, int], ...] | None
+    unit: str
+
+
+def compare(a: Side, b: Side, *, flops: Sequence[float] | None = None, level: float = 0.9) -> Comparison:
+    """Raises Incomparable: other units, or a law that may not be used."""
+    if a.unit != b.unit:
+        raise Incomparable(f"{a.name} is measured in {a.unit} and {b.name} in {b.unit}: bring both to one unit")
+    spent = [6.0 * side.rows.params * side.rows.tokens for side in (a, b)]
+    reference = min(float(c.max()) for c in spent)
+    low = max(float(c.min()) for c in spent)
+    budgets = np.array(flops) if flops else np.geomspace(min(low, reference / 10), REACH * reference, NUM_BUDGETS)
+    pairs = match(a, b)
+    try:
+        found = multiplier(a.rows, b.rows, budgets, reference, pairs)
+    except ValueError as error:
+        raise Incomparable(f"a is {a.name}, b is {b.name}: {error}") from None
+    rows = tuple(MultiplierRow(g.flops, math.exp(g.log_multiplier), *found.interval(g, level)) for g in found.gaps)
+    at = MultiplierRow(reference, math.exp(found.reference.log_multiplier), *found.interval(found.reference, level))
+    return Comparison(
+        a=a.name,
+        b=b.name,
+        unit=a.unit,
+        level=level,
+        num_pairs=found.num_pairs if found.correlation is not None else 0,
+        correlation=found.correlation,
+        reference=at,
+        rows=rows,
+        told_apart=found.told_apart,
+        verdict=_verdict(found, at, level),
+        trend=_trend(found, level),
+        crossing=_crossing(rows),
+    )
+
+
+def match(a: Side, b: Side) -> Pairs | None:
+    """Rows of the same size, tokens, seed and data order, and the trajectories they belong to."""
+    if a.cells is None or b.cells is None:
+        return None
+    there = {cell: j for j, cell in enumerate(b.cells)}
+    rows = [(i, there[cell]) for i, cell in enumerate(a.cells) if cell in there]
+    runs = {cell[:1] + cell[2:]: k for k, cell in enumerate({c[:1] + c[2:]: c for c in a.cells}.values())}
+
+    def numbers(side: Side) -> IntArray:
+        return np.array([runs.get(cell[:1] + cell[2:], -1) for cell in side.cells or ()], dtype=np.int64)
+
+    return Pairs(np.array(rows, dtype=np.int64).reshape(-1, 2), numbers(a), numbers(b)) if rows else None
+
+
+def study_sides(found: Sequence[tuple[str, Plan, Sequence[RunRecord], dict[str, object]]]) -> tuple[Side, Side]:
+    """Two studies with their plans, records and corpus configs; in bits for each byte where tokenizers differ.
+
+    Raises Incomparable where they were not validated on the same text, or one has no measured point.
+    """
+    (name_a, _, _, corpus_a), (name_b, _, _, corpus_b) = found
+    differs = sorted(
+        key for key in corpus_a.keys() | corpus_b.keys()
+        if key not in OF_THE_TOKENIZER and corpus_a.get(key) != corpus_b.get(key)
+    )  # fmt: skip
+    if differs:
+        raise Incomparable(
+            f"{name_a} and {name_b} were validated on other text (data.{', data.'.join(differs)} differ), and losses "
+            "on two texts have no common scale: run one of them again on the corpus of the other"
+        )
+    bytes_too = corpus_a.get("tokenizer") != corpus_b.get("tokenizer")
+    sides = []
+    for name, plan, records, _ in found:
+        good, _ = usable(plan, records)
+        if bytes_too and any(record.bits_per_byte is None for record in good):
+            raise Incomparable(f"{name} has no bits for each byte, which two tokenizers need: train it again")
+        if not good:
+            raise Incomparable(f"{name} has no measured point that a law could be fitted to: run its sweep first")
+        rows = observations(plan, good, CONVENTIONS["total"])
+        if bytes_too:
+            rows = replace(rows, loss=np.array([record.bits_per_byte for record in good], dtype=np.float64))
+        cells = tuple((r.size, r.budget_tokens, r.init_seed, r.data_seed) for r in good)
+        unit = "bits per byte" if bytes_too else "nats per token"
+        sides.append(Side(name, rows, None if bytes_too else cells, unit))
+    return sides[0], sides[1]
+
+
+def table_sides(options: CompareOptions) -> tuple[Side, Side]:
+    """Two tables. Raises Incomparable where they say that they count otherwise; TableError as `read_table`."""
+    if options.convention_a != options.convention_b:
+        raise Incomparable(
+            f"a counts {options.convention_a!r} and b {options.convention_b!r}: a multiplier of compute needs one "
+            "count; convert one of the tables"
+        )
+    sides = []
+    for source, convention in ((options.a, options.convention_a), (options.b, options.convention_b)):
+        table = read_table(_as_table(options, source, convention))
+        sides.append(Side(Path(source).name, table.observations, None, "nats per token"))
+    return sides[0], sides[1]
+
+
+def _as_table(options: CompareOptions, source: str, convention: str | None) -> TableOptions:
+    return TableOptions(
+        source=source, out="-", columns=options.columns, holdout=None, targets=None, bootstrap=0, level=options.level,
+        figures=False, seed=0, convention=convention, conventions=(), curves=None, force=(), json=False, debug=False,
+    )  # fmt: skip
+
+
+def _verdict(found: Multiplier, at: MultiplierRow, level: float) -> str:
+    where = f"at {at.flops:.3g} FLOPs, the largest that both measured"
+    gap, _ = found.loss_gap
+    worth = f"a FLOP in B is worth {at.multiplier:.3g} in A, {level:.0%} interval {at.low:.3g} to {at.high:.3g}"
+    if math.isinf(at.multiplier):
+        worth = (
+            f"A's floor is above B's loss, so no compute in A is worth it; B's loss is {-math.expm1(-gap):.1%} lower"
+        )
+    if not found.told_apart:
+        return f"The two cannot be told apart {where}: {worth}."
+    return f"{'B is better' if gap > 0 else 'A is better'}: {where}, {worth}."
+
+
+def _trend(found: Multiplier, level: float) -> str:
+    slope, sd = found.trend
+    half = found.t(level) * sd
+    if not math.isfinite(half):
+        return "Whether the gap closes with compute cannot be told, since A does not reach B's loss."
+    change = f"ln m changes by {slope:.2g} ± {half:.2g} for each e-fold"
+    if abs(slope) <= half:
+        return f"Whether the gap closes with compute cannot be told ({change})."
+    wider = (slope > 0) == (found.reference.log_multiplier > 0)
+    return f"The gap {'widens' if wider else 'closes'} with compute: {change}."
+
+
+def _crossing(rows: Sequence[MultiplierRow]) -> Crossing | None:
+    """The first change of sign of ln m, between neighbours in the table, and the budgets around it that contain 1."""
+    for i, (left, right) in enumerate(pairwise(rows)):
+        if not (math.isfinite(left.multiplier) and math.isfinite(right.multiplier)):
+            continue
+        before, after = math.log(left.multiplier), math.log(right.multiplier)
+        if before * after < 0:
+            share = before / (before - after)
+            flops = math.exp((1 - share) * math.log(left.flops) + share * math.log(right.flops))
+            clear_left = [row.flops for row in rows[: i + 1] if not row.low <= 1 <= row.high]
+            clear_right = [row.flops for row in rows[i + 1 :] if not row.low <= 1 <= row.high]
+            return Crossing(flops, max(clear_left, default=None), min(clear_right, default=None))
+    return None

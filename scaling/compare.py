@@ -1,0 +1,65 @@
+"""`python -m scaling.compare`: what a FLOP in one recipe is worth in another, as a function of compute, with intervals.
+
+Example: python -m scaling.compare a=runs/default b=runs/mine
+
+Two studies, or two tables of losses. Studies share their noise where size, tokens, seed and data order are the same,
+and the interval is the narrower for it. It is refused where the validation text or the way of counting differs.
+"""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from scaling.analysis.compare import CompareOptions, Incomparable, Side, compare, study_sides, table_sides
+from scaling.analysis.table import TableError
+from scaling.command import run_hydra
+from scaling.config import PLAN_FILE, ConfigError, compare_options, stored_config
+from scaling.records import read_records
+from scaling.report.comparison import print_comparison
+from scaling.specs import Plan
+from scaling.values import finite_or_null, read_json, to_plain
+
+
+def task(composed: DictConfig) -> int:
+    return run(compare_options(composed))
+
+
+def run(options: CompareOptions) -> int:
+    try:
+        a, b = sides(options)
+        found = compare(a, b, flops=options.flops, level=options.level)
+    except (Incomparable, TableError) as error:
+        raise ConfigError(str(error)) from None
+    if options.json:
+        Console().print_json(data=finite_or_null(to_plain(found)))
+    else:
+        print_comparison(found, Console())
+    return 0
+
+
+def sides(options: CompareOptions) -> tuple[Side, Side]:
+    """Raises ConfigError where one is a study and the other a table, or a study was never swept."""
+    folders = [Path(options.a), Path(options.b)]
+    studies = [folder.is_dir() for folder in folders]
+    if not any(studies):
+        return table_sides(options)
+    if not all(studies):
+        raise ConfigError(
+            f"a is {options.a} and b is {options.b}: compare two studies or two tables; a study's losses are in its "
+            "points.csv"
+        )
+    found = []
+    for folder in folders:
+        config = stored_config(folder)
+        plan = read_json(Plan, folder / PLAN_FILE)
+        found.append((str(folder), plan, list(read_records(folder)), dict(to_plain(config.data))))
+    return study_sides(found)
+
+
+def main() -> None:
+    run_hydra(task, "compare", about=__doc__)
+
+
+if __name__ == "__main__":
+    main()

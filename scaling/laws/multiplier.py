@@ -1,0 +1,229 @@
+"""How much compute one recipe is worth in another: L_A*(m C) = L_B*(C), with what the two share in noise.
+
+Each recipe has its own Chinchilla law; m is the effective-compute multiplier of B over A at a budget C. Points of the
+two that share seed and data order share noise, which cancels in the ratio: the covariance of the two fits has a block
+for it, and an interval without that block would be too wide. The law of both is fitted by the same M-estimator, and a
+function of two estimates has the variance of its gradient (delta method).
+
+Legend: n, m rows of A and B; P coordinates of each law; K budgets.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from scaling.laws.decide import cheapest
+from scaling.laws.design import Noise, psi_moments
+from scaling.laws.fit import Fit, fit_law
+from scaling.laws.forms import CHINCHILLA
+from scaling.laws.noise import Linearised, huber_moments, linearise, shared_correlation
+from scaling.laws.observations import FloatArray, IntArray, Observations
+from scaling.laws.optimum import allocate
+from scaling.laws.surface import Surface
+
+STEP = 1e-4
+MIN_PAIRS = 8  # below, a correlation of residuals is a guess and pairing is not used
+VERDICT_LEVEL = 0.95
+NEAR = 0.05  # in ln C, for the slope at the reference
+Function = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Which rows share their noise.
+
+    Attributes:
+        rows: row of A and row of B of the same cell, seed and data order, [p, 2].
+        runs: for each row of A, [n], and of B, [m], the number of the pair of trajectories it belongs to; -1 for none.
+    """
+
+    rows: IntArray
+    runs_a: IntArray
+    runs_b: IntArray
+
+
+@dataclass(frozen=True)
+class Gap:
+    """ln m at one budget with its standard deviation; infinite where A never reaches B's loss, or B's beats it so."""
+
+    flops: float
+    log_multiplier: float
+    sd: float
+
+
+@dataclass(frozen=True)
+class Multiplier:
+    """The comparison of B with A.
+
+    Attributes:
+        gaps: by increasing budget.
+        freedom: degrees of freedom of the intervals.
+        correlation: of paired residuals; None where rows are not paired.
+        num_pairs: rows that are.
+        trend: d ln m / d ln C at the reference, and its standard deviation.
+        reference: the gap at which the verdict is read.
+        loss_gap: ln L_A* - ln L_B* there, and its standard deviation: finite where m is not.
+    """
+
+    fit_a: Fit
+    fit_b: Fit
+    gaps: tuple[Gap, ...]
+    freedom: int
+    correlation: float | None
+    num_pairs: int
+    trend: tuple[float, float]
+    reference: Gap
+    loss_gap: tuple[float, float]
+
+    def interval(self, gap: Gap, level: float) -> tuple[float, float]:
+        """Give the ends of the interval of m at a budget."""
+        half = self.t(level) * gap.sd
+        if not math.isfinite(half):
+            return 0.0, math.inf
+        return math.exp(gap.log_multiplier - half), math.exp(min(gap.log_multiplier + half, 700.0))
+
+    def t(self, level: float) -> float:
+        """Give the quantile of Student's t for a two-sided interval."""
+        return float(stats.t.ppf((1 + level) / 2, self.freedom))
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether the losses at the reference differ, at `VERDICT_LEVEL`."""
+        gap, sd = self.loss_gap
+        return abs(gap) > self.t(VERDICT_LEVEL) * sd
+
+
+def multiplier(
+    a: Observations, b: Observations, flops: FloatArray, reference: float, pairs: Pairs | None = None
+) -> Multiplier:
+    """Compare B with A at budgets, [K].
+
+    Raises:
+        ValueError: one of the two carries no law that may be used.
+    """
+    sides = []
+    for name, rows in (("a", a), ("b", b)):
+        fit = fit_law(CHINCHILLA, rows)
+        if not fit.usable:
+            raise ValueError(f"the law of {name} is {fit.status}: {fit.message}")
+        surface = fit.law.surface(rows)
+        coords = surface.from_raw(fit.theta)
+        linear = linearise(surface, coords, rows.weights, fit.objective.delta, rows.trajectory_index())
+        sides.append((fit, surface, coords, linear, rows))
+    (fit_a, surface_a, at_a, linear_a, _), (fit_b, surface_b, at_b, linear_b, _) = sides
+    P = len(at_a)
+    covariance = np.zeros((2 * P, 2 * P))
+    covariance[:P, :P], covariance[P:, P:] = linear_a.covariance, linear_b.covariance
+    correlation = None
+    if pairs is not None and len(pairs.rows) >= MIN_PAIRS:
+        correlation, cross = _shared(fit_a, surface_a, at_a, linear_a, a, fit_b, surface_b, at_b, linear_b, b, pairs)
+        covariance[:P, P:], covariance[P:, :P] = cross, cross.T
+    budgets = np.append(np.asarray(flops, dtype=np.float64), reference)
+
+    def gradients(function: Function, at: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return _gradients(function, surface_a, at_a, surface_b, at_b, at)
+
+    values, slopes = gradients(log_multiplier, budgets)
+    gaps = [Gap(float(c), float(v), _sd(g, covariance)) for c, v, g in zip(budgets, values, slopes, strict=True)]
+    (below, above), (left, right) = gradients(log_multiplier, reference * np.exp([-NEAR, NEAR]))
+    trend = math.nan, math.inf
+    if math.isfinite(below) and math.isfinite(above):
+        trend = float((above - below) / (2 * NEAR)), _sd((right - left) / (2 * NEAR), covariance)
+    (gap,), (slope,) = gradients(log_loss_gap, np.array([reference]))
+    return Multiplier(
+        fit_a=fit_a,
+        fit_b=fit_b,
+        gaps=tuple(gaps[:-1]),
+        freedom=min(_freedom(fit_a, a), _freedom(fit_b, b)),
+        correlation=correlation,
+        num_pairs=0 if pairs is None else len(pairs.rows),
+        trend=trend,
+        reference=gaps[-1],
+        loss_gap=(float(gap), _sd(slope, covariance)),
+    )
+
+
+def _sd(slope: FloatArray, covariance: FloatArray) -> float:
+    if not np.isfinite(slope).all():
+        return math.inf
+    return math.sqrt(max(float(slope @ covariance @ slope), 0.0))
+
+
+def _freedom(fit: Fit, rows: Observations) -> int:
+    """Give degrees of freedom, rows of one trajectory counting for less by their correlation (Kish 1965)."""
+    clusters = rows.trajectory_index()
+    shared = shared_correlation(fit.residuals, clusters)
+    size = float(np.mean(np.bincount(clusters)))
+    return max(int(len(rows) / (1 + (size - 1) * shared)) - len(fit.theta), 2)
+
+
+def log_multiplier(theta_a: FloatArray, theta_b: FloatArray, flops: FloatArray) -> FloatArray:
+    """Give ln m for vectors of parameters, [R, P] each, at budgets, [R]; infinite where A never reaches B's loss."""
+    loss = np.array([allocate(CHINCHILLA, one[None], C)[2][0] for one, C in zip(theta_b, flops, strict=True)])
+    with np.errstate(all="ignore"):
+        _, needed = cheapest(theta_a, loss, 0.0)
+        return np.where(np.isfinite(needed), np.log(needed) - np.log(flops), np.inf)
+
+
+def log_loss_gap(theta_a: FloatArray, theta_b: FloatArray, flops: FloatArray) -> FloatArray:
+    """Give ln L_A* - ln L_B* for vectors of parameters, [R, P] each, at budgets, [R]."""
+    losses = [
+        [allocate(CHINCHILLA, one[None], C)[2][0] for one, C in zip(theta, flops, strict=True)]
+        for theta in (theta_a, theta_b)
+    ]
+    return np.asarray(np.log(losses[0]) - np.log(losses[1]))
+
+
+def _gradients(
+    function: Function, surface_a: Surface, at_a: FloatArray, surface_b: Surface, at_b: FloatArray, flops: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Give a function of both laws at budgets, [K], and its derivative by the coordinates of both, [K, 2 P]."""
+    P, both = len(at_a), np.concatenate([at_a, at_b])
+    steps = np.diag(STEP * np.maximum(np.abs(both), 1e-2))
+    lanes = np.concatenate([both[None], both + steps, both - steps])  # [1 + 4 P, 2 P]
+    theta_a = np.repeat(surface_a.to_raw(lanes[:, :P]), len(flops), axis=0)
+    theta_b = np.repeat(surface_b.to_raw(lanes[:, P:]), len(flops), axis=0)
+    values = function(theta_a, theta_b, np.tile(flops, len(lanes))).reshape(len(lanes), len(flops))
+    ahead, behind = values[1 : 1 + 2 * P], values[1 + 2 * P :]
+    with np.errstate(invalid="ignore"):
+        slopes = (ahead - behind) / (2 * np.diag(steps))[:, None]
+    return values[0], np.where(np.isfinite(slopes), slopes, np.inf).T
+
+
+def _shared(
+    fit_a: Fit, surface_a: Surface, at_a: FloatArray, linear_a: Linearised, a: Observations,
+    fit_b: Fit, surface_b: Surface, at_b: FloatArray, linear_b: Linearised, b: Observations,
+    pairs: Pairs,
+) -> tuple[float, FloatArray]:  # fmt: skip
+    """Give the correlation of paired residuals, and the covariance of the two fits' coordinates, [P, P]."""
+    r_a, r_b = fit_a.residuals, fit_b.residuals
+    i, j = pairs.rows.T
+    scale = math.sqrt(float(np.mean(r_a[i] ** 2) * np.mean(r_b[j] ** 2)))
+    same = float(np.clip(np.mean(r_a[i] * r_b[j]) / scale, 0.0, 0.99))
+    together = (pairs.runs_a[:, None] == pairs.runs_b[None]) & (pairs.runs_a[:, None] >= 0)  # [n, m]
+    together[i, j] = False
+    products = (r_a[:, None] * r_b[None])[together]
+    across = float(np.clip(np.mean(products) / scale, 0.0, same)) if products.size else 0.0
+    noise = math.sqrt(linear_a.noise * linear_b.noise)
+    correlations = np.where(together, _psi_correlation(noise, across), 0.0)
+    correlations[i, j] = _psi_correlation(noise, same)
+    reach_a = _reach(surface_a, at_a, a.weights, linear_a.noise, fit_a.objective.delta)
+    reach_b = _reach(surface_b, at_b, b.weights, linear_b.noise, fit_b.objective.delta)
+    return same, reach_a @ correlations @ reach_b.T
+
+
+def _psi_correlation(noise: float, correlation: float) -> float:
+    return psi_moments(Noise(noise, correlation))[2] if 0 < noise < 1 else correlation
+
+
+def _reach(surface: Surface, coords: FloatArray, weights: FloatArray, noise: float, delta: float) -> FloatArray:
+    """Give how far each coordinate moves for one standard deviation of each row's psi, [P, n] (influence function)."""
+    inside, second = huber_moments(noise, delta)
+    pull = surface.expand(coords[None]).jacobian[0] * (weights / weights.mean())
+    information = pull @ surface.expand(coords[None]).jacobian[0].T
+    scale = 1 / np.sqrt(np.diag(information))
+    inverse = np.linalg.pinv(information * np.outer(scale, scale), hermitian=True, rcond=1e-14) * np.outer(scale, scale)
+    return np.asarray(math.sqrt(second) / inside * inverse @ pull)
