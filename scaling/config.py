@@ -1,5 +1,6 @@
 """The edge: what Hydra composed becomes frozen dataclasses, validated before anything runs or is written."""
 
+import math
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from scaling.values import ValueMismatch, from_plain, read_json, to_plain, write
 T = TypeVar("T")
 
 PLAN_FILE, CONFIG_FILE = "plan.json", "config.json"
-OF_ONE_COMMAND = ("dry_run", "json", "debug", "point")
+OF_ONE_COMMAND = ("dry_run", "json", "debug", "point", "next", "flops", "until", "max_flops")
 
 
 class ConfigError(ValueError):
@@ -58,12 +59,19 @@ class StudyConfig:
     fail_fast: bool = False
     retry: int = 1
     calibrate: bool = False
+    next: str | None = None
+    flops: float | None = None
+    until: str | None = None
+    max_flops: float | None = None
 
     def __post_init__(self) -> None:
         if not self.study or not all(letter.isalnum() or letter in "_-." for letter in self.study):
             raise ValueError(f"study is {self.study!r}; it names a folder: use letters, digits, '_', '-' and '.'")
         if self.retry < 0:
             raise ValueError(f"retry is {self.retry}; it must be at least 0")
+        for name in ("flops", "max_flops"):
+            if getattr(self, name) is not None and not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive and finite, for example 1e14")
         context, batch = self.model.context, self.recipe.batch_tokens
         if batch < context:
             raise ValueError(

@@ -1,17 +1,28 @@
-"""`python -m scaling.plan`: the sweep's dry run under a name of its own. It writes nothing.
+"""`python -m scaling.plan`: the sweep's dry run under a name of its own, which writes nothing.
+
+With next=runs/mine it proposes the points that would tell most of `power.quantity` for each FLOP, from what the study
+has measured, and writes them as an experiment.
 
 Example: python -m scaling.plan grid.kind=isoflop 'grid.budgets=[1e12,3e12,1e13]'
 """
 
+from dataclasses import replace
+from pathlib import Path
+
 from omegaconf import DictConfig
 
 from scaling.command import run_hydra
-from scaling.config import study_config
+from scaling.config import stored_config, study_config
+from scaling.rounds import plan_next
 from scaling.sweeping import dry_run
 
 
 def task(composed: DictConfig) -> int:
-    return dry_run(study_config(composed))
+    config = study_config(composed)
+    if config.next is None:
+        return dry_run(config)
+    folder = Path(config.next)
+    return plan_next(config, replace(stored_config(folder), runs=str(folder.parent)), folder)
 
 
 def main() -> None:

@@ -29,8 +29,9 @@ def task(composed: "DictConfig") -> int:
 def main() -> None:
     # Before anything else: workers import torch while this process imports Hydra and plans.
     warm_up(sys.argv[1:])
-    from scaling.command import run_hydra
+    from scaling.command import as_text, run_hydra
 
+    sys.argv[1:] = [as_text(argument, ("until",)) for argument in sys.argv[1:]]
     run_hydra(task, "sweep", about=__doc__, overrides=("hydra.mode=MULTIRUN", "hydra.sweeper.finish=true"))
 
 

@@ -41,6 +41,7 @@ class StudySweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         # Hydra imports every plugin in every application: what a study needs is imported when there is one.
         from scaling.config import study_config
+        from scaling.rounds import in_rounds
         from scaling.sweeping import sweep_study
 
         assert self.config is not None
@@ -60,7 +61,9 @@ class StudySweeper(Sweeper):
                 submit = partial(self.launcher.submit, config)
         else:
             launch = partial(launch_runs, self.launcher, fixed, config)
-        code = sweep_study(config, launch, points=points, finish=self.finish, submit=submit)
+        code = in_rounds(
+            config, lambda study: sweep_study(study, launch, points=points, finish=self.finish, submit=submit)
+        )
         if code:
             sys.exit(code)
 

@@ -1,5 +1,6 @@
 """What a study has measured, as the belief with which the next points are chosen."""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -10,9 +11,10 @@ from scaling.analysis.observations import CONVENTIONS, observations, usable
 from scaling.laws.design import Belief, Noise
 from scaling.laws.fit import Fit, fit_law
 from scaling.laws.forms import CHINCHILLA
-from scaling.laws.intervals import linearise_fit
+from scaling.laws.intervals import delta_variance, linearise_fit
 from scaling.laws.noise import shared_correlation
 from scaling.laws.observations import Observations
+from scaling.laws.quantities import quantity
 from scaling.records import RunRecord
 from scaling.specs import Plan
 
@@ -37,6 +39,23 @@ def measured_belief(plan: Plan, records: Sequence[RunRecord]) -> Belief:
         raise NoBelief(f"the law of {plan.study} is {fit.status}: {fit.message}")
     noise, words = _noise(good, rows, fit)
     return Belief(CHINCHILLA, fit.theta, noise, f"the law of {len(good)} points of {plan.study} and {words}")
+
+
+def measured_sd(plan: Plan, records: Sequence[RunRecord], name: str, target_flops: float) -> float:
+    """Standard deviation of a quantity by the fit's own residuals and trajectories; infinite without a usable law."""
+    good, _ = usable(plan, records)
+    rows = observations(plan, good, CONVENTIONS["total"])
+    fit = fit_law(CHINCHILLA, rows)
+    if not fit.usable:
+        return math.inf
+    asked = quantity(name, fit.law, target_flops)
+    _, variance = delta_variance(
+        fit,
+        rows,
+        linearise_fit(fit, rows),
+        lambda theta: asked.function(np.atleast_2d(theta)).reshape(np.shape(theta)[:-1]),
+    )
+    return math.sqrt(float(variance[0]))
 
 
 def _noise(records: Sequence[RunRecord], rows: Observations, fit: Fit) -> tuple[Noise, str]:

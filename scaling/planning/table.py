@@ -7,6 +7,7 @@ from rich.table import Table
 from scaling.findings import Finding
 from scaling.model.counting import kaplan_training_flops
 from scaling.planning.cost import Cost, wall_seconds
+from scaling.planning.proposals import Proposals
 from scaling.specs import Plan
 
 LEVEL_STYLES = {"info": "cyan", "warn": "yellow", "refuse": "bold red"}
@@ -62,6 +63,26 @@ def _basis(plan: Plan, cost: Cost) -> str:
     if all(cost.is_measured(run) for run in plan.runs):
         return "Steps were measured on this machine."
     return "By time_model, not by this machine: calibrate=true measures its steps."
+
+
+def print_proposals(found: Proposals, console: Console) -> None:
+    """One row a point: what it costs beyond what is there, and what is known with it."""
+    table = Table(title=f"next points for {found.quantity} at {found.target_flops:.3g} FLOPs", title_justify="left")
+    for column in ("size", "shape", "N total", "D tokens", "FLOPs more", "for", "sd after"):
+        table.add_column(column, justify="left" if column in ("size", "for") else "right", no_wrap=True)
+    for point in found.points:
+        shape = f"{point.size.num_layers} x {point.size.d_model}" + (", new" if point.new_size else "")
+        after = f"{point.sd_after:.3g}" if point.purpose == "answer" else "gamma " + f"{point.sd_after:.2g}"
+        table.add_row(
+            point.size.name, shape, f"{point.params:,}", f"{point.tokens:,}", f"{point.flops:.3g}", point.purpose, after
+        )
+    console.print(table)
+    console.print(
+        f"sd of {found.quantity}: {found.sd_before:.3g} now, {found.sd_after:.3g} with {found.flops:.3g} FLOPs more. "
+        "Points for the form are predicted before they are trained, and fitted in the round after.",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def print_findings(findings: tuple[Finding, ...], console: Console) -> None:
