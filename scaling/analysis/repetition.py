@@ -10,7 +10,7 @@ from scaling.laws.fit import Fit, fit_law
 from scaling.laws.forms import CHINCHILLA
 from scaling.laws.intervals import Prediction, parameter_intervals, predict_interval
 from scaling.laws.observations import Observations, Points, points
-from scaling.laws.repeated import DATA_CONSTRAINED
+from scaling.laws.repeated import DATA_CONSTRAINED, DataConstrained, unique_of
 from scaling.records import RunRecord
 from scaling.results import FittedLaw, HeldOutError, Repetition
 from scaling.specs import Plan, PlannedPoint
@@ -54,7 +54,7 @@ def predict_repeated(
 ) -> Prediction | None:
     """Losses of repeated cells by the law of repeated data; None where it may not be used."""
     rows = repeated_observations(plan, records, convention)
-    fit = fit_law(DATA_CONSTRAINED, rows)
+    fit = _fit_repeated(rows)
     if not fit.usable or not cells:
         return None
     return predict_interval(fit, rows, repeated_points(plan, cells, convention), None, level=level)
@@ -71,7 +71,7 @@ def repetition(
     if not any(map(is_repeated, records)):
         return None
     rows = repeated_observations(plan, records, convention)
-    fit, plain = fit_law(DATA_CONSTRAINED, rows), fit_law(CHINCHILLA, rows)
+    fit, plain = _fit_repeated(rows), fit_law(CHINCHILLA, rows)
     intervals = parameter_intervals(fit, rows, level=level) if fit.usable else {}
     unseen = [record for record in held_out if is_repeated(record)]
     at = repeated_observations(plan, unseen, convention) if unseen else None
@@ -82,6 +82,15 @@ def repetition(
         most_epochs=max(record.epochs for record in records),
         errors=tuple(error for each in (fit, plain) if (error := _error(each, at)) is not None),
     )
+
+
+def _fit_repeated(rows: Observations) -> Fit:
+    """Over the law of the fresh rows where they carry one, as Muennighoff et al. 2023 do; else all seven parameters."""
+    fresh = fit_law(CHINCHILLA, rows.take(np.flatnonzero(rows.tokens <= REPEATED * unique_of(rows))))
+    if not fresh.usable:
+        return fit_law(DATA_CONSTRAINED, rows)
+    floor, a, b, alpha, beta = fresh.theta.tolist()
+    return fit_law(DataConstrained(base=(floor, a, b, alpha, beta)), rows)
 
 
 def _error(fit: Fit, at: Observations | None) -> HeldOutError | None:

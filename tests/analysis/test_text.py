@@ -100,7 +100,8 @@ def test_repeated_text_goes_to_its_own_law_and_leaves_the_plain_one() -> None:
     interval = found.law.intervals["R_D"]
     assert interval.low <= R_D <= interval.high
     right, plain = found.errors
-    assert right.mean < 0.01 < plain.mean
+    # the base comes from fresh points, in which N beyond what their text can use counts as useful: a percent
+    assert right.mean < 0.02 < plain.mean
     assert "'32'" in shown(report)
 
 
