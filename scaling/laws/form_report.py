@@ -65,7 +65,8 @@ def form_report(
 ) -> FormReport:
     """Give what is said of a fit to `rows`."""
     heldout = None
-    if fit.parameters and held is not None and len(held):
+    # At a bound a coefficient may lie beyond float64, and then the form predicts nothing.
+    if fit.parameters and np.isfinite(fit.theta).all() and held is not None and len(held):
         prediction = predict_interval(fit, rows, held, boot, level=level)
         error, coverage = score(prediction, held)
         heldout = HeldOut(len(held), error, level, coverage)

@@ -195,7 +195,8 @@ def predict_interval(
         method = "delta-t + residuals"
     # Squared scale of the residuals as their spread is, so that heavy tails count; rows of small weight are
     # noisier.
-    variance = parameter_variance + linear.noise**2
+    # A singular information matrix can leave a variance just below zero.
+    variance = np.maximum(parameter_variance, 0.0) + linear.noise**2
     if others:
         logs = np.array([np.log(other.law.predict(other.theta, at)) for other in others])
         variance = variance + np.mean((logs - centre) ** 2, axis=0)

@@ -149,8 +149,9 @@ class JointSurface:
         theta = np.asarray(theta, dtype=np.float64)
         if self.kaplan:
             n_c, d_c, p, g = np.moveaxis(theta, -1, 0)
-            log_p = p * (np.log(n_c) - self.x_centre) - self.log_scale
-            return np.stack([log_p, g * (np.log(d_c) - self.y_centre) - self.log_scale, p, g], axis=-1)
+            with np.errstate(all="ignore"):  # at a bound a scale may be beyond float64: NaN, and not a warning
+                log_p = p * (np.log(n_c) - self.x_centre) - self.log_scale
+                return np.stack([log_p, g * (np.log(d_c) - self.y_centre) - self.log_scale, p, g], axis=-1)
         floor, a, b, alpha, beta, g = np.moveaxis(theta, -1, 0)
         log_p = g * (np.log(a) - alpha * self.x_centre) - self.log_scale
         log_q = g * (np.log(b) - beta * self.y_centre) - self.log_scale
