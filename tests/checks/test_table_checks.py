@@ -31,7 +31,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> TableReport:
     plain = {
         "source": str(path), "out": "unused", "columns": dict.fromkeys(COLUMNS), "holdout": "0.2", "targets": [1e21],
         "bootstrap": 0, "level": 0.95, "figures": False, "seed": 0, "convention": None, "conventions": [],
-        "json": False, "debug": False,
+        "json": False, "debug": False, "curves": None,
     }  # fmt: skip
     return report_on_table(from_plain(TableOptions, plain, "options"), "python -m scaling.fit")
 
