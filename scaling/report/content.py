@@ -9,6 +9,7 @@ from scaling.report.answer import answer
 from scaling.report.document import Block, Definitions, Document, FindingList, Paragraph, Quotation, Section
 from scaling.report.figures.plate import FigureGroup
 from scaling.report.ledger import ledger_table
+from scaling.report.points import points_table
 from scaling.report.selection import selected, selection_tables
 from scaling.report.text_section import text_section
 from scaling.results import LawReport, StudyReport
@@ -83,7 +84,7 @@ def content(report: StudyReport, groups: tuple[FigureGroup, ...]) -> Document:
         tables.forecast_table(report),
         ledger_table(report),
         *selection_tables(report),
-        tables.points_table(report),
+        points_table(report),
         tables.exclusion_table(report) or Paragraph("Every measured point is fitted or held out; none was excluded."),
         tables.provenance_table(report),
     )

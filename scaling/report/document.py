@@ -52,16 +52,19 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text; the first cell of a row names it."""
+    """Rows of text; the first cell of a row names it. A table with `sort_keys`, a number for each cell or None for
+    text, can be sorted and filtered where its page has scripts."""
 
     name: str
     title: str
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
+    sort_keys: tuple[tuple[float | None, ...], ...] = ()
 
     def __post_init__(self) -> None:
         assert all(len(row) == len(self.columns) for row in self.rows), self.name
+        assert all(len(keys) == len(self.columns) for keys in self.sort_keys), self.name
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,16 @@
-"""The report as one page that needs nothing but itself: no network, no script, figures inside."""
+"""The report as one page that needs nothing but itself: no network, figures inside.
 
+Without scripts, and on paper, it shows still pictures; with them, figures whose points say what they are, and tables
+that sort and filter.
+"""
+
+import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from html import escape
+from importlib.resources import files
+from typing import Any
 
 from scaling.report.document import (
     Block,
@@ -25,8 +33,9 @@ from scaling.report.page_style import STYLE
 LONGEST_WORDS = 30  # characters that a cell shows without wrapping
 
 
-def page(document: Document, pictures: Mapping[str, Picture]) -> str:
-    """`pictures` by the name of their panel; a panel without one is left out."""
+def page(document: Document, pictures: Mapping[str, Picture], figures: Mapping[str, Any] | None = None) -> str:
+    """`pictures` by the name of their panel; a panel without one is left out. `figures` is what `interactive` gives of
+    the same panels, None for a page of still pictures."""
     links = "".join(f'<li><a href="#{s.name}">{escape(s.heading)}</a></li>' for s in document.sections)
     sections = "\n".join(_section(section, pictures) for section in document.sections)
     return f"""<!DOCTYPE html>
@@ -37,6 +46,7 @@ def page(document: Document, pictures: Mapping[str, Picture]) -> str:
 <meta name="color-scheme" content="light dark">
 <title>{escape(document.title)}: scaling law</title>
 <style>{STYLE}</style>
+<script>document.documentElement.classList.add("scripted");</script>
 </head>
 <body>
 <header>
@@ -48,9 +58,28 @@ def page(document: Document, pictures: Mapping[str, Picture]) -> str:
 <main>
 {sections}
 </main>
+{_scripts(figures)}
 </body>
 </html>
 """
+
+
+def _scripts(figures: Mapping[str, Any] | None) -> str:
+    """The page's own script, and plotly with its data where there are figures."""
+    own = f"<script>{_asset('page.js')}</script>"
+    if not figures or not figures["figures"]:
+        return own
+    # Inside a script element "</" might end it.
+    data = json.dumps(figures, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
+    return (
+        f'<script type="application/json" id="figure-data">{data}</script>\n'
+        f"<script>{_asset('plotly-basic.min.js')}</script>\n<script>{_asset('figures.js')}</script>\n{own}"
+    )
+
+
+@cache
+def _asset(name: str) -> str:
+    return files("scaling.report").joinpath("assets", name).read_text(encoding="utf-8")
 
 
 def _section(section: Section, pictures: Mapping[str, Picture]) -> str:
@@ -114,20 +143,24 @@ def _table(table: Table) -> str:
         f'<th scope="col"{kind}>{escape(column.heading)}</th>'
         for column, kind in zip(table.columns, classes, strict=True)
     )
-    body = "\n".join(_row(row, classes) for row in table.rows)
+    keys = table.sort_keys or ((),) * len(table.rows)
+    body = "\n".join(_row(row, own, classes) for row, own in zip(table.rows, keys, strict=True))
     caption = f"table-{table.name}"
+    sorts = f' class="sortable" data-name="{table.name}"' if table.sort_keys else ""
     return (
-        f'<div class="scroll" role="region" aria-labelledby="{caption}" tabindex="0"><table>'
+        f'<div class="scroll" role="region" aria-labelledby="{caption}" tabindex="0"><table{sorts}>'
         f'<caption id="{caption}"><strong>{escape(table.title)}.</strong> {raised(table.caption)}</caption>'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
     )
 
 
-def _row(row: tuple[str, ...], classes: list[str]) -> str:
+def _row(row: tuple[str, ...], keys: tuple[float | None, ...], classes: list[str]) -> str:
+    sorts = ["" if key is None else f' data-key="{key:.12g}"' for key in keys] or [""] * len(row)
     cells = "".join(
-        f"<td{kind or _width(cell)}>{raised(cell)}</td>" for cell, kind in zip(row[1:], classes[1:], strict=True)
+        f"<td{kind or _width(cell)}{key}>{raised(cell)}</td>"
+        for cell, kind, key in zip(row[1:], classes[1:], sorts[1:], strict=True)
     )
-    return f'<tr><th scope="row"{_width(row[0])}>{raised(row[0])}</th>{cells}</tr>'
+    return f'<tr><th scope="row"{_width(row[0])}{sorts[0]}>{raised(row[0])}</th>{cells}</tr>'
 
 
 def _width(cell: str) -> str:
@@ -137,7 +170,9 @@ def _width(cell: str) -> str:
 
 def _figure(group: FigureGroup, pictures: Mapping[str, Picture]) -> str:
     drawn = [
-        f'<div class="panel">{inline_svg(pictures[panel.name].svg, panel.name, escape(panel.alt))}</div>'
+        f'<div class="panel"><div class="still">'
+        f"{inline_svg(pictures[panel.name].svg, panel.name, escape(panel.alt))}</div>"
+        f'<div class="live" role="img" aria-label="{escape(panel.alt)}" data-figure="{panel.name}"></div></div>'
         for panel in group.panels
         if panel.name in pictures
     ]

@@ -45,7 +45,18 @@ figure { margin: 0 0 2.5rem; }
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr)); }
 .panels-1 { max-width: 38rem; }
 .panel { background: #fff; border: 1px solid var(--line); border-radius: 6px; padding: 0.4rem; }
-.panel svg { display: block; width: 100%; height: auto; }
+.still svg { display: block; width: 100%; height: auto; }
+.live { display: none; }
+.scripted .panel:has(.live.drawn) { background: none; }
+.scripted .still { display: none; } .scripted .live { display: block; min-height: 20rem; }
+.filter { display: flex; flex-wrap: wrap; gap: 0.25rem 0.75rem; align-items: baseline; margin: 0 0 0.5rem; }
+.filter input { font: inherit; padding: 0.25rem 0.5rem; min-width: 0; width: min(22rem, 100%); color: var(--ink);
+  background: var(--paper); border: 1px solid var(--soft); border-radius: 4px; }
+.filter output { color: var(--soft); font-size: 0.9rem; }
+th button { font: inherit; font-weight: 700; color: inherit; background: none; border: 0; padding: 0;
+  text-align: inherit; cursor: pointer; } th button::after { content: "\\00a0↕"; color: var(--soft); }
+[aria-sort=ascending] button::after { content: "\\00a0↑"; color: var(--ink); }
+[aria-sort=descending] button::after { content: "\\00a0↓"; color: var(--ink); }
 figcaption { color: var(--soft); font-size: 0.92rem; }
 .scroll { overflow-x: auto; margin: 0 0 1.75rem; }
 table { border-collapse: collapse; font-size: 0.88rem; font-variant-numeric: tabular-nums; }
@@ -66,7 +77,9 @@ summary { cursor: pointer; }
   figure:has(.panels-1) h3 { grid-column: 1 / -1; } }
 @media print {
   :root { --paper: #fff; --ink: #000; --soft: #444; --line: #bbb; --shade: #fff; --link: #000; }
-  body { max-width: none; padding: 0; font-size: 10pt; } nav, details { display: none; }
+  body { max-width: none; padding: 0; font-size: 10pt; } nav, details, .filter { display: none; }
+  .scripted .still { display: block; } .scripted .live { display: none; }
+  th button::after { content: none !important; }
   figure, .findings li, .facts div, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
   .scroll { overflow: visible; } table { font-size: 7pt; }
   td, tbody th { white-space: normal; }

@@ -4,12 +4,10 @@ from collections import Counter
 
 from scaling.laws.fit import Fit
 from scaling.laws.form_report import FormReport, HeldOut
-from scaling.records import RunRecord
 from scaling.report.document import Column, Table
 from scaling.report.numbers import (
     MISSING,
     amount,
-    duration,
     formula_text,
     greek,
     level_text,
@@ -25,8 +23,6 @@ from scaling.report.reading import (
     held_out_rows,
     largest_flops,
     residual_rms,
-    roles,
-    sizes,
     unused,
 )
 from scaling.results import FittedLaw, LawReport, OptimalAllocation, StudyReport
@@ -201,60 +197,6 @@ def forecast_table(report: StudyReport) -> Table | None:
             )
             for row in rows
         ),
-    )  # fmt: skip
-
-
-def points_table(report: StudyReport) -> Table:
-    """Every planned point, by size and tokens: measured, failed, or not there yet."""
-    known = roles(report)
-    records = {(r.run_id, r.budget_tokens): r for r in report.records}
-    planned = {(p.run_id, p.tokens): p for p in report.plan.points}
-    rank = {size: i for i, size in enumerate(sizes(report))}
-    rows = []
-    for key in {**planned, **records}:
-        point, record = planned.get(key), records.get(key)
-        spec = report.plan.by_id.get(key[0])
-        known_as = record or point
-        assert known_as is not None
-        batch = MISSING if spec is None else amount(spec.optimizer.batch_tokens)
-        rate = MISSING if spec is None else significant(spec.optimizer.matrix_lr, 2)
-        head = (known_as.size, str(known_as.init_seed))
-        if record is not None:
-            cells = _record_cells(record, known.get(key, "not used"), batch, rate)
-        else:
-            assert point is not None
-            role = "held out" if point.held_out else "to be fitted"
-            cells = (
-                amount(point.params), amount(point.non_embedding_params), amount(point.tokens), scientific(point.flops),
-                significant(point.epochs, 2), *[MISSING] * 3, rate, batch, MISSING, role, "not measured yet", key[0],
-            )  # fmt: skip
-        rows.append((rank[known_as.size], key[1], known_as.init_seed, head + cells))
-    rows.sort()
-    return Table(
-        "points",
-        "Points",
-        "Every point of the plan, by size and tokens. Loss ± its standard error over validation windows.",
-        (
-            *text_columns("Size"),
-            *number_columns(
-                "Seed", "N", "N without embeddings", "D", "C (FLOPs)", "Epochs", "Loss (nats/token)", "Bits/byte",
-                "Perplexity", "Peak LR", "Batch (tokens)", "Time",
-            ),
-            *text_columns("Use", "Status", "Run"),
-        ),
-        tuple(row[-1] for row in rows),
-    )  # fmt: skip
-
-
-def _record_cells(record: RunRecord, role: str, batch: str, rate: str) -> tuple[str, ...]:
-    loss = nats(record.final_loss_nats)
-    if record.final_loss_nats is not None and record.loss_sem_nats is not None:
-        loss += f" ± {nats(record.loss_sem_nats)}"
-    status = "done" if record.status == "done" else f"{record.status.replace('_', ' ')}: {record.reason}"
-    return (
-        amount(record.params.total), amount(record.params.non_embedding), amount(record.tokens),
-        scientific(record.flops), significant(record.epochs, 2), loss, nats(record.bits_per_byte),
-        significant(record.perplexity), rate, batch, duration(record.seconds), role, status, record.run_id,
     )  # fmt: skip
 
 

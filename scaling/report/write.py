@@ -1,12 +1,13 @@
 """Write a report to disk."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scaling.report.content import FITS_LINK, content
 from scaling.report.document import Document
 from scaling.report.figures.catalogue import draw_figures, figure_groups
-from scaling.report.figures.plate import Picture
+from scaling.report.figures.interactive import interactive
+from scaling.report.figures.plate import FigureGroup, Picture
 from scaling.report.html import page
 from scaling.report.markdown import markdown
 from scaling.report.table_content import table_content
@@ -30,7 +31,7 @@ def write_report(
         pictures = draw_figures(report) if figures else {}
     document = content(report, groups)
     folder = study_folder / REPORT
-    index = _write_page(folder, document, pictures)
+    index = _write_page(folder, document, groups, pictures)
     write_atomically(folder / "report.md", markdown(document).encode())
     return index
 
@@ -43,18 +44,20 @@ def write_table_report(report: TableReport, out: Path, *, figures: bool = True) 
     groups = figure_groups(report) if figures else ()
     pictures = draw_figures(report) if figures else {}
     within = table_content(report, groups, FITS_LINK)
-    index = _write_page(out / REPORT, within, pictures)
+    index = _write_page(out / REPORT, within, groups, pictures)
     write_atomically(out / REPORT / "report.md", markdown(within).encode())
     beside = table_content(report, groups, FITS_FILE)
     write_atomically(out / "report.md", markdown(beside, figures=f"{REPORT}/{FIGURES}").encode())
     return index
 
 
-def _write_page(folder: Path, document: Document, pictures: Mapping[str, Picture]) -> Path:
+def _write_page(
+    folder: Path, document: Document, groups: Sequence[FigureGroup], pictures: Mapping[str, Picture]
+) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     _write_pictures(folder / FIGURES, pictures)
     index = folder / "index.html"
-    write_atomically(index, page(document, pictures).encode())
+    write_atomically(index, page(document, pictures, interactive(groups)).encode())
     return index
 
 

@@ -11,9 +11,13 @@ from matplotlib.figure import Figure
 
 from scaling.report.figures import contours, curves, forecasts, lines, residuals
 from scaling.report.figures.catalogue import figure_groups
+from scaling.report.figures.chart import Chart, Dots, Line
+from scaling.report.figures.interactive import figure as interactive_figure
+from scaling.report.figures.interactive import interactive
 from scaling.report.figures.plate import Picture
-from scaling.report.figures.render import render
+from scaling.report.figures.render import draw, render
 from scaling.report.figures.style import log_ticks, round_ticks, span
+from scaling.report.numbers import amount, nats, scientific, significant
 from scaling.report.reading import held_out_rows, line_groups
 from scaling.report.write import write_report
 from scaling.results import StudyReport
@@ -21,72 +25,98 @@ from scaling.results import StudyReport
 from .synthetic import study
 
 
-def drawn(axes: object, x: float, y: float) -> bool:
+def drawn(chart: Chart, x: float, y: float) -> bool:
     """Whether a marker stands at (x, y), inside the axes."""
-    low, high = axes.get_xlim()  # type: ignore[attr-defined]
-    bottom, top = axes.get_ylim()  # type: ignore[attr-defined]
-    inside = low <= x <= high and bottom <= y <= top
-    found = any(
-        line.get_marker() not in ("None", "", " ")
-        and np.any(np.isclose(line.get_xdata(), x, rtol=1e-9) & np.isclose(line.get_ydata(), y, rtol=1e-9))
-        for line in axes.get_lines()  # type: ignore[attr-defined]
-    )
-    return bool(inside and found)
+    inside = chart.x.ends[0] <= x <= chart.x.ends[1] and chart.y.ends[0] <= y <= chart.y.ends[1]
+    dots = [mark for mark in chart.marks if isinstance(mark, Dots)]
+    return inside and any(np.any(np.isclose(d.x, x, rtol=1e-9) & np.isclose(d.y, y, rtol=1e-9)) for d in dots)
 
 
 def test_every_measured_point_is_in_the_loss_curves(report: StudyReport) -> None:
-    axes = Figure().subplots()
-    curves.draw(axes, report)
+    chart = curves.chart(report)
     for record in report.records:
         if record.final_loss_nats is not None:
-            assert drawn(axes, record.tokens, record.final_loss_nats)
+            assert drawn(chart, record.tokens, record.final_loss_nats)
 
 
 @pytest.mark.parametrize("variable", ["params", "tokens", "flops"])
 def test_every_point_is_in_every_line_figure(report: StudyReport, variable: str) -> None:
     (group,) = [group for group in line_groups(report) if group.variable == variable]
-    axes = Figure().subplots()
-    lines.draw(axes, report, group)
+    chart = lines.chart(report, group)
     for rows in (report.fitted, report.held_out):
         assert rows is not None
         for x, loss in zip(getattr(rows, variable), rows.loss, strict=True):
-            assert drawn(axes, x, loss)
+            assert drawn(chart, x, loss)
 
 
 def test_every_point_is_in_the_contours(report: StudyReport) -> None:
-    axes = Figure().subplots()
-    contours.draw(axes, report)
+    chart = contours.chart(report)
     for rows in (report.fitted, report.held_out):
         assert rows is not None
         for N, D in zip(rows.params, rows.tokens, strict=True):
-            assert drawn(axes, N, D)
+            assert drawn(chart, N, D)
 
 
 @pytest.mark.parametrize("variable", ["params", "tokens", "flops"])
 def test_every_residual_is_drawn_at_its_value(report: StudyReport, variable: str) -> None:
-    axes = Figure().subplots()
-    residuals.draw(axes, report, variable)
+    chart = residuals.chart(report, variable)
     for x, left in zip(getattr(report.fitted, variable), report.surface.fit.residuals, strict=True):
-        assert drawn(axes, x, 100 * left)
+        assert drawn(chart, x, 100 * left)
+
+
+def test_residuals_stand_in_the_order_of_training(report: StudyReport) -> None:
+    chart = residuals.chart(report, "order")
+    records = sorted((*report.fitted_records, *report.held_out_records), key=lambda r: r.provenance.finished_at)
+    left = dict(
+        zip((r.run_id + str(r.tokens) for r in report.fitted_records), report.surface.fit.residuals, strict=True)
+    )
+    for place, record in enumerate(records, start=1):
+        if (name := record.run_id + str(record.tokens)) in left:
+            assert drawn(chart, place, 100 * left[name])
+
+
+def test_both_renderers_draw_every_mark(report: StudyReport) -> None:
+    for group in figure_groups(report):
+        for panel in group.panels:
+            wanted = [mark for mark in panel.chart.marks if isinstance(mark, Dots) and np.isfinite(mark.x).all()]
+            axes = Figure().subplots()
+            draw(axes, panel.chart)
+            still = sum(len(line.get_xdata()) for line in axes.get_lines() if line.get_marker() not in ("None", ""))
+            data = interactive_figure(panel, {})["data"]
+            live = [trace for trace in data if trace["mode"] == "markers" and trace["x"] != [None]]
+            entries = sum(isinstance(mark, Dots) for mark in panel.chart.marks) - len(wanted)
+            assert still - entries == sum(len(mark.x) for mark in wanted) == sum(len(trace["x"]) for trace in live)
+
+
+def test_every_point_says_what_it_is(report: StudyReport) -> None:
+    notes = interactive(figure_groups(report))["notes"]
+    for record in report.records:
+        if record.final_loss_nats is None:
+            continue
+        spec = report.plan.by_id[record.run_id]
+        words = (
+            f"run {record.run_id}", amount(record.params.total), amount(record.tokens), scientific(record.flops),
+            nats(record.final_loss_nats), significant(spec.optimizer.matrix_lr, 2),
+            amount(spec.optimizer.batch_tokens), record.status,
+        )  # fmt: skip
+        assert any(all(word in note for word in words) for note in notes), record.run_id
 
 
 def test_every_forecast_is_drawn_with_its_measurement(report: StudyReport) -> None:
-    axes = Figure().subplots()
     rows = held_out_rows(report)
-    forecasts.draw(axes, rows)
+    chart = forecasts.chart(rows)
     assert len(rows) == len(report.forecasts) == report.plan.num_held_out
     for y, row in enumerate(rows):
         assert row.measured is not None
-        assert drawn(axes, row.measured, y)
-        assert drawn(axes, row.predicted, y)
+        assert drawn(chart, row.measured, y)
+        assert drawn(chart, row.predicted, y)
 
 
 def test_the_path_of_the_contours_is_the_optimum(report: StudyReport) -> None:
-    axes = Figure().subplots()
-    contours.draw(axes, report)
-    (path,) = [line for line in axes.get_lines() if line.get_label() == "best N and D"]
+    chart = contours.chart(report)
+    (path,) = [mark for mark in chart.marks if isinstance(mark, Line) and mark.label == "best N and D"]
     E, A, B, alpha, beta = (report.surface.fit.parameters[name] for name in ("E", "A", "B", "alpha", "beta"))
-    N, D = path.get_xdata(), path.get_ydata()
+    N, D = path.x, path.y
     for i in (0, len(N) // 2, -1):
         around = N[i] * np.geomspace(0.5, 2, 4001)
         loss = E + A / around**alpha + B / (N[i] * D[i] / around) ** beta
@@ -97,11 +127,11 @@ def test_the_path_of_the_contours_is_the_optimum(report: StudyReport) -> None:
 def test_a_refused_line_is_named_and_not_drawn() -> None:
     report = study(refused=True)
     (group,) = [group for group in line_groups(report) if group.variable == "params"]
-    axes = Figure().subplots()
-    lines.draw(axes, report, group)
-    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    chart = lines.chart(report, group)
+    drawn_lines = [mark for mark in chart.marks if isinstance(mark, Line)]
+    labels = [line.label for line in drawn_lines]
     assert labels == ["with floor: refused, not drawn", "pure power law: refused, not drawn"]
-    assert not [line for line in axes.get_lines() if len(line.get_xdata()) > 50]
+    assert not [line for line in drawn_lines if np.isfinite(line.x).any()]
 
 
 def test_a_doubtful_surface_is_not_drawn(report: StudyReport) -> None:

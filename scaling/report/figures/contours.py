@@ -1,29 +1,19 @@
 """The fitted surface over N and D: lines of equal loss, lines of equal compute, and the best way between them."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from scaling.laws.bootstrap import Bootstrap
 from scaling.laws.intervals import percentiles
 from scaling.laws.observations import FloatArray, points
+from scaling.report.figures.chart import Area, Chart, Dots, Line, Mark, Words, log_axis
+from scaling.report.figures.notes import row_notes
 from scaling.report.figures.plate import FigureGroup, Panel
-from scaling.report.figures.style import (
-    BAND,
-    BLUE,
-    FAINT,
-    INK,
-    VERMILION,
-    log_axis,
-    log_ticks,
-    span,
-)
+from scaling.report.figures.style import BAND, BLUE, FAINT, INK, VERMILION, log_ticks, span
 from scaling.report.numbers import amount, level_text, power_of_ten, short_amount
 from scaling.report.reading import interval_level
 from scaling.results import LawReport
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 GRID = 120
 STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -52,7 +42,7 @@ def contour_figure(report: LawReport) -> FigureGroup | None:
         f"{band}; dashed where no fitted point has that much, or that little, compute. "
         "Look for: does the path run through the measured points or outside of them? Outside, the best size is "
         "extrapolation.",
-        (Panel("contours", alt, lambda axes: draw(axes, report), height=4.1),),
+        (Panel("contours", alt, chart(report), height=4.1),),
     )
 
 
@@ -61,31 +51,46 @@ def _path(report: LawReport, budgets: FloatArray, theta: FloatArray) -> FloatArr
     return report.surface.fit.law.optimal_params(theta[:, None, :], budgets)
 
 
-def draw(axes: "Axes", report: LawReport) -> None:
-    rows, fit = report.fitted, report.surface.fit
-    everything = [rows] + ([report.held_out] if report.held_out is not None else [])
-    N_low, N_high = span((n for part in everything for n in part.params.tolist()), 0.2, least=3)
-    D_low, D_high = span((d for part in everything for d in part.tokens.tolist()), 0.25, least=3)
-    N, D = np.meshgrid(np.geomspace(N_low, N_high, GRID), np.geomspace(D_low, D_high, GRID))
-    loss = fit.law.predict(fit.theta, points(N.ravel(), D.ravel())).reshape(N.shape)
-    log_axis(axes, "x", (N_low, N_high), "parameters N", short_amount)
-    log_axis(axes, "y", (D_low, D_high), "training tokens D", short_amount)
-    axes.grid(visible=False)
-    _draw_isoflops(axes, (N_low, N_high), (D_low, D_high))
-    levels = _levels(loss)
-    contours = axes.contour(N, D, loss, levels=levels, colors=BLUE, linewidths=0.9, alpha=0.8)
-    axes.clabel(contours, fmt=lambda value: f"{value:.3g}", fontsize=7.5, inline_spacing=3)
-    _draw_path(axes, report, N_low * D_low, N_high * D_high)
-    axes.plot(rows.params, rows.tokens, "o", color=INK, markersize=4.5, label="fitted point", zorder=4)
-    if report.held_out is not None:
-        axes.plot(
-            report.held_out.params, report.held_out.tokens, "D", color=INK, markersize=5, markerfacecolor="white",
-            markeredgewidth=1.2, label="held-out point", zorder=4,
+def chart(report: LawReport) -> Chart:
+    rows, held_out = report.fitted, report.held_out
+    everything = [rows] + ([held_out] if held_out is not None else [])
+    N = span((n for part in everything for n in part.params.tolist()), 0.2, least=3)
+    D = span((d for part in everything for d in part.tokens.tolist()), 0.25, least=3)
+    notes = row_notes(report)
+    marks: list[Mark] = [*_isoflops(N, D), *_isolosses(report, N, D), *_path_marks(report, N[0] * D[0], N[1] * D[1])]
+    marks.append(Dots(rows.params, rows.tokens, (INK,) * len(rows), size=4.5, notes=notes(rows), label="fitted point"))
+    if held_out is not None:
+        marks.append(
+            Dots(
+                held_out.params, held_out.tokens, (INK,) * len(held_out), symbol="diamond", filled=False,
+                notes=notes(held_out), label="held-out point",
+            )
         )  # fmt: skip
-    handles, labels = axes.get_legend_handles_labels()
-    axes.legend(
-        handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, columnspacing=1.0, handletextpad=0.4
+    return Chart(
+        replace(log_axis("parameters N", N, short_amount), grid=False),
+        replace(log_axis("training tokens D", D, short_amount), grid=False),
+        tuple(marks),
+        legend="above",
+        legend_columns=4,
     )
+
+
+def _isolosses(report: LawReport, N: tuple[float, float], D: tuple[float, float]) -> Iterator[Mark]:
+    """Lines of equal loss, each with its value where it is longest."""
+    from contourpy import LineType, contour_generator
+
+    fit = report.surface.fit
+    n, d = np.meshgrid(np.geomspace(*N, GRID), np.geomspace(*D, GRID))
+    loss = np.asarray(fit.law.predict(fit.theta, points(n.ravel(), d.ravel()))).reshape(n.shape)
+    lines = contour_generator(n, d, loss, line_type=LineType.Separate)
+    for level in _levels(loss):
+        pieces = [np.asarray(piece) for piece in lines.lines(level)]
+        for piece in pieces:
+            yield Line(piece[::2, 0], piece[::2, 1], BLUE, width=0.9, opacity=0.8)
+        longest = max(pieces, key=len, default=None)
+        if longest is not None and len(longest) > GRID / 4:
+            x, y = longest[len(longest) // 2]
+            yield Words(float(x), float(y), f"{level:.3g}", "on", BLUE)
 
 
 def _levels(loss: FloatArray) -> list[float]:
@@ -100,24 +105,23 @@ def _levels(loss: FloatArray) -> list[float]:
     return sorted(set(levels))
 
 
-def _draw_isoflops(axes: "Axes", N: tuple[float, float], D: tuple[float, float]) -> None:
+def _isoflops(N: tuple[float, float], D: tuple[float, float]) -> Iterator[Mark]:
+    """Lines of equal compute, each named where it leaves the picture, at the right or below."""
     low, high = (FLOPS_PER_PARAM_TOKEN * N[i] * D[i] for i in (0, 1))
-    ends = np.array(N)
     for flops in log_ticks(low, high):
-        at = flops / FLOPS_PER_PARAM_TOKEN / ends
-        axes.plot(ends, at, color=FAINT, linewidth=0.6, alpha=0.7, zorder=1)
-        # Named where the line leaves the picture, at the right or below.
-        right = at[1] > D[0] * 1.1
-        where, offset = ((N[1], at[1]), (3, 0)) if right else ((flops / FLOPS_PER_PARAM_TOKEN / D[0], D[0]), (4, 5))
-        if N[0] * 1.2 < where[0]:
-            axes.annotate(
-                power_of_ten(flops), where, offset, textcoords="offset points", fontsize=7, color="#666666",
-                va="center", annotation_clip=False,
-            )  # fmt: skip
+        # The picture's edges cut the line: at N's ends, or where D reaches its own.
+        product = flops / FLOPS_PER_PARAM_TOKEN
+        ends = np.clip(np.array(N), product / D[1], product / D[0])
+        yield Line(ends, product / ends, FAINT, width=0.6, opacity=0.7)
+        if ends[1] <= N[0] * 1.2:
+            continue
+        right = product / N[1] > D[0] * 1.1
+        x, y = (N[1], product / N[1]) if right else (product / D[0], D[0])
+        yield Words(x, y, power_of_ten(flops), "right" if right else "above", "#666666", 7)
 
 
-def _draw_path(axes: "Axes", report: LawReport, smallest: float, largest: float) -> None:
-    fit, boot = report.surface.fit, report.surface.bootstrap
+def _path_marks(report: LawReport, smallest: float, largest: float) -> Iterator[Mark]:
+    fit = report.surface.fit
     budgets = np.geomspace(smallest / 10, largest * 10, 160) * FLOPS_PER_PARAM_TOKEN
     best = _path(report, budgets, fit.theta[None])[0]
     if not np.isfinite(best).all():
@@ -125,20 +129,20 @@ def _draw_path(axes: "Axes", report: LawReport, smallest: float, largest: float)
     measured = FLOPS_PER_PARAM_TOKEN * report.fitted.params * report.fitted.tokens
     inside = (budgets >= measured.min()) & (budgets <= measured.max())
     tokens = budgets / FLOPS_PER_PARAM_TOKEN / best
-    axes.plot(best, tokens, "--", color=VERMILION, linewidth=1.2, zorder=3)
-    axes.plot(best[inside], tokens[inside], color=VERMILION, linewidth=2.2, label="best N and D", zorder=3)
-    _draw_band(axes, report, boot, budgets)
+    yield from _band(report, budgets)
+    yield Line(best, tokens, VERMILION, dash="dash")
+    yield Line(best[inside], tokens[inside], VERMILION, width=2.2, label="best N and D")
 
 
-def _draw_band(axes: "Axes", report: LawReport, boot: Bootstrap | None, budgets: FloatArray) -> None:
+def _band(report: LawReport, budgets: FloatArray) -> Iterator[Mark]:
     """The band of N* at each compute: its edges lie on lines of equal compute."""
+    boot, level = report.surface.bootstrap, interval_level(report)
     if boot is None or not len(boot):
         return
-    level = interval_level(report)
     draws = _path(report, budgets, boot.parameters)
     if np.isnan(draws).mean() > 1 - level:
         return
     low, high = percentiles(draws, level)
     edge = np.concatenate([low, high[::-1]])
     tokens = np.concatenate([budgets, budgets[::-1]]) / FLOPS_PER_PARAM_TOKEN / edge
-    axes.fill(edge, tokens, color=BAND, alpha=0.25, linewidth=0, zorder=1, label=f"{level_text(level)} band")
+    yield Area(edge, tokens, BAND, opacity=0.25, label=f"{level_text(level)} band")

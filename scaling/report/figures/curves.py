@@ -1,18 +1,17 @@
 """Loss against tokens, by size."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from scaling.laws.observations import FloatArray
+from scaling.records import RunRecord
+from scaling.report.figures.chart import Chart, Dots, Line, log_axis
+from scaling.report.figures.marks import column, legend_dots
+from scaling.report.figures.notes import record_note
 from scaling.report.figures.plate import FigureGroup, Panel
-from scaling.report.figures.style import FAINT, INK, log_axis, loss_text, size_colours, span
+from scaling.report.figures.style import FAINT, INK, loss_text, size_colours, span
 from scaling.report.numbers import amount, nats, short_amount
 from scaling.report.reading import roles, sizes
 from scaling.results import CurveSegment, StudyReport
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 BINS = 120
 START_SHARE = 1 / 5  # of the smallest budget: the fall before it would flatten the rest
@@ -37,7 +36,7 @@ def loss_curves(report: StudyReport) -> FigureGroup | None:
         "budget, after the cooldown; filled where the fit uses it, open diamonds where it was held out. Look "
         "for: every size falls all along, larger sizes lie lower at the right, and the cooldown takes the marker below "
         "its line.",
-        (Panel("loss-curves", alt, lambda axes: draw(axes, report), height=4.1),),
+        (Panel("loss-curves", alt, chart(report), height=4.1),),
     )
 
 
@@ -58,51 +57,63 @@ def _column(segment: CurveSegment, values: tuple[float | None, ...], start: floa
     return table[:, 0], table[:, 1]
 
 
-def draw(axes: "Axes", report: StudyReport) -> None:
-    names = sizes(report)
-    colours = size_colours(names)
+def chart(report: StudyReport) -> Chart:
+    colours = size_colours(sizes(report))
+    lines, checks = _curves(report, colours)
+    finals = _finals(report, colours)
+    losses = np.concatenate([*(line.y for line in lines), *(dots.y for dots in (*checks, *finals))]).tolist()
+    tokens = [line.x[0] for line in lines] + [float(record.tokens) for record in report.records]
+    known = [legend_dots(size, colours[size]) for size in reversed(colours)]
+    if any(dots.symbol == "diamond" for dots in finals):
+        known.append(legend_dots("held out", INK, "diamond", filled=False))
+    if any(dots.symbol == "cross" for dots in finals):
+        known.append(legend_dots("not used", INK, "cross"))
+    if checks:
+        known.append(legend_dots("validation, trunk", FAINT, filled=False, size=2.6))
+    return Chart(
+        log_axis("training tokens D", span(tokens, 0.03), short_amount),
+        log_axis("loss (nats/token)", span(losses), loss_text),
+        (*lines, *checks, *finals, *known),
+        legend_columns=2,
+    )
+
+
+def _curves(report: StudyReport, colours: dict[str, str]) -> tuple[list[Line], list[Dots]]:
+    """The trunks' smoothed training losses, and their validation losses."""
     start = min(r.budget_tokens for r in report.records) * START_SHARE
-    shown: list[FloatArray] = []
-    begins: list[float] = []
-    seeds: dict[str, int] = {}
+    lines, checks = [], []
+    seen: set[str] = set()
     for segment in report.curves:
         if segment.budget is not None:
             continue
-        seeds[segment.size] = seeds.get(segment.size, 0) + 1
-        replicate = seeds[segment.size] > 1
-        colour = colours[segment.size]
         tokens, loss = _column(segment, segment.train_loss, start)
         if len(tokens):
             x, y = smooth(tokens, loss)
-            begins.append(float(x[0]))
-            axes.plot(x, y, color=colour, linewidth=0.9, alpha=0.25 if replicate else 0.75)
-            shown.append(y)
+            opacity = 0.25 if segment.size in seen else 0.75
+            lines.append(Line(x, y, colours[segment.size], width=0.9, opacity=opacity))
+        seen.add(segment.size)
         tokens, loss = _column(segment, segment.validation_loss, start)
-        axes.plot(tokens, loss, "o", color=colour, markersize=2.6, markerfacecolor="none", markeredgewidth=0.6)
-        shown.append(loss)
+        if len(tokens):
+            own = (colours[segment.size],) * len(tokens)
+            checks.append(Dots(tokens, loss, own, filled=False, size=2.6, edge=0.6))
+    return lines, checks
+
+
+def _finals(report: StudyReport, colours: dict[str, str]) -> list[Dots]:
+    """The losses at the end of each budget, by what they are to the fit."""
     known = roles(report)
-    uses: set[str | None] = set()
+    kinds: dict[str | None, list[RunRecord]] = {}
     for record in report.records:
-        if record.final_loss_nats is None:
-            continue
-        role = known.get((record.run_id, record.budget_tokens))
-        uses.add(role)
-        marker, fill = ("D", "white") if role == "held out" else ("o", colours[record.size])
-        if role is None:
-            marker = "x"
-        axes.plot(
-            record.tokens, record.final_loss_nats, marker, color=colours[record.size], markersize=5,
-            markerfacecolor=fill, markeredgewidth=1.2, zorder=3,
-        )  # fmt: skip
-    losses = [r.final_loss_nats for r in report.records if r.final_loss_nats is not None]
-    log_axis(axes, "y", span([*losses, *(v for part in shown for v in part.tolist())]), "loss (nats/token)", loss_text)
-    log_axis(axes, "x", span([*begins, *(r.tokens for r in report.records)], 0.03), "training tokens D", short_amount)
-    for size in reversed(names):
-        axes.plot([], [], "o-", color=colours[size], markersize=4, linewidth=1, label=size)
-    if "held out" in uses:
-        axes.plot([], [], "D", color=INK, markersize=4, markerfacecolor="white", label="held out")
-    if None in uses:
-        axes.plot([], [], "x", color=INK, markersize=4, label="not used")
-    if any(v is not None for segment in report.curves for v in segment.validation_loss):
-        axes.plot([], [], "o", color=FAINT, markersize=2.6, markerfacecolor="none", label="validation, trunk")
-    axes.legend(loc="upper right", ncols=2, columnspacing=1.2)
+        if record.final_loss_nats is not None:
+            kinds.setdefault(known.get((record.run_id, record.budget_tokens)), []).append(record)
+    return [
+        Dots(
+            column([record.tokens for record in records]),
+            column([record.final_loss_nats or np.nan for record in records]),
+            tuple(colours[record.size] for record in records),
+            symbol="cross" if role is None else "diamond" if role == "held out" else "circle",
+            filled=role != "held out",
+            notes=tuple(record_note(report, record, role or "not used") for record in records),
+        )
+        for role, records in kinds.items()
+    ]

@@ -1,16 +1,16 @@
 """Predictions made before the measurement, beside what was measured."""
 
-from typing import TYPE_CHECKING
+import numpy as np
 
 from scaling.laws.search import spread_rows
+from scaling.report.figures.chart import Axis, Chart, Dots, Line, Mark, Words, linear_axis
+from scaling.report.figures.marks import NOWHERE, column, legend_dots
+from scaling.report.figures.notes import BREAK, plain
 from scaling.report.figures.plate import FigureGroup, Panel
-from scaling.report.figures.style import BLUE, INK, VERMILION, loss_text, round_ticks, span
-from scaling.report.numbers import amount, level_text, percent, signed_percent
+from scaling.report.figures.style import BLUE, INK, VERMILION, loss_text, span
+from scaling.report.numbers import amount, level_text, nats, percent, scientific, signed_percent
 from scaling.report.reading import HeldOutRow, held_out_rows, score
 from scaling.results import LawReport
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 ROW_INCHES = 0.27
 MOST_ROWS = 40  # more would not fit on a page
@@ -47,35 +47,63 @@ def forecast_figure(report: LawReport) -> FigureGroup | None:
             Panel(
                 "forecasts",
                 alt,
-                lambda axes: draw(axes, drawn),
+                chart(drawn),
                 height=max(2.2, 1.0 + ROW_INCHES * len(drawn)),
             ),
         ),
     )
 
 
-def draw(axes: "Axes", rows: tuple[HeldOutRow, ...]) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter
-
+def chart(rows: tuple[HeldOutRow, ...]) -> Chart:
     values = [v for row in rows for v in (row.low, row.high, row.predicted, row.measured) if v is not None]
     low, high = span(values, 0.08)
-    for y, row in enumerate(rows):
-        axes.plot([row.low, row.high], [y, y], color=BLUE, linewidth=3.5, alpha=0.35, solid_capstyle="butt")
-        axes.plot(row.predicted, y, "|", color=BLUE, markersize=11, markeredgewidth=1.8)
-        if row.measured is not None:
-            axes.plot(row.measured, y, "o", color=INK if row.inside else VERMILION, markersize=5, zorder=3)
-        note = "not measured yet" if row.measured is None else signed_percent(row.relative_error)
-        axes.annotate(
-            note, (1.0, y), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=7.5,
-            va="center", color=INK if row.inside is not False else VERMILION, annotation_clip=False,
-        )  # fmt: skip
-    axes.set_yticks(range(len(rows)), [f"{row.size} · {amount(row.tokens)} tokens" for row in rows])
-    axes.set_ylim(-0.7, len(rows) - 0.3)
-    axes.set_xlim(low, high)
-    axes.xaxis.set_major_locator(FixedLocator(round_ticks(low, high)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: loss_text(value)))
-    axes.set_xlabel("loss (nats/token)")
-    axes.grid(visible=False, axis="y")
-    axes.plot([], [], color=BLUE, linewidth=3.5, alpha=0.35, label="predicted")
-    axes.plot([], [], "o", color=INK, markersize=5, label="measured")
-    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0.2)
+    at = np.arange(len(rows), dtype=np.float64)
+    notes = tuple(_note(row) for row in rows)
+    marks: list[Mark] = [
+        Line(column([row.low, row.high]), column([y, y]), BLUE, width=3.5, opacity=0.35) for y, row in enumerate(rows)
+    ]
+    predicted = column([row.predicted for row in rows])
+    marks.append(Dots(predicted, at, (BLUE,) * len(rows), symbol="bar", size=11, edge=1.8, notes=notes))
+    done = [i for i, row in enumerate(rows) if row.measured is not None]
+    marks.append(
+        Dots(
+            column([rows[i].measured or np.nan for i in done]),
+            at[done],
+            tuple(INK if rows[i].inside else VERMILION for i in done),
+            notes=tuple(notes[i] for i in done),
+        )
+    )
+    marks += [
+        Words(
+            high,
+            y,
+            "not measured yet" if row.measured is None else signed_percent(row.relative_error),
+            colour=INK if row.inside is not False else VERMILION,
+        )
+        for y, row in enumerate(rows)
+    ]
+    marks += [
+        Line(NOWHERE, NOWHERE, BLUE, width=3.5, opacity=0.35, label="predicted"),
+        legend_dots("measured", INK, size=5),
+    ]
+    names = tuple((float(y), f"{row.size} · {amount(row.tokens)} tokens") for y, row in enumerate(rows))
+    return Chart(
+        linear_axis("loss (nats/token)", (low, high), loss_text),
+        Axis("", (-0.7, len(rows) - 0.3), names, log=False, grid=False),
+        tuple(marks),
+        legend="above",
+        legend_columns=2,
+    )
+
+
+def _note(row: HeldOutRow) -> str:
+    measured = "not measured yet" if row.measured is None else f"measured {nats(row.measured)}"
+    where = {True: " · inside", False: " · outside", None: ""}[row.inside]
+    return BREAK.join(
+        (
+            f"run {plain(row.run_id)}",
+            f"{plain(row.size)} · D {amount(row.tokens)} · C {scientific(row.flops)}",
+            f"predicted {nats(row.predicted)} ({nats(row.low)} to {nats(row.high)})",
+            measured + where,
+        )
+    )

@@ -1,20 +1,18 @@
 """The one-variable laws: L(N) and L(D) along a slice, L(C) along the frontier."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from scaling.laws.forms import SYMBOL
 from scaling.laws.intervals import curve_band
-from scaling.laws.observations import FloatArray, Points, frontier, points
+from scaling.laws.observations import FloatArray, frontier, points
+from scaling.report.figures.chart import Area, Chart, Dots, Line, Mark, log_axis
+from scaling.report.figures.marks import NOWHERE, row_dots
+from scaling.report.figures.notes import row_notes
 from scaling.report.figures.plate import FigureGroup, Panel
-from scaling.report.figures.style import BAND, FAINT, INK, VERMILION, log_axis, loss_text, size_colours, span
+from scaling.report.figures.style import BAND, FAINT, INK, VERMILION, loss_text, span
 from scaling.report.numbers import greek, level_text, power_of_ten, short_amount, significant
-from scaling.report.reading import LineGroup, interval_level, line_groups, row_sizes, sizes
+from scaling.report.reading import LineGroup, interval_level, line_groups
 from scaling.results import FittedLaw, LawReport
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 AXIS = {"params": "parameters N", "tokens": "training tokens D", "flops": "training compute C (FLOPs)"}
 
@@ -52,7 +50,7 @@ def _panel(report: LawReport, group: LineGroup, index: int) -> Panel:
     )
     same = [g.variable for g in line_groups(report)].count(group.variable) > 1
     name = f"loss-against-{group.variable}" + (f"-{index + 1}" if same else "")
-    return Panel(name, alt, lambda axes: draw(axes, report, group))
+    return Panel(name, alt, chart(report, group))
 
 
 def _words(law: FittedLaw) -> str:
@@ -63,63 +61,50 @@ def _words(law: FittedLaw) -> str:
     return f"{kind}: " + ", ".join(f"{greek(n)} = {significant(v)}" for n, v in fit.parameters.items() if n != "k")
 
 
-def _at(variable: str, x: FloatArray) -> Points:
-    return points(**{variable: x})
-
-
-def draw(axes: "Axes", report: LawReport, group: LineGroup) -> None:
-    variable, rows = group.variable, group.rows
-    colours = size_colours(sizes(report))
-    x = getattr(rows, variable)
-    everything = [(report.fitted, "o")] + ([(report.held_out, "D")] if report.held_out is not None else [])
-    shown_x, shown_y = [*x.tolist()], [*rows.loss.tolist()]
-    if group.held_out is not None:
-        shown_x += getattr(group.held_out, variable).tolist()
-        shown_y += group.held_out.loss.tolist()
-    for part, marker in everything:
-        axes.plot(
-            getattr(part, variable), part.loss, marker, color=FAINT, alpha=0.5, markersize=3, markeredgewidth=0.7,
-            markerfacecolor="white" if marker == "D" else FAINT,
-        )  # fmt: skip
-        shown_x += getattr(part, variable).tolist()
-        shown_y += part.loss.tolist()
-    low, high = span(shown_x, 0.12, least=3)
-    grid = np.geomspace(low, high, 100)
+def chart(report: LawReport, group: LineGroup) -> Chart:
+    variable, rows, held_out = group.variable, group.rows, group.held_out
+    everything = [report.fitted] + ([report.held_out] if report.held_out is not None else [])
+    shown_x = [v for part in everything for v in getattr(part, variable).tolist()]
+    shown_y = [v for part in everything for v in part.loss.tolist()]
+    notes = row_notes(report)
+    marks: list[Mark] = [
+        Dots(
+            getattr(part, variable),
+            part.loss,
+            (FAINT,) * len(part),
+            symbol="circle" if part is report.fitted else "diamond",
+            filled=part is report.fitted,
+            size=3,
+            edge=0.7,
+            opacity=0.5,
+            notes=notes(part),
+        )
+        for part in everything
+    ]
+    ends = span(shown_x, 0.12, least=3)
+    grid = np.geomspace(*ends, 100)
     for law in group.laws:
-        _draw_law(axes, law, variable, grid, interval_level(report))
-    for size, at, loss in zip(row_sizes(report, rows), x, rows.loss, strict=True):
-        axes.plot(at, loss, "o", color=colours[size], markersize=5.5, markeredgecolor="white", markeredgewidth=0.5)
-    if group.held_out is not None:
-        held_x = getattr(group.held_out, variable)
-        for size, at, loss in zip(row_sizes(report, group.held_out), held_x, group.held_out.loss, strict=True):
-            axes.plot(
-                at,
-                loss,
-                "D",
-                color=colours[size],
-                markersize=5.5,
-                markerfacecolor="white",
-                markeredgewidth=1.3,
-                zorder=4,
-            )
-    form = power_of_ten if variable == "flops" else short_amount
-    log_axis(axes, "x", (low, high), AXIS[variable], form)
-    log_axis(axes, "y", span(shown_y, 0.12), "loss (nats/token)", loss_text)
-    axes.set_title(group.title)
-    axes.legend(loc="upper right")
+        marks += _law_marks(law, variable, grid, interval_level(report))
+    marks.append(row_dots(report, rows, getattr(rows, variable), rows.loss))
+    if held_out is not None:
+        marks.append(row_dots(report, held_out, getattr(held_out, variable), held_out.loss, held_out=True))
+    return Chart(
+        log_axis(AXIS[variable], ends, power_of_ten if variable == "flops" else short_amount),
+        log_axis("loss (nats/token)", span(shown_y, 0.12), loss_text),
+        tuple(marks),
+        title=group.title,
+    )
 
 
-def _draw_law(axes: "Axes", law: FittedLaw, variable: str, grid: FloatArray, level: float) -> None:
+def _law_marks(law: FittedLaw, variable: str, grid: FloatArray, level: float) -> list[Mark]:
     fit = law.fit
     floor = "E" in fit.law.parameter_names
     if not fit.usable:
-        axes.plot([], [], " ", label=_words(law))
-        return
-    at = _at(variable, grid)
-    axes.plot(
-        grid, fit.law.predict(fit.theta, at), color=INK if floor else VERMILION, linewidth=1.5 if floor else 1.2,
-        linestyle="-" if floor else (0, (5, 2.5)), label=_words(law), zorder=2,
-    )  # fmt: skip
-    if floor:
-        low, high = curve_band(fit, law.observations, at, law.bootstrap, level=level)
-        axes.fill_between(grid, low, high, color=BAND, alpha=0.3, linewidth=0, zorder=1)
+        return [Line(NOWHERE, NOWHERE, FAINT, width=0, label=_words(law))]
+    at = points(**{variable: grid})
+    loss = np.asarray(fit.law.predict(fit.theta, at))
+    if not floor:
+        return [Line(grid, loss, VERMILION, dash="dash", label=_words(law))]
+    low, high = curve_band(fit, law.observations, at, law.bootstrap, level=level)
+    band = Area(np.concatenate([grid, grid[::-1]]), np.concatenate([low, high[::-1]]), BAND)
+    return [band, Line(grid, loss, INK, width=1.5, label=_words(law))]

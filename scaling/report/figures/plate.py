@@ -1,11 +1,8 @@
-"""What a figure is before it is drawn: a group of panels, each with its words and the function that draws it."""
+"""A figure of the report: a group of panels, each with its words and what it shows."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from scaling.report.figures.chart import Chart
 
 
 @dataclass(frozen=True)
@@ -14,7 +11,7 @@ class Panel:
 
     name: str
     alt: str
-    draw: "Callable[[Axes], None]" = field(repr=False, compare=False)
+    chart: Chart = field(repr=False, compare=False)
     width: float = 4.8
     height: float = 3.7
 

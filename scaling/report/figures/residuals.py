@@ -1,20 +1,18 @@
-"""What the surface leaves over, against N, D and C."""
-
-from typing import TYPE_CHECKING
+"""What the surface leaves over, against N, D, C and the order of training."""
 
 import numpy as np
 
 from scaling.laws.observations import FloatArray, Observations
+from scaling.report.figures.chart import Area, Axis, Chart, Line, Mark, linear_axis, log_axis
+from scaling.report.figures.marks import column, row_dots
 from scaling.report.figures.plate import FigureGroup, Panel
-from scaling.report.figures.style import BAND, INK, log_axis, size_colours, span
+from scaling.report.figures.style import BAND, INK, span
 from scaling.report.numbers import minus, percent, power_of_ten, short_amount
-from scaling.report.reading import fitted_loss, residual_rms, row_sizes, sizes
-from scaling.results import LawReport
+from scaling.report.reading import fitted_loss, residual_rms
+from scaling.results import LawReport, StudyReport
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-AXIS = {"params": "parameters N", "tokens": "training tokens D", "flops": "training compute C (FLOPs)"}
+ORDER = "order of training"
+AXIS = {"params": "parameters N", "tokens": "training tokens D", "flops": "training compute C (FLOPs)", "order": ORDER}
 
 
 def residual_figures(report: LawReport) -> FigureGroup | None:
@@ -39,7 +37,7 @@ def residual_figures(report: LawReport) -> FigureGroup | None:
             Panel(
                 f"residuals-against-{variable}",
                 alt + f"{AXIS[variable]}.",
-                lambda axes, variable=variable: draw(axes, report, variable),  # type: ignore[misc]
+                chart(report, variable),
                 height=3.2,
             )
             for variable in AXIS
@@ -51,29 +49,49 @@ def _residuals(report: LawReport, rows: Observations) -> FloatArray:
     return np.asarray(100 * np.log(rows.loss / fitted_loss(report.surface.fit, rows)))
 
 
-def draw(axes: "Axes", report: LawReport, variable: str) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+def orders(report: LawReport) -> dict[str, FloatArray]:
+    """The place of each fitted and held-out row: by when its point was finished in a study, else by its row."""
+    counts = {"fitted": len(report.fitted), "held_out": 0 if report.held_out is None else len(report.held_out)}
+    total = sum(counts.values())
+    when: list[str] = []
+    if isinstance(report, StudyReport):
+        records = (*report.fitted_records, *report.held_out_records)
+        when = [record.provenance.finished_at for record in records] if len(records) == total else []
+    place = np.empty(total)
+    place[np.argsort(np.array(when), kind="stable") if when else np.arange(total)] = np.arange(1, total + 1)
+    return {"fitted": place[: counts["fitted"]], "held_out": place[counts["fitted"] :]}
 
-    colours = size_colours(sizes(report))
-    if report.noise is not None:
-        sd = 100 * report.noise.relative_sd
-        for width in (2, 1):
-            axes.axhspan(-width * sd, width * sd, color=BAND, alpha=0.18, linewidth=0, zorder=0)
-    axes.axhline(0.0, color=INK, linewidth=0.9)
-    parts = [(report.fitted, "o", None)] + ([(report.held_out, "D", "white")] if report.held_out is not None else [])
-    x: list[float] = []
-    for rows, marker, fill in parts:
-        assert rows is not None
-        at = getattr(rows, variable)
-        x += at.tolist()
-        for size, one, left in zip(row_sizes(report, rows), at, _residuals(report, rows), strict=True):
-            axes.plot(
-                one, left, marker, color=colours[size], markersize=5, markerfacecolor=fill or colours[size],
-                markeredgewidth=1.2, zorder=3,
-            )  # fmt: skip
-    log_axis(axes, "x", span(x, least=3), AXIS[variable], power_of_ten if variable == "flops" else short_amount)
-    axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: minus(f"{value:+.3g}%") if value else "0"))
-    reach = 1.02 * max(abs(v) for v in axes.get_ylim())
-    axes.set_ylim(-reach, reach)
-    axes.set_ylabel("measured over fitted")
+
+def chart(report: LawReport, variable: str) -> Chart:
+    parts = {"fitted": report.fitted} | ({} if report.held_out is None else {"held_out": report.held_out})
+    place = orders(report)
+    dots = [
+        row_dots(
+            report,
+            rows,
+            place[name] if variable == "order" else getattr(rows, variable),
+            _residuals(report, rows),
+            held_out=name == "held_out",
+        )
+        for name, rows in parts.items()
+    ]
+    x = _axis(variable, [v for one in dots for v in one.x.tolist()])
+    sd = None if report.noise is None else 100 * report.noise.relative_sd
+    reach = 1.1 * max([abs(v) for one in dots for v in one.y.tolist()] + ([] if sd is None else [2 * sd]))
+    marks: list[Mark] = []
+    if sd is not None:
+        corners = column([x.ends[0], x.ends[1], x.ends[1], x.ends[0]])
+        marks += [Area(corners, column([-w, -w, w, w]), BAND, opacity=0.18) for w in (2 * sd, sd)]
+    marks.append(Line(column(x.ends), np.zeros(2), INK, width=0.9))
+    return Chart(
+        x,
+        linear_axis("measured over fitted", (-reach, reach), lambda v: minus(f"{v:+.3g}%") if v else "0"),
+        (*marks, *dots),
+        legend="none",
+    )
+
+
+def _axis(variable: str, values: list[float]) -> Axis:
+    if variable == "order":
+        return linear_axis(AXIS[variable], (0, len(values) + 1), lambda v: f"{v:.0f}")
+    return log_axis(AXIS[variable], span(values, least=3), power_of_ten if variable == "flops" else short_amount)

@@ -1,17 +1,13 @@
 """The look of every figure: one palette that colour-blind readers can use, ticks that a person would choose."""
 
+import colorsys
 import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
-
-Colour = tuple[float, float, float]
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 # Okabe & Ito, Color Universal Design (2008): eight hues that stay apart under every common colour blindness.
 INK = "#222222"
+PAPER = "#ffffff"
 FAINT = "#9a9a9a"
 GRID = "#e4e4e4"
 BLUE = "#0072b2"
@@ -50,13 +46,34 @@ RC: dict[Any, Any] = {
 }
 
 
-def size_colours(sizes: Sequence[str]) -> dict[str, Colour]:
-    """A colour for each size, the largest darkest: equal steps of viridis, without its palest end."""
-    import matplotlib
+ON_DARK = {
+    PAPER: "#16181b",
+    INK: "#e8e9eb",
+    FAINT: "#8d939c",
+    GRID: "#33373d",
+    BLUE: "#6bb5ee",
+    VERMILION: "#ff8a4c",
+    BAND: "#3f86b8",
+}
 
-    viridis = matplotlib.colormaps["viridis"]
+
+def size_colours(sizes: Sequence[str]) -> dict[str, str]:
+    """A colour for each size, the largest darkest: equal steps of viridis, without its palest end."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
     top = max(len(sizes) - 1, 1)
-    return {size: viridis(0.86 * (1 - i / top))[:3] for i, size in enumerate(sizes)}
+    return {size: to_hex(colormaps["viridis"](0.86 * (1 - i / top))) for i, size in enumerate(sizes)}
+
+
+def on_dark(colour: str) -> str:
+    """The colour that stands for this one on dark paper: the same hue, and light where it was dark."""
+    if colour in ON_DARK:
+        return ON_DARK[colour]
+    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    hue, lightness, saturation = colorsys.rgb_to_hls(red, green, blue)
+    channels = colorsys.hls_to_rgb(hue, 0.85 - 0.5 * lightness, saturation)
+    return "#" + "".join(f"{round(255 * channel):02x}" for channel in channels)
 
 
 def log_ticks(low: float, high: float) -> list[float]:
@@ -88,20 +105,6 @@ def span(values: Iterable[float], margin: float = 0.06, least: float = 1.02) -> 
     ratio = (high / low) ** margin
     missing = max(1.0, least / (high / low * ratio**2)) ** 0.5
     return low / ratio / missing, high * ratio * missing
-
-
-def log_axis(
-    axes: "Axes", which: Literal["x", "y"], ends: tuple[float, float], label: str, form: Callable[[float], str]
-) -> None:
-    """A log axis with these ends, and ticks that `form` writes."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
-
-    axes.set(**{f"{which}scale": "log", f"{which}lim": ends, f"{which}label": label})
-    axis: Axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(FixedLocator(log_ticks(*ends)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: form(value)))
-    axis.set_minor_locator(NullLocator())
-    axis.set_minor_formatter(NullFormatter())
 
 
 def loss_text(value: float) -> str:
