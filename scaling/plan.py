@@ -3,7 +3,7 @@
 With next=runs/mine it proposes the points that would tell most of `power.quantity` for each FLOP, from what the study
 has measured, and writes them as an experiment.
 
-Example: python -m scaling.plan grid.kind=isoflop 'grid.budgets=[1e12,3e12,1e13]'
+Example: python -m scaling.plan grid=isoflop recipe=cosine
 """
 
 from dataclasses import replace

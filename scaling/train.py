@@ -20,11 +20,13 @@ def task(composed: DictConfig) -> int:
     """Train the trajectory of the point `point`, up to that point's budget."""
     from scaling.config import ConfigError, study_config
     from scaling.study import make_tasks, plan_study, prepare_study
-    from scaling.sweeping import choose_points
+    from scaling.sweeping import choose_points, dry_run
     from scaling.training.team import team_of_this_process
     from scaling.training.worker import run_folder
 
     config = study_config(composed)
+    if config.dry_run:
+        return dry_run(config)
     corpus = prepare_study(config)
     plan = plan_study(config)
     if config.point is None:
