@@ -27,7 +27,7 @@ from scaling.report.document import (
     Verdict,
 )
 from scaling.report.figures.plate import FigureGroup, Picture
-from scaling.report.figures.render import inline_svg
+from scaling.report.figures.render import inline
 from scaling.report.page_style import STYLE
 
 LONGEST_WORDS = 30  # characters that a cell shows without wrapping
@@ -171,7 +171,7 @@ def _width(cell: str) -> str:
 def _figure(group: FigureGroup, pictures: Mapping[str, Picture]) -> str:
     drawn = [
         f'<div class="panel"><div class="still">'
-        f"{inline_svg(pictures[panel.name].svg, panel.name, escape(panel.alt))}</div>"
+        f"{inline(pictures[panel.name], panel.name, escape(panel.alt))}</div>"
         f'<div class="live" role="img" aria-label="{escape(panel.alt)}" data-figure="{panel.name}"></div></div>'
         for panel in group.panels
         if panel.name in pictures

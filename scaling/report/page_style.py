@@ -45,7 +45,7 @@ figure { margin: 0 0 2.5rem; }
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr)); }
 .panels-1 { max-width: 38rem; }
 .panel { background: #fff; border: 1px solid var(--line); border-radius: 6px; padding: 0.4rem; }
-.still svg { display: block; width: 100%; height: auto; }
+.still svg, .still img { display: block; width: 100%; height: auto; }
 .live { display: none; }
 .scripted .panel:has(.live.drawn) { background: none; }
 .scripted .still { display: none; } .scripted .live { display: block; min-height: 20rem; }

@@ -13,7 +13,8 @@ from scaling.report.numbers import amount, nats, short_amount
 from scaling.report.reading import roles, sizes
 from scaling.results import CurveSegment, StudyReport
 
-BINS = 120
+BINS = 120  # of a curve, and fewer where there are more than MOST_POINTS in all
+MOST_POINTS = 12_000
 START_SHARE = 1 / 5  # of the smallest budget: the fall before it would flatten the rest
 
 
@@ -40,13 +41,13 @@ def loss_curves(report: StudyReport) -> FigureGroup | None:
     )
 
 
-def smooth(tokens: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
+def smooth(tokens: FloatArray, loss: FloatArray, bins: int = BINS) -> tuple[FloatArray, FloatArray]:
     """Means over bins of equal width in log tokens, so that the noise shrinks where the curve is slow."""
-    edges = np.geomspace(tokens.min(), tokens.max() * (1 + 1e-9), BINS + 1)
+    edges = np.geomspace(tokens.min(), tokens.max() * (1 + 1e-9), bins + 1)
     at = np.digitize(tokens, edges)
-    count = np.bincount(at, minlength=BINS + 2)
+    count = np.bincount(at, minlength=bins + 2)
     filled = count > 0
-    sums = [np.bincount(at, weights=column, minlength=BINS + 2)[filled] for column in (tokens, loss)]
+    sums = [np.bincount(at, weights=column, minlength=bins + 2)[filled] for column in (tokens, loss)]
     return sums[0] / count[filled], sums[1] / count[filled]
 
 
@@ -81,6 +82,7 @@ def chart(report: StudyReport) -> Chart:
 def _curves(report: StudyReport, colours: dict[str, str]) -> tuple[list[Line], list[Dots]]:
     """The trunks' smoothed training losses, and their validation losses."""
     start = min(r.budget_tokens for r in report.records) * START_SHARE
+    bins = min(BINS, max(20, MOST_POINTS // max(len(report.curves), 1)))
     lines, checks = [], []
     seen: set[str] = set()
     for segment in report.curves:
@@ -88,7 +90,7 @@ def _curves(report: StudyReport, colours: dict[str, str]) -> tuple[list[Line], l
             continue
         tokens, loss = _column(segment, segment.train_loss, start)
         if len(tokens):
-            x, y = smooth(tokens, loss)
+            x, y = smooth(tokens, loss, bins)
             opacity = 0.25 if segment.size in seen else 0.75
             lines.append(Line(x, y, colours[segment.size], width=0.9, opacity=opacity))
         seen.add(segment.size)

@@ -1,5 +1,6 @@
 """From a panel to SVG and PNG with matplotlib: the same panel gives the same bytes."""
 
+import base64
 import io
 import re
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PNG_DPI = 160
+LARGEST_DRAWING = 200_000  # characters of SVG inside a page
 SYMBOLS: dict[Symbol, str] = {"circle": "o", "diamond": "D", "cross": "x", "bar": "|"}
 DASHES: dict[Dash, object] = {"solid": "-", "dash": (0, (5, 2.5))}
 # Where words stand beside their point: offset in points, horizontal and vertical alignment.
@@ -104,6 +106,15 @@ def _draw_dots(axes: "Axes", dots: Dots, order: float) -> None:
         )  # fmt: skip
 
 
+def inline(picture: Picture, name: str, alt: str) -> str:
+    """A picture as it stands inside a page: lines that stay sharp, or pixels where thousands of marks would make them
+    large. `alt` is escaped already."""
+    drawing = inline_svg(picture.svg, name, alt)
+    if len(drawing) <= LARGEST_DRAWING:
+        return drawing
+    return f'<img alt="{alt}" src="data:image/png;base64,{base64.b64encode(picture.png).decode()}">'
+
+
 def inline_svg(svg: str, name: str, alt: str) -> str:
     """A drawing as it stands inside a page: ids of its own, no prologue, no metadata, a name for those who listen.
 
@@ -116,4 +127,6 @@ def inline_svg(svg: str, name: str, alt: str) -> str:
     body = re.sub(r'xlink:href="#', f'href="#{name}-', body)
     body = re.sub(r"url\(#", f"url(#{name}-", body)
     body = re.sub(r' (width|height)="[\d.]+pt"', "", body, count=2)
+    # A hundredth of a point is less than any screen shows; matplotlib writes six decimals.
+    body = re.sub(r"(\d+\.\d\d)\d+", r"\1", body)
     return body.replace("<svg ", f'<svg role="img" aria-label="{alt}" ', 1)
