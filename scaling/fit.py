@@ -28,6 +28,7 @@ from scaling.findings import Finding
 from scaling.records import read_records
 from scaling.report.answer import verdict
 from scaling.report.figures.catalogue import draw_figures
+from scaling.report.figures.plate import Figures
 from scaling.report.summary import print_summary
 from scaling.report.tensorboard import write_analysis_events
 from scaling.report.write import write_report, write_table_report
@@ -104,10 +105,10 @@ def finish_study(config: StudyConfig, plan: Plan, findings: tuple[Finding, ...])
         save_forecasts(config.folder, report.forecasts)
     save_fits(config.folder, report.fits_json)
     write_json(config.folder / FITS_FILE, report.fits_json)
-    pictures = draw_figures(report) if config.fit.figures else {}
-    write_analysis_events(report, config.folder, pictures=pictures)
+    figures = draw_figures(report) if config.fit.figures else Figures()
+    write_analysis_events(report, config.folder, figures)
     said = verdict(report)
-    page = write_report(report, config.folder, figures=config.fit.figures, pictures=pictures)
+    page = write_report(report, config.folder, figures)
     return page, f"{said.words}. {said.sentence}"
 
 
@@ -135,7 +136,7 @@ def fit_table(composed: DictConfig, command: str) -> int:
         raise ConfigError(str(error)) from None
     findings = check_table(report, options.force)
     report = replace(report, findings=findings, fits_json=in_fits_json(report.fits_json, findings))
-    page = write_table_report(report, out, figures=options.figures)
+    page = write_table_report(report, out, draw_figures(report) if options.figures else Figures())
     write_json(out / FITS_FILE, report.fits_json)
     if options.json:
         Console().print_json(data=report.fits_json)

@@ -12,8 +12,7 @@ from typing import Any
 
 from scaling.records import RunRecord
 from scaling.report.content import content
-from scaling.report.figures.catalogue import draw_figures, figure_groups
-from scaling.report.figures.plate import Picture
+from scaling.report.figures.plate import Figures
 from scaling.report.markdown import markdown
 from scaling.results import StudyReport
 from scaling.specs import Plan
@@ -32,16 +31,14 @@ METRICS = {
 FILE_VERSION = "brain.Event:2"
 
 
-def write_analysis_events(
-    report: StudyReport, study_folder: Path, *, pictures: Mapping[str, Picture] | None = None
-) -> Path:
+def write_analysis_events(report: StudyReport, study_folder: Path, figures: Figures) -> Path:
     """Write `<study>/analysis/` anew and give it; points are runs below it, `analysis/<run>/budget-<tokens>`.
 
-    `pictures` are those of `draw_figures`, for who needs them twice.
+    `figures` are those of `draw_figures`.
     """
     folder = study_folder / ANALYSIS
     when = max((_finished(record) for record in report.records), default=0.0)
-    files = {folder / _file_name(when): _events(when, _analysis_values(report, when, pictures))}
+    files = {folder / _file_name(when): _events(when, _analysis_values(report, when, figures))}
     for record in report.records:
         finished = _finished(record)
         path = folder / record.run_id / f"budget-{record.budget_tokens}" / _file_name(finished)
@@ -92,15 +89,12 @@ def _events(when: float, values: Iterable[Any], step: int = 0) -> bytes:
     return file.getvalue()
 
 
-def _analysis_values(report: StudyReport, when: float, pictures: Mapping[str, Picture] | None) -> list[Any]:
-    groups = figure_groups(report)
-    if pictures is None:
-        pictures = draw_figures(report)
-    names = {panel.name: f"{group.name}/{panel.name}" for group in groups for panel in group.panels}
+def _analysis_values(report: StudyReport, when: float, figures: Figures) -> list[Any]:
+    names = {panel.name: f"{group.name}/{panel.name}" for group in figures.groups for panel in group.panels}
     return [
         _experiment(report, when),
-        _text("report", markdown(content(report, groups), figures=None)),
-        *(_image(names.get(name, name), picture.png) for name, picture in pictures.items()),
+        _text("report", markdown(content(report, figures.groups), figures=None)),
+        *(_image(names.get(name, name), picture.png) for name, picture in figures.pictures.items()),
     ]
 
 

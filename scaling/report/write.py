@@ -1,13 +1,12 @@
 """Write a report to disk."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from scaling.report.content import FITS_LINK, content
 from scaling.report.document import Document
-from scaling.report.figures.catalogue import draw_figures, figure_groups
 from scaling.report.figures.interactive import interactive
-from scaling.report.figures.plate import FigureGroup, Picture
+from scaling.report.figures.plate import Figures, Picture
 from scaling.report.html import page
 from scaling.report.markdown import markdown
 from scaling.report.table_content import table_content
@@ -18,46 +17,37 @@ REPORT, FIGURES = "report", "figures"
 FITS_FILE = "fits.json"
 
 
-def write_report(
-    report: StudyReport, study_folder: Path, *, figures: bool = True, pictures: Mapping[str, Picture] | None = None
-) -> Path:
+def write_report(report: StudyReport, study_folder: Path, figures: Figures) -> Path:
     """Write index.html, report.md and figures/ (PNG and SVG) into `<study>/report/`; give the page.
 
-    The same study gives the same bytes. `figures` False writes the words and tables alone, in a moment;
-    `pictures` are those of `draw_figures`, for who needs them twice.
+    The same study gives the same bytes. `figures` are those of `draw_figures`; `Figures()` writes the words and
+    tables alone, in a moment.
     """
-    groups = figure_groups(report) if figures else ()
-    if pictures is None:
-        pictures = draw_figures(report) if figures else {}
-    document = content(report, groups)
+    document = content(report, figures.groups)
     folder = study_folder / REPORT
-    index = _write_page(folder, document, groups, pictures)
+    index = _write_page(folder, document, figures)
     write_atomically(folder / "report.md", markdown(document).encode())
     return index
 
 
-def write_table_report(report: TableReport, out: Path, *, figures: bool = True) -> Path:
+def write_table_report(report: TableReport, out: Path, figures: Figures) -> Path:
     """Write `<out>/report/` as of a study, and `<out>/report.md`; give the page.
 
     The same table gives the same bytes.
     """
-    groups = figure_groups(report) if figures else ()
-    pictures = draw_figures(report) if figures else {}
-    within = table_content(report, groups, FITS_LINK)
-    index = _write_page(out / REPORT, within, groups, pictures)
+    within = table_content(report, figures.groups, FITS_LINK)
+    index = _write_page(out / REPORT, within, figures)
     write_atomically(out / REPORT / "report.md", markdown(within).encode())
-    beside = table_content(report, groups, FITS_FILE)
+    beside = table_content(report, figures.groups, FITS_FILE)
     write_atomically(out / "report.md", markdown(beside, figures=f"{REPORT}/{FIGURES}").encode())
     return index
 
 
-def _write_page(
-    folder: Path, document: Document, groups: Sequence[FigureGroup], pictures: Mapping[str, Picture]
-) -> Path:
+def _write_page(folder: Path, document: Document, figures: Figures) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    _write_pictures(folder / FIGURES, pictures)
+    _write_pictures(folder / FIGURES, figures.pictures)
     index = folder / "index.html"
-    write_atomically(index, page(document, pictures, interactive(groups)).encode())
+    write_atomically(index, page(document, figures.pictures, interactive(figures.groups)).encode())
     return index
 
 

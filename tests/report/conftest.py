@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scaling.report.figures.catalogue import draw_figures
-from scaling.report.figures.plate import Picture
+from scaling.report.figures.plate import Figures
 from scaling.report.write import write_report
 from scaling.results import StudyReport
 
@@ -18,10 +18,10 @@ def report() -> StudyReport:
 
 
 @pytest.fixture(scope="session")
-def pictures(report: StudyReport) -> dict[str, Picture]:
+def figures(report: StudyReport) -> Figures:
     return draw_figures(report)
 
 
 @pytest.fixture(scope="session")
-def folder(report: StudyReport, pictures: dict[str, Picture], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(report, tmp_path_factory.mktemp("study"), pictures=pictures).parent
+def folder(report: StudyReport, figures: Figures, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(report, tmp_path_factory.mktemp("study"), figures).parent

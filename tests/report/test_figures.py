@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from scaling.report.figures import contours, curves, forecasts, lines, residuals
-from scaling.report.figures.catalogue import figure_groups
+from scaling.laws.forms import CHINCHILLA
+from scaling.laws.observations import Observations, points
+from scaling.report.figures import contours, curves, forecasts, isoflops, lines, residuals
+from scaling.report.figures.catalogue import draw_figures, figure_groups
 from scaling.report.figures.chart import Chart, Dots, Line
 from scaling.report.figures.interactive import figure as interactive_figure
 from scaling.report.figures.interactive import interactive
-from scaling.report.figures.plate import Picture
+from scaling.report.figures.plate import Figures
 from scaling.report.figures.render import draw, render
 from scaling.report.figures.style import log_ticks, round_ticks, span
 from scaling.report.numbers import amount, nats, scientific, significant
@@ -22,7 +24,7 @@ from scaling.report.reading import held_out_rows, line_groups
 from scaling.report.write import write_report
 from scaling.results import StudyReport
 
-from .synthetic import study
+from .synthetic import TRUTH, study
 
 
 def drawn(chart: Chart, x: float, y: float) -> bool:
@@ -124,6 +126,33 @@ def test_the_path_of_the_contours_is_the_optimum(report: StudyReport) -> None:
         assert around[np.argmin(loss)] == pytest.approx(N[i], rel=1e-3)
 
 
+def test_isoflop_profiles_are_drawn_where_budgets_have_sizes(report: StudyReport) -> None:
+    assert "isoflops" not in {group.name for group in figure_groups(report)}, "a grid of sizes and tokens has none"
+    N, C = (a.ravel() for a in np.meshgrid(np.geomspace(2e4, 2e6, 7), [1e12, 1e13, 1e14]))
+    D = C / (6 * N)
+    loss = CHINCHILLA.predict(np.array(TRUTH), points(N, D))
+    rows = Observations(N, D, loss, flops=C, budget=C, trajectory=np.arange(len(N)).astype(str))
+    chart = isoflops.chart(replace(report, fitted=rows))
+    for at, of in zip(N, loss, strict=True):
+        assert drawn(chart, at, of)
+    minima = [mark for mark in chart.marks if isinstance(mark, Dots) and mark.symbol == "cross"]
+    assert len(minima) >= 2
+    for mark, flops in zip(minima, (1e13, 1e14), strict=False):
+        # A parabola over seven sizes is some percent off the law's own minimum; steps of the grid are 115%.
+        best = CHINCHILLA.optimal_params(np.array(TRUTH), np.array([flops]))[0]
+        assert any(m.x[0] == pytest.approx(best, rel=0.35) for m in minima), mark
+
+
+def test_profiles_close_around_the_fit(report: StudyReport) -> None:
+    (group,) = [group for group in figure_groups(report) if group.name == "profiles"]
+    assert [panel.name for panel in group.panels] == ["profile-E", "profile-alpha", "profile-beta"]
+    for panel, name in zip(group.panels, ("E", "alpha", "beta"), strict=True):
+        (curve,) = [mark for mark in panel.chart.marks if isinstance(mark, Line) and mark.dash == "solid"]
+        lowest = curve.x[np.argmin(curve.y)]
+        assert lowest == pytest.approx(report.surface.fit.parameters[name], rel=1e-6)
+        assert curve.y.min() == pytest.approx(1.0, abs=1e-6)
+
+
 def test_a_refused_line_is_named_and_not_drawn() -> None:
     report = study(refused=True)
     (group,) = [group for group in line_groups(report) if group.variable == "params"]
@@ -146,18 +175,19 @@ def test_a_doubtful_surface_is_not_drawn(report: StudyReport) -> None:
     ids=str,
 )
 def test_every_figure_draws_in_every_case(case: dict[str, bool | None], tmp_path: Path) -> None:
-    folder = write_report(study(**case), tmp_path).parent / "figures"  # type: ignore[arg-type]
+    report = study(**case)  # type: ignore[arg-type]
+    folder = write_report(report, tmp_path, draw_figures(report)).parent / "figures"
     assert len(list(folder.glob("*.png"))) == len(list(folder.glob("*.svg"))) >= 4
 
 
 def test_the_same_study_gives_the_same_bytes(
-    report: StudyReport, pictures: dict[str, Picture], folder: Path, tmp_path: Path
+    report: StudyReport, figures: Figures, folder: Path, tmp_path: Path
 ) -> None:
-    for group in figure_groups(report):  # one panel of each kind
-        assert render(group.panels[0]) == pictures[group.panels[0].name]
-    again = write_report(report, tmp_path, pictures=pictures).parent
+    for group in figures.groups:  # one panel of each kind
+        assert render(group.panels[0]) == figures.pictures[group.panels[0].name]
+    again = write_report(report, tmp_path, figures).parent
     files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    assert len(files) == 2 + 2 * len(pictures)
+    assert len(files) == 2 + 2 * len(figures.pictures)
     assert all((folder / name).read_bytes() == (again / name).read_bytes() for name in files)
 
 

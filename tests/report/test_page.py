@@ -11,6 +11,7 @@ import pytest
 from scaling.laws.agreement import Answer
 from scaling.report.content import content
 from scaling.report.document import Table
+from scaling.report.figures.plate import Figures
 from scaling.report.html import page
 from scaling.report.markdown import markdown
 from scaling.report.numbers import nats
@@ -78,7 +79,7 @@ def test_page_is_semantic(folder: Path) -> None:
     assert all(b - a <= 1 for a, b in pairwise(levels))
     assert html.count("<table") == html.count("<caption ") > 5
     svgs = len(re.findall(r'<svg role="img" aria-label="[^"]{40,}"', html))
-    assert svgs == len(re.findall(r'class="live" role="img" aria-label="[^"]{40,}"', html)) == 10
+    assert svgs == len(re.findall(r'class="live" role="img" aria-label="[^"]{40,}"', html)) == 13
     assert all(
         'scope="' in cell for cell in re.findall(r"<th[^>]*>", without_scripts(html)) if not cell.startswith("<thead")
     )
@@ -216,14 +217,14 @@ def test_missing_noise_is_said(report: StudyReport) -> None:
 def test_markdown_points_to_files_that_exist(folder: Path) -> None:
     text = (folder / "report.md").read_text()
     pictures = re.findall(r"!\[[^\]]{40,}\]\(([^)]+)\)", text)
-    assert len(pictures) == 10
+    assert len(pictures) == 13
     assert all((folder / picture).stat().st_size > 1000 for picture in pictures)
 
 
 def test_stale_figures_are_removed(report: StudyReport, tmp_path: Path) -> None:
-    figures = tmp_path / "report" / "figures"
-    figures.mkdir(parents=True)
-    (figures / "old.png").write_bytes(b"old")
-    page = write_report(report, tmp_path, figures=False)
-    assert list(figures.iterdir()) == []
+    folder = tmp_path / "report" / "figures"
+    folder.mkdir(parents=True)
+    (folder / "old.png").write_bytes(b"old")
+    page = write_report(report, tmp_path, Figures())
+    assert list(folder.iterdir()) == []
     assert "No figure was drawn" in page.read_text()

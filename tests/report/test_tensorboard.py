@@ -8,15 +8,15 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 
-from scaling.report.figures.plate import Picture
+from scaling.report.figures.plate import Figures
 from scaling.report.tensorboard import HPARAMS, METRICS, write_analysis_events
 from scaling.results import StudyReport
 
 
 @pytest.fixture(scope="module")
-def study_folder(report: StudyReport, pictures: dict[str, Picture], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def study_folder(report: StudyReport, figures: Figures, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
-    write_analysis_events(report, folder, pictures=pictures)
+    write_analysis_events(report, folder, figures)
     return folder
 
 
@@ -60,13 +60,13 @@ def test_the_experiment_declares_what_the_sessions_hold(study_folder: Path) -> N
 
 
 def test_the_analysis_run_has_the_figures_and_the_words(
-    report: StudyReport, pictures: dict[str, Picture], study_folder: Path
+    report: StudyReport, figures: Figures, study_folder: Path
 ) -> None:
     found = runs(study_folder)
     tags = found.GetAccumulator("analysis").Tags()["tensors"]
-    assert {tag.split("/")[-1] for tag in tags} >= set(pictures) | {"report"}
+    assert {tag.split("/")[-1] for tag in tags} >= set(figures.pictures) | {"report"}
     (image,) = found.Tensors("analysis", "contours/contours")
-    assert image.tensor_proto.string_val[2] == pictures["contours"].png
+    assert image.tensor_proto.string_val[2] == figures.pictures["contours"].png
     (text,) = found.Tensors("analysis", "report")
     words = text.tensor_proto.string_val[0].decode()
     assert report.question in words
@@ -74,16 +74,16 @@ def test_the_analysis_run_has_the_figures_and_the_words(
 
 
 def test_writing_again_adds_nothing_and_a_smaller_study_leaves_no_phantom(
-    report: StudyReport, pictures: dict[str, Picture], tmp_path: Path
+    report: StudyReport, figures: Figures, tmp_path: Path
 ) -> None:
     def files() -> dict[str, bytes]:
         return {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
-    write_analysis_events(report, tmp_path, pictures=pictures)
+    write_analysis_events(report, tmp_path, figures)
     first = files()
-    write_analysis_events(report, tmp_path, pictures=pictures)
+    write_analysis_events(report, tmp_path, figures)
     assert files() == first
     assert len(first) == 1 + len(report.records)
-    write_analysis_events(replace(report, records=report.records[:5]), tmp_path, pictures=pictures)
+    write_analysis_events(replace(report, records=report.records[:5]), tmp_path, figures)
     assert len(runs(tmp_path).Runs()) == 6
     assert len(list((tmp_path / "analysis").iterdir())) == 1 + len({r.run_id for r in report.records[:5]})

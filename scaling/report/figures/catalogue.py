@@ -3,8 +3,10 @@
 from scaling.report.figures.contours import contour_figure
 from scaling.report.figures.curves import loss_curves
 from scaling.report.figures.forecasts import forecast_figure
+from scaling.report.figures.isoflops import isoflop_figure
 from scaling.report.figures.lines import line_figures
-from scaling.report.figures.plate import FigureGroup, Picture
+from scaling.report.figures.plate import FigureGroup, Figures
+from scaling.report.figures.profiles import profile_figures
 from scaling.report.figures.render import render
 from scaling.report.figures.residuals import residual_figures
 from scaling.report.reading import thinned
@@ -17,12 +19,14 @@ def figure_groups(report: LawReport) -> tuple[FigureGroup, ...]:
         forecast_figure(report),
         loss_curves(report) if isinstance(report, StudyReport) else None,
         line_figures(shown),
+        isoflop_figure(shown),
         contour_figure(shown),
+        profile_figures(report),
         residual_figures(shown),
     )
     return tuple(group for group in groups if group is not None)
 
 
-def draw_figures(report: LawReport) -> dict[str, Picture]:
-    """Every picture by the name of its panel."""
-    return {panel.name: render(panel) for group in figure_groups(report) for panel in group.panels}
+def draw_figures(report: LawReport) -> Figures:
+    groups = figure_groups(report)
+    return Figures(groups, {panel.name: render(panel) for group in groups for panel in group.panels})

@@ -1,5 +1,6 @@
 """A figure of the report: a group of panels, each with its words and what it shows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from scaling.report.figures.chart import Chart
@@ -32,3 +33,11 @@ class Picture:
 
     svg: str
     png: bytes
+
+
+@dataclass(frozen=True)
+class Figures:
+    """All figures of a report, drawn once: `pictures` by the name of their panel."""
+
+    groups: tuple[FigureGroup, ...] = ()
+    pictures: Mapping[str, Picture] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pytest
 
+from scaling.report.figures.catalogue import draw_figures
 from scaling.report.numbers import nats
 from scaling.report.write import write_report
 from scaling.results import StudyReport
@@ -153,7 +154,7 @@ def test_five_hundred_runs_are_small_and_quick(browser: "Browser", report: Study
     large = many(report, 50)
     assert len(large.curves) >= 500
     assert len(large.records) >= 1500, "three points a run"
-    index = write_report(large, tmp_path)
+    index = write_report(large, tmp_path, draw_figures(large))
     assert index.stat().st_size < 6_000_000
     page = browser.new_page(viewport={"width": 1600, "height": 900})
     # Processor time of the page's own thread: other processes on the machine do not count.

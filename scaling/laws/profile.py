@@ -1,0 +1,170 @@
+"""The objective of a fit along one of its parameters, all others fitted anew at each value.
+
+What a quadratic at the minimum cannot show: how lopsided the objective is, and whether it closes at all. The
+interval is where a likelihood ratio allows the value, with rows of one trajectory counted as far as they are
+independent.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import optimize, stats
+
+from scaling.laws.fit import Fit
+from scaling.laws.noise import shared_correlation
+from scaling.laws.objective import DELTA
+from scaling.laws.observations import FloatArray, Observations
+
+FIRST_STEPS = 40  # of the way to the limit is the profile's first step
+# Least absolute deviations under Gaussian noise: variance of the estimate over what a Laplace likelihood takes it for
+# (Koenker & Machado 1999, the quantile regression's likelihood-ratio test).
+GAUSSIAN = float(np.pi / 2)
+LARGEST = 1e9  # nats per token, beyond any loss
+PRECISION = 1e-3  # relative, of the ends of a profile
+LARGEST_EXPONENT = 3.0  # to which the profile of an exponent is followed
+BESIDE = 0.3  # of its interval's width, that a profile is followed to either side
+
+
+@dataclass(frozen=True)
+class ParameterProfile:
+    """`ratio` is the objective at each of `values` over its least, [m]; values whose ratio is at most `ceiling` are
+    inside `low` to `high`, the interval of probability `level`. `closed` says that both ends lie within the range
+    that the parameter may take."""
+
+    name: str
+    estimate: float
+    values: FloatArray
+    ratio: FloatArray
+    ceiling: float
+    low: float
+    high: float
+    level: float
+    closed: bool
+
+
+def parameter_profile(
+    fit: Fit, rows: Observations, name: str, level: float = 0.95, num_values: int = 30
+) -> ParameterProfile:
+    """The profile of E or of an exponent of a fit with parameters, over its interval and somewhat beyond."""
+    limits = (0.0, float(rows.loss.min()) * (1 - 1e-4)) if name == "E" else (0.0, LARGEST_EXPONENT)
+    low, high = profile_ends(fit, rows, name, limits, level)
+    beside = BESIDE * (high - low)
+    estimate = fit.parameters[name]
+    values, ratios = [np.array([estimate])], [np.ones(1)]
+    for end, limit in ((max(low - beside, limits[0]), -1), (min(high + beside, limits[1]), 1)):
+        walk = _Walk(fit, rows, name)  # outwards, so that each fit begins next to the one before
+        side = np.linspace(estimate, end, num_values // 2 + 1)[1:]
+        ratio = np.array([walk.objective(float(value)) / walk.least for value in side])
+        values.insert(0 if limit < 0 else len(values), side[::limit])
+        ratios.insert(0 if limit < 0 else len(ratios), ratio[::limit])
+    return ParameterProfile(
+        name,
+        estimate,
+        np.concatenate(values),
+        np.concatenate(ratios),
+        _ceiling(fit, rows, level),
+        low,
+        high,
+        level,
+        closed=low > limits[0] and high < limits[1],
+    )
+
+
+def profile_ends(
+    fit: Fit, rows: Observations, name: str, limits: tuple[float, float], level: float = 0.95
+) -> tuple[float, float]:
+    """The least and the largest value between `limits` that a likelihood ratio of this level allows."""
+    ceiling = _ceiling(fit, rows, level)
+    low, high = (_end(fit, rows, name, ceiling, limit) for limit in limits)
+    return min(low, high), max(low, high)
+
+
+def _ceiling(fit: Fit, rows: Observations, level: float) -> float:
+    """How many times the least objective is allowed."""
+    freedom = max(len(rows) - len(fit.parameters), 1)
+    _, clusters = np.unique(rows.trajectory, return_inverse=True)
+    alike = shared_correlation(fit.residuals, clusters)
+    per_cluster = float(np.mean(np.bincount(clusters)[clusters]))
+    independent = len(rows) / (1 + (per_cluster - 1) * alike)
+    allowed = float(stats.t.ppf((1 + level) / 2, freedom)) ** 2 * GAUSSIAN
+    # With a scale of its own for each value, twice the log likelihood ratio is 2 n log(J(value) / J).
+    return float(np.exp(allowed / (2 * independent)))
+
+
+def _end(fit: Fit, rows: Observations, name: str, ceiling: float, limit: float) -> float:
+    """The last value towards `limit` whose objective is at most `ceiling` times the least; steps double, then halve."""
+    walk = _Walk(fit, rows, name)
+    inside = fit.parameters[name]
+    step = (limit - inside) / FIRST_STEPS
+    while True:
+        there = inside + step if abs(step) < abs(limit - inside) else limit
+        if walk.objective(there) > ceiling * walk.least:
+            outside = there
+            break
+        inside, step = there, 2 * step
+        if there == limit:
+            return limit
+    while abs(outside - inside) > PRECISION * abs(fit.parameters[name]):
+        middle = (inside + outside) / 2
+        if walk.objective(middle) > ceiling * walk.least:
+            outside = middle
+        else:
+            inside = middle
+    return inside
+
+
+class _Walk:
+    """The objective at one value of a parameter after another, each fit begun where the last ended."""
+
+    def __init__(self, fit: Fit, rows: Observations, name: str) -> None:
+        self._law, self._rows = fit.law, rows
+        self._place = fit.law.parameter_names.index(name)
+        theta = fit.theta
+        # A coefficient or an exponent of zero stays there: its term is not in the law.
+        self._free = np.array([i for i, value in enumerate(theta) if i != self._place and value > 0])
+        self._theta = theta
+        self._log = np.log(theta[self._free])
+        self.least = self._sum(self._residuals(theta))
+
+    def objective(self, value: float) -> float:
+        """The least sum of Huber losses with this value of the parameter."""
+
+        def residuals(log: FloatArray) -> FloatArray:
+            return self._residuals(self._with(value, log))
+
+        def slopes(log: FloatArray) -> FloatArray:
+            return self._slopes(self._with(value, log))
+
+        found = optimize.least_squares(
+            residuals,
+            self._log,
+            jac=slopes,
+            loss="huber",
+            f_scale=DELTA,
+            max_nfev=200,
+        )
+        self._log = found.x
+        return self._sum(self._residuals(self._with(value, found.x)))
+
+    def _with(self, value: float, log: FloatArray) -> FloatArray:
+        theta = self._theta.copy()
+        theta[self._place] = value
+        theta[self._free] = np.exp(np.clip(log, -200.0, 200.0))
+        return theta
+
+    def _residuals(self, theta: FloatArray) -> FloatArray:
+        with np.errstate(over="ignore"):  # far from the optimum
+            values = np.log(np.minimum(self._law.predict(theta, self._rows), LARGEST)) - np.log(self._rows.loss)
+        return np.asarray(values * np.sqrt(self._rows.weights))
+
+    def _slopes(self, theta: FloatArray) -> FloatArray:
+        """Derivatives of the residuals by the logarithms of the free parameters, [n, P]."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            gradient = self._law.gradient(theta, self._rows)[self._free] * theta[self._free][:, None]
+            slopes = gradient / self._law.predict(theta, self._rows) * np.sqrt(self._rows.weights)
+        return np.asarray(np.nan_to_num(slopes.T, posinf=0.0, neginf=0.0))
+
+    @staticmethod
+    def _sum(residuals: FloatArray) -> float:
+        size = np.abs(residuals)
+        return float(np.where(size <= DELTA, 0.5 * size**2, DELTA * (size - 0.5 * DELTA)).sum())
