@@ -32,11 +32,11 @@ def main() -> None:
     with initialize_config_dir(str(config_folder().resolve()), version_base="1.3"):
         base = study_config(compose("sweep", ["study=lr-sweep", *arguments.overrides]))
     plans = {m: plan_multiple(base, m, arguments.tokens, arguments.sizes) for m in arguments.multiples}
-    corpus = prepare_study(base)
+    corpora = prepare_study(base)
     cost = Cost(base.time_model)
     tasks: list[Task] = []
     for plan in plans.values():
-        for folder in write_jobs(base, plan, corpus, plan.points):
+        for folder in write_jobs(base, plan, corpora, plan.points):
             run = plan.by_id[folder.name]
             tasks.append(Task(folder, cost.run_seconds(run, run.budgets), run.budgets, run.size))
     result = run_here(base, tasks, "rates")

@@ -16,9 +16,10 @@ from scaling.data.prepare import corpus_folder, is_whole
 from scaling.findings import Finding, gravest_first
 from scaling.outlook import question
 from scaling.planning.table import print_findings
-from scaling.records import read_records
+from scaling.records import RunRecord, read_records
 from scaling.results import StudyReport
 from scaling.specs import Plan
+from scaling.vocabularies import once, parts
 
 SECONDS_BETWEEN_LOOKS = 10.0
 
@@ -29,6 +30,10 @@ def check_plan(config: StudyConfig, plan: Plan) -> tuple[Finding, ...]:
         catalogue.require_known(config.force)
     except ValueError as error:
         raise ConfigError(str(error)) from None
+    return once(_check_part(one, part) for one, part in parts(config, plan))
+
+
+def _check_part(config: StudyConfig, plan: Plan) -> tuple[Finding, ...]:
     manifest = prepared_manifest(config)
     asked = question(config, plan, manifest)
     study = PlannedStudy(plan, config.fit.convention, config.data, manifest, asked, read_corners(config.folder))
@@ -37,9 +42,14 @@ def check_plan(config: StudyConfig, plan: Plan) -> tuple[Finding, ...]:
 
 def check_running(config: StudyConfig, plan: Plan) -> tuple[Finding, ...]:
     """On the points that ended so far and the curves as they stand."""
+    records = tuple(read_records(config.folder))
+    return once(_check_running_part(one, part, records) for one, part in parts(config, plan))
+
+
+def _check_running_part(config: StudyConfig, plan: Plan, records: tuple[RunRecord, ...]) -> tuple[Finding, ...]:
     planned = {(point.run_id, point.tokens) for point in plan.points}
-    records = tuple(r for r in read_records(config.folder) if (r.run_id, r.budget_tokens) in planned)
-    return catalogue.check_running(MeasuredStudy(plan, records, read_segments(config.folder, plan)), config.force)
+    mine = tuple(r for r in records if (r.run_id, r.budget_tokens) in planned)
+    return catalogue.check_running(MeasuredStudy(plan, mine, read_segments(config.folder, plan)), config.force)
 
 
 class Watch:

@@ -19,6 +19,7 @@ from scaling.records import read_records
 from scaling.report.comparison import print_comparison
 from scaling.specs import Plan
 from scaling.values import finite_or_null, read_json, to_plain
+from scaling.vocabularies import require_one_vocabulary
 
 
 def task(composed: DictConfig) -> int:
@@ -52,6 +53,7 @@ def sides(options: CompareOptions) -> tuple[Side, Side]:
     found = []
     for folder in folders:
         config = stored_config(folder)
+        require_one_vocabulary(config, f"comparing {folder}")
         plan = read_json(Plan, folder / PLAN_FILE)
         found.append((str(folder), plan, list(read_records(folder)), dict(to_plain(config.data))))
     return study_sides(found)

@@ -79,6 +79,15 @@ class StudyConfig:
                 f"{context}, or lower model.context"
             )
 
+        tokenizer, vocabularies = self.data.tokenizer, self.grid.vocab_sizes
+        if vocabularies and (tokenizer.kind != "bpe" or tokenizer.vocab_size not in vocabularies):
+            raise ValueError(
+                f"grid.vocab_sizes is {list(vocabularies)} and the corpus' tokenizer is {tokenizer.kind} of "
+                f"{tokenizer.vocab_size} entries: take a BPE whose data.tokenizer.vocab_size is one of them, as "
+                f"data=aws_docs_bpe data.tokenizer.vocab_size={vocabularies[0]} does; the report is about that one, "
+                "and holds the others against it"
+            )
+
     @property
     def folder(self) -> Path:
         """Where the study lives."""

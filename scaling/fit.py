@@ -13,10 +13,12 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
+from scaling.analysis.forecasts import score
 from scaling.analysis.study import NothingToFit, analyse, forecast, split_records
 from scaling.analysis.table import TableError
 from scaling.analysis.table_report import report_on_table
 from scaling.analysis.text import OWN, UnknownValidationSet, on_validation_set, with_text
+from scaling.analysis.vocabulary import vocabulary_laws
 from scaling.checks.catalogue import check_table, in_fits_json, require_known
 from scaling.checkup import check_plan, prepared_manifest, with_findings
 from scaling.command import as_text, run_hydra
@@ -36,6 +38,7 @@ from scaling.specs import Plan
 from scaling.store import export_points, read_forecasts, read_ledgers, save_fits, save_forecasts, save_study
 from scaling.usage import asks_for_help
 from scaling.values import write_json
+from scaling.vocabularies import own_part, parts
 
 FITS_FILE = "fits.json"
 TEXTS = ("source", "out", "curves", "holdout", "convention", "columns.")
@@ -58,17 +61,20 @@ def forecast_held_out(config: StudyConfig, plan: Plan) -> str:
 
     Returns what was done, or why there is no forecast, in a sentence.
     """
-    known = read_forecasts(config.folder)
-    try:
-        new, reason = forecast(plan, list(read_records(config.folder)), config.fit, known)
-    except NothingToFit as error:
-        return f"no forecast: {error}"
-    if reason is not None:
-        return f"no forecast: {reason}"
+    known, records = read_forecasts(config.folder), list(read_records(config.folder))
+    new, reasons = [], []
+    for _, part in parts(config, plan):
+        try:
+            made, reason = forecast(part, records, config.fit, known)
+        except NothingToFit as error:
+            made, reason = [], str(error)
+        new += made if reason is None else []
+        reasons += [] if reason is None else [f"no forecast: {reason}"]
     if new:
         save_forecasts(config.folder, [*known, *new])
     points = len({(f.run_id, f.tokens) for f in new})
-    return f"{points} losses predicted and written to the ledger before their runs"
+    done = f"{points} losses predicted and written to the ledger before their runs"
+    return "; ".join([*reasons, done] if new or not reasons else reasons)
 
 
 def finish_study(config: StudyConfig, plan: Plan, findings: tuple[Finding, ...]) -> tuple[Path, str]:
@@ -78,18 +84,21 @@ def finish_study(config: StudyConfig, plan: Plan, findings: tuple[Finding, ...])
     """
     planned = {(point.run_id, point.tokens) for point in plan.points}
     records = [r for r in read_records(config.folder) if (r.run_id, r.budget_tokens) in planned]
-    measured = split_records(plan, records)
-    export_points(config.folder, save_study(config.folder, plan, records, measured.exclusions))
+    studies = {one.data.tokenizer.vocab_size or 0: part for one, part in parts(config, plan)}
+    exclusions = tuple(each for part in studies.values() for each in split_records(part, records).exclusions)
+    export_points(config.folder, save_study(config.folder, plan, records, exclusions))
     own_split = config.fit.validation in (None, OWN)
     ledger = read_forecasts(config.folder)
     try:
         records = on_validation_set(records, config.fit.validation)
-        measured = split_records(plan, records)
+        own = own_part(config, plan)
+        measured = split_records(own, records)
         report = analyse(
-            plan,
-            records,
+            own,
+            [record for record in records if record.run_id in own.by_id],
             config.fit,
-            ledger if own_split else (),  # whose predictions are of losses on the corpus' own split
+            # whose predictions are of losses on the corpus' own split
+            [each for each in ledger if each.run_id not in plan.by_id or each.run_id in own.by_id] if own_split else (),
             folder=config.folder,
             question=config.question,
             command="python -m scaling.sweep",
@@ -97,12 +106,20 @@ def finish_study(config: StudyConfig, plan: Plan, findings: tuple[Finding, ...])
             findings=(),
             other_ledgers=read_ledgers(config.folder.parent),
         )
-        report = with_text(report, measured, config.fit, prepared_manifest(config), entropy_of(config))
+        report = with_text(
+            report,
+            measured,
+            config.fit,
+            prepared_manifest(config),
+            entropy_of(config),
+            vocabulary_laws(studies, records, config.fit),
+        )
     except (NothingToFit, UnknownValidationSet) as error:
         raise ConfigError(str(error)) from None
     report = with_findings(config, report, findings)
     if own_split:
-        save_forecasts(config.folder, report.forecasts)
+        others = [each for each in ledger if each.run_id in plan.by_id and each.run_id not in own.by_id]
+        save_forecasts(config.folder, [*report.forecasts, *score(others, records)])
     save_fits(config.folder, report.fits_json)
     write_json(config.folder / FITS_FILE, report.fits_json)
     figures = draw_figures(report) if config.fit.figures else Figures()

@@ -51,6 +51,7 @@ from scaling.specs import Plan
 from scaling.store import SELECTED, read_forecasts, save_forecasts
 from scaling.study import plan_study
 from scaling.values import finite_or_null, read_json, to_plain
+from scaling.vocabularies import require_one_vocabulary
 
 
 def task(composed: DictConfig) -> int:
@@ -64,6 +65,7 @@ def task(composed: DictConfig) -> int:
 def from_study(options: RecommendOptions) -> int:
     folder = Path(options.runs) / str(options.study)
     config = replace(stored_config(folder), runs=options.runs)
+    require_one_vocabulary(config, "a recommendation")
     plan = read_json(Plan, folder / PLAN_FILE)
     records, _ = usable(plan, list(read_records(folder)))
     if not records:

@@ -90,6 +90,22 @@ class ValidationLaw:
 
 
 @dataclass(frozen=True)
+class VocabularyLaw:
+    """Chinchilla's law of the points of one vocabulary, in nats/token; over ln 2 and `bytes_per_token`, bits/byte.
+
+    `best_loss` is the law's at its best N and D for `flops`, a budget (6 N D) that all vocabularies share; None where
+    the law may not be used. `error`: on its held-out points.
+    """
+
+    vocab_size: int
+    law: FittedLaw
+    bytes_per_token: float
+    flops: float
+    best_loss: float | None
+    error: "HeldOutError | None"
+
+
+@dataclass(frozen=True)
 class HeldOutError:
     """Absolute relative errors of a law on points that it has not seen."""
 
@@ -156,7 +172,8 @@ class StudyReport(LawReport):
     `fitted_records` and `held_out_records` are the records of the fitted and held-out rows in the same order.
     `exclusions` are the points that no plain fit may use, each with its reason. `ledger` says how the forecasts of
     all studies in the folder came out, this one's included. `validation_laws` are there where a corpus has several
-    validation sets, `repetition` where text was repeated, `entropy` where that of the text is known; `floor` says how
+    validation sets, `vocabulary_laws` where the grid has several
+    vocabularies, `repetition` where text was repeated, `entropy` where that of the text is known; `floor` says how
     well the fitted rows pin E.
     """
 
@@ -173,6 +190,7 @@ class StudyReport(LawReport):
     exclusions: tuple[Exclusion, ...] = ()
     ledger: tuple[LedgerLine, ...] = ()
     validation_laws: tuple[ValidationLaw, ...] = ()
+    vocabulary_laws: tuple[VocabularyLaw, ...] = ()
     repetition: Repetition | None = None
     floor: FloorInterval | None = None
     entropy: KnownEntropy | None = None

@@ -25,6 +25,7 @@ from scaling.records import read_records
 from scaling.specs import Plan
 from scaling.study import plan_study
 from scaling.values import finite_or_null, read_json, to_plain, write_json
+from scaling.vocabularies import require_one_vocabulary
 
 ROUNDS, NEXT = "rounds", "next"
 UNTIL = re.compile(r"sd\(\s*(?P<name>.+?)\s*\)\s*<\s*(?P<sd>[0-9.eE+-]+)")
@@ -85,6 +86,7 @@ def in_rounds(config: StudyConfig, sweep: Callable[[StudyConfig], int]) -> int:
     if config.until is None:
         return sweep(config)
     goal = parse_until(config.until)
+    require_one_vocabulary(config, "until=")
     if config.max_flops is None:
         raise ConfigError("until is given without max_flops: say what it may cost in all, for example max_flops=1e15")
     console = Console(stderr=True)
@@ -197,6 +199,7 @@ def write_round(base: StudyConfig, grid: GridConfig, made: Round) -> None:
 
 def plan_next(config: StudyConfig, stored: StudyConfig, folder: Path) -> int:
     """Print the points that tell most of `power.quantity` for `flops` more, and write them as an experiment."""
+    require_one_vocabulary(stored, "next=")
     plan = read_json(Plan, folder / "plan.json")
     asked = config.power.quantity or "ln N_opt"
     stored = replace(stored, power=replace(stored.power, target=config.power.target or stored.power.target))

@@ -1,6 +1,6 @@
 """The stages of a study that the entries share: its plan, its cost, its corpus, its jobs, its forecasts."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,31 +11,36 @@ from rich.console import Console
 from scaling.calibrate import study_calibration
 from scaling.checkup import prepared_manifest
 from scaling.config import CONFIG_FILE, PLAN_FILE, ConfigError, StudyConfig
+from scaling.data.fingerprint import fingerprint
 from scaling.data.prepare import prepare
 from scaling.launching.tasks import Task
 from scaling.planning.corpus_facts import corpus_facts
 from scaling.planning.cost import Cost
-from scaling.planning.plan import make_plan
+from scaling.planning.plan import join_plans, make_plan
 from scaling.records import JOB_FILE, is_done, record_path
 from scaling.specs import Plan, PlannedPoint
 from scaling.training.config import Job
 from scaling.values import write_json
+from scaling.vocabularies import each_vocabulary
 
 STUDY_LOCK = ".study.lock"
 
 
 def plan_study(config: StudyConfig) -> Plan:
     """Raises ConfigError. Writes nothing and imports no torch; epochs are known once the corpus is prepared."""
-    manifest = prepared_manifest(config)
-    facts = corpus_facts(config.data, manifest)
     try:
-        return make_plan(
-            config.study,
-            grid=config.grid,
-            options=config.model,
-            recipe=config.recipe,
-            corpus=facts,
-            cost=study_cost(config),
+        return join_plans(
+            [
+                make_plan(
+                    one.study,
+                    grid=one.grid,
+                    options=one.model,
+                    recipe=one.recipe,
+                    corpus=corpus_facts(one.data, prepared_manifest(one)),
+                    cost=study_cost(one),
+                )
+                for one in each_vocabulary(config)
+            ]
         )
     except ValueError as error:
         raise ConfigError(str(error)) from None
@@ -47,9 +52,15 @@ def study_cost(config: StudyConfig) -> Cost:
     return Cost(config.time_model, validation_tokens, study_calibration(config))
 
 
-def prepare_study(config: StudyConfig, console: Console | None = None) -> Path:
+def prepare_study(config: StudyConfig, console: Console | None = None) -> dict[str, Path]:
+    """The folder of each corpus of the study, by fingerprint; the study's own is `fingerprint(config.data)`."""
     console = console or Console(stderr=True)
-    return prepare(config.data, config.cache_folder, lambda stage: console.print(f"prepare: {stage}", highlight=False))
+    return {
+        fingerprint(one.data): prepare(
+            one.data, one.cache_folder, lambda stage: console.print(f"prepare: {stage}", highlight=False)
+        )
+        for one in each_vocabulary(config)
+    }
 
 
 @contextmanager
@@ -74,11 +85,11 @@ def write_plan(config: StudyConfig, plan: Plan) -> None:
 
 
 def make_tasks(
-    config: StudyConfig, plan: Plan, corpus: Path, points: Sequence[PlannedPoint], *, wave: int
+    config: StudyConfig, plan: Plan, corpora: Mapping[str, Path], points: Sequence[PlannedPoint], *, wave: int
 ) -> list[Task]:
     """One for each run that lacks a record of `points`, its job written, the longest first."""
     with written_by_one(config):
-        write_jobs(config, plan, corpus, points)
+        write_jobs(config, plan, corpora, points)
     return list_tasks(config, plan, points, wave=wave)
 
 
@@ -104,8 +115,13 @@ def wave_seconds(plan: Plan, cost: Cost, run_id: str, wave: int) -> float:
     return cost.run_seconds(plan.by_id[run_id], wanted, there)
 
 
-def write_jobs(config: StudyConfig, plan: Plan, corpus: Path, points: Iterable[PlannedPoint]) -> list[Path]:
-    """Freeze a job into the folder of each run that lacks a record of `points`; returns those folders."""
+def write_jobs(
+    config: StudyConfig, plan: Plan, corpora: Mapping[str, Path], points: Iterable[PlannedPoint]
+) -> list[Path]:
+    """Freeze a job into the folder of each run that lacks a record of `points`; returns those folders.
+
+    `corpora` are the folders of prepared corpora by fingerprint.
+    """
     budgets: dict[str, list[int]] = {}
     for point in points:
         budgets.setdefault(point.run_id, []).append(point.tokens)
@@ -118,6 +134,6 @@ def write_jobs(config: StudyConfig, plan: Plan, corpus: Path, points: Iterable[P
         there = [b for b in plan.by_id[run_id].budgets if record_path(folder, b).exists()]
         spec = replace(plan.by_id[run_id], budgets=tuple(sorted({*wanted, *there})))
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / JOB_FILE, Job(spec, config.runtime, str(corpus.resolve())))
+        write_json(folder / JOB_FILE, Job(spec, config.runtime, str(corpora[spec.corpus].resolve())))
         folders.append(folder)
     return folders

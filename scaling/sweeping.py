@@ -2,7 +2,7 @@
 wherever an earlier one stopped."""
 
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -67,7 +67,7 @@ def sweep_study(
         return EXIT_BAD_CONFIG
     if config.calibrate:
         calibrate(config, plan_study(config), console)
-    corpus = prepare_study(config, console)
+    corpora = prepare_study(config, console)
     plan = plan_study(config)  # now with epochs and evaluations
     known, findings = findings, check_plan(config, plan)
     print_findings(tuple(finding for finding in findings if finding not in known), console)
@@ -76,12 +76,12 @@ def sweep_study(
     chosen = choose_points(plan, points)
     write_plan(config, plan)
     (config.folder / STOP_FILE).unlink(missing_ok=True)
-    if submit is not None and hand_over(config, plan, corpus, chosen, submit, whole=points is None):
+    if submit is not None and hand_over(config, plan, corpora, chosen, submit, whole=points is None):
         return 0
     watch = Watch(config, plan, console)
     failed: dict[str, str] = {}
     for wave in () if submit is not None else (1, 2):
-        tasks = make_tasks(config, plan, corpus, [point for point in chosen if point.wave == wave], wave=wave)
+        tasks = make_tasks(config, plan, corpora, [point for point in chosen if point.wave == wave], wave=wave)
         if not tasks:
             continue
         if wave == 2 and refusals(watch.look()):
@@ -112,20 +112,26 @@ def sweep_study(
 
 
 def hand_over(
-    config: StudyConfig, plan: Plan, corpus: Path, points: list[PlannedPoint], submit: Submit, *, whole: bool
+    config: StudyConfig,
+    plan: Plan,
+    corpora: Mapping[str, Path],
+    points: list[PlannedPoint],
+    submit: Submit,
+    *,
+    whole: bool,
 ) -> bool:
     """False where all points have ended. Jobs of runs in the queue are not written anew: they may be read just now."""
     flying = in_flight(config.folder)
     mine = [point for point in points if point.run_id not in flying]
     if not whole:
-        return submit([make_tasks(config, plan, corpus, mine, wave=1), []], forecast=False)
+        return submit([make_tasks(config, plan, corpora, mine, wave=1), []], forecast=False)
     first, second = ([point for point in mine if point.wave == wave] for wave in (1, 2))
-    now = make_tasks(config, plan, corpus, first, wave=1)
+    now = make_tasks(config, plan, corpora, first, wave=1)
     if now or flying:
         return submit([now, list_tasks(config, plan, second, wave=2)], forecast=True)
     if list_tasks(config, plan, second, wave=2):
         write_forecasts(config, plan, Console(stderr=True))
-    return submit([[], make_tasks(config, plan, corpus, second, wave=2)], forecast=False)
+    return submit([[], make_tasks(config, plan, corpora, second, wave=2)], forecast=False)
 
 
 def write_forecasts(config: StudyConfig, plan: Plan, console: Console) -> None:

@@ -27,14 +27,14 @@ def task(composed: DictConfig) -> int:
     config = study_config(composed)
     if config.dry_run:
         return dry_run(config)
-    corpus = prepare_study(config)
+    corpora = prepare_study(config)
     plan = plan_study(config)
     if config.point is None:
         raise ConfigError("point is not given: name one, as in point=7, or train them all with -m")
     (point,) = choose_points(plan, [config.point])
     team = team_of_this_process()
     if team.leads:
-        make_tasks(config, plan, corpus, [point], wave=point.wave)
+        make_tasks(config, plan, corpora, [point], wave=point.wave)
     team.told(None)  # the job is there for all
     return run_folder(config.folder / point.run_id)
 

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from scaling.command import run_hydra
 from scaling.config import ConfigError, StudyConfig, tune_config
+from scaling.data.fingerprint import fingerprint
 from scaling.launching.runner import SlotRunner
 from scaling.local import make_workers, study_slots
 from scaling.planning.config import RecipeConfig
@@ -31,6 +32,7 @@ from scaling.tuning.config import TuneOptions
 from scaling.tuning.runs import Run, train_all
 from scaling.tuning.verdict import Contender, Verdict, judge
 from scaling.values import to_plain, write_atomically, write_json
+from scaling.vocabularies import require_one_vocabulary
 
 if TYPE_CHECKING:
     import optuna
@@ -40,6 +42,7 @@ EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 130
 
 def task(composed: DictConfig) -> int:
     config, options = tune_config(composed)
+    require_one_vocabulary(config, "tuning")
     if options.corners:
         from scaling.tune_corners import check_corners
 
@@ -62,7 +65,7 @@ def search_recipe(config: StudyConfig, options: TuneOptions) -> int:
         from scaling.tuning import search
     except ModuleNotFoundError:
         raise ConfigError("a search needs optuna: pip install 'optuna>=5.0', or scaling-sweep[tune]") from None
-    corpus = prepare_study(config, console)
+    corpus = prepare_study(config, console)[fingerprint(config.data)]
 
     def make_run(values: Mapping[str, float], seed: int = config.grid.seed, *, watched: bool = True) -> Run:
         recipe = space.with_values(config.recipe, values)

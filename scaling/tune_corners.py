@@ -12,6 +12,7 @@ from rich.console import Console
 from scaling.analysis.noise import seed_noise
 from scaling.config import ConfigError, StudyConfig
 from scaling.corners import CORNERS_FILE, Corner, Corners, write_corners
+from scaling.data.fingerprint import fingerprint
 from scaling.local import study_slots
 from scaling.model.counting import count_parameters
 from scaling.records import RunRecord, read_records
@@ -46,7 +47,7 @@ def check_corners(config: StudyConfig, options: TuneOptions) -> int:
             soft_wrap=True,
         )
         return 0
-    corpus = prepare_study(config, console)
+    corpus = prepare_study(config, console)[fingerprint(config.data)]
     runs = {spec.id: corner_run(config, spec, corpus) for spec in everything}
     with slot_runner(config) as runner, stop_on_signals() as should_stop:
         failed = train_all(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 
 from scaling.checkup import check_plan
 from scaling.config import StudyConfig, study_config
@@ -16,9 +17,13 @@ GROUPS = ("data", "model", "recipe", "grid", "runtime", "time_model", "power", "
 CHOICES = sorted(chain.from_iterable((config_folder() / group).glob("*.yaml") for group in GROUPS))
 
 
-def load(*overrides: str) -> StudyConfig:
+def load_root(root: str, *overrides: str) -> DictConfig:
     with initialize_config_dir(str(config_folder().resolve()), version_base="1.3"):
-        return study_config(compose("sweep", list(overrides)))
+        return compose(root, list(overrides))
+
+
+def load(*overrides: str) -> StudyConfig:
+    return study_config(load_root("sweep", *overrides))
 
 
 @pytest.mark.parametrize("path", CHOICES, ids=lambda p: f"{p.parent.name}={p.stem}")

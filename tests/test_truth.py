@@ -31,6 +31,7 @@ def run(module: str, *overrides: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
 
 
+@pytest.mark.slow  # a sweep and three more processes: a minute
 def test_a_tiny_study_prints_the_truth_beside_its_floor(tmp_path: Path) -> None:
     overrides = [
         "experiment=truth", "study=tiny", "grid.budgets=[8192,12288,16384]", f"grid.sizes={SIZES}",

@@ -21,6 +21,10 @@ from scaling.store import Exclusion
 MAX_TOKENS_MISMATCH = 0.005
 
 
+class MixedCorpora(ValueError):
+    """Records of several corpora where one law is asked for; the message names them."""
+
+
 @dataclass(frozen=True)
 class Convention:
     """What N and C mean, as functions of the model. `text` goes wherever a number does."""
@@ -75,7 +79,8 @@ def usable(plan: Plan, records: Sequence[RunRecord]) -> tuple[list[RunRecord], l
     excluded: list[Exclusion] = []
     for point in plan.points:
         record = measured.get((point.run_id, point.tokens))
-        reason = "not measured yet" if record is None else _reason(point, record)
+        corpus = plan.by_id[point.run_id].corpus
+        reason = "not measured yet" if record is None else _reason(point, corpus, record)
         if record is not None and reason is None:
             good.append(record)
         elif reason is not None:
@@ -83,7 +88,9 @@ def usable(plan: Plan, records: Sequence[RunRecord]) -> tuple[list[RunRecord], l
     return good, excluded
 
 
-def _reason(point: PlannedPoint, record: RunRecord) -> str | None:
+def _reason(point: PlannedPoint, corpus: str, record: RunRecord) -> str | None:
+    if record.provenance.corpus != corpus:
+        return f"trained on the corpus {record.provenance.corpus[:12]} where {corpus[:12]} was planned"
     if record.status != "done":
         return f"{record.status}: {record.reason}"
     if abs(record.tokens / point.tokens - 1.0) > MAX_TOKENS_MISMATCH:
@@ -94,7 +101,15 @@ def _reason(point: PlannedPoint, record: RunRecord) -> str | None:
 
 
 def observations(plan: Plan, records: Sequence[RunRecord], convention: Convention) -> Observations:
-    """Rows in the order of the records; a row's trajectory is its run. Raises ValueError where there are none."""
+    """Rows in the order of the records; a row's trajectory is its run. Raises ValueError where there are none,
+    MixedCorpora where they are of several corpora."""
+    corpora = {plan.by_id[r.run_id].corpus for r in records}
+    if len(corpora) > 1:
+        raise MixedCorpora(
+            f"the points of {plan.study} come from {len(corpora)} corpora "
+            f"({', '.join(sorted(c[:12] for c in corpora))}): losses in nats/token of different "
+            "text or tokens go into no common fit; fit each corpus alone"
+        )
     at = points_at(plan, [(r.run_id, r.tokens) for r in records], convention)
     planned = {(p.run_id, p.tokens): p.nominal_flops for p in plan.points}
     budgets = [planned[r.run_id, r.budget_tokens] for r in records]

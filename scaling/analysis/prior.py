@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from scaling.analysis.noise import seed_noise
-from scaling.analysis.observations import CONVENTIONS, observations, usable
+from scaling.analysis.observations import CONVENTIONS, MixedCorpora, observations, usable
 from scaling.laws.design import Belief, Noise
 from scaling.laws.fit import Fit, fit_law
 from scaling.laws.forms import CHINCHILLA
@@ -33,7 +33,10 @@ def measured_belief(plan: Plan, records: Sequence[RunRecord]) -> Belief:
     good, _ = usable(plan, records)
     if not good:
         raise NoBelief(f"{plan.study} has no measured point: run the sweep first")
-    rows = observations(plan, good, CONVENTIONS["total"])
+    try:
+        rows = observations(plan, good, CONVENTIONS["total"])
+    except MixedCorpora as error:
+        raise NoBelief(str(error)) from None
     fit = fit_law(CHINCHILLA, rows)
     if not fit.usable:
         raise NoBelief(f"the law of {plan.study} is {fit.status}: {fit.message}")

@@ -80,7 +80,7 @@ def repetition(
         plain=FittedLaw("L(N, D) over all points", plain, rows, None, {}),
         num_repeated=sum(map(is_repeated, records)),
         most_epochs=max(record.epochs for record in records),
-        errors=tuple(error for each in (fit, plain) if (error := _error(each, at)) is not None),
+        errors=tuple(error for each in (fit, plain) if (error := held_out_error(each, at)) is not None),
     )
 
 
@@ -93,7 +93,8 @@ def _fit_repeated(rows: Observations) -> Fit:
     return fit_law(DataConstrained(base=(floor, a, b, alpha, beta)), rows)
 
 
-def _error(fit: Fit, at: Observations | None) -> HeldOutError | None:
+def held_out_error(fit: Fit, at: Observations | None) -> HeldOutError | None:
+    """On rows that the fit has not seen; None where there are none, or no fit."""
     if at is None or not fit.parameters:
         return None
     errors = np.abs(fit.law.predict(fit.theta, at) / at.loss - 1.0)

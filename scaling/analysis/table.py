@@ -7,7 +7,7 @@ import csv
 import gzip
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -27,6 +27,7 @@ STUDY_COLUMNS = {
 }  # fmt: skip
 STUDY_CONVENTION = "N: all parameters; C: training FLOPs, counted (as in the study's points.csv)"
 STUDY_HELD_OUT = "held_out"
+CORPUS = "corpus"
 
 
 class TableError(ValueError):
@@ -72,6 +73,7 @@ def read_table(options: TableOptions) -> Table:
     if study:
         columns = _study_columns(lines) | columns
         convention = convention or STUDY_CONVENTION
+    _require_one_corpus(lines, path)
     observations = observe(lines, columns, convention or DEFAULT_CONVENTION, path)
     excluded = {exclusion.row for exclusion in observations.excluded}
     used = tuple(line for line in lines if line.number not in excluded)
@@ -84,6 +86,17 @@ def read_table(options: TableOptions) -> Table:
         by_run=any(run not in (None, "") for run in runs),
         held_out=tuple(str(line.row.get(STUDY_HELD_OUT)) == "True" for line in used) if study else None,
     )
+
+
+def _require_one_corpus(lines: Sequence[Line], path: Path) -> None:
+    """Raise TableError where the rows name several corpora: a study's rows do, and so does a merged table."""
+    corpora = sorted({str(line.row[CORPUS]) for line in lines if line.row.get(CORPUS) not in (None, "")})
+    if len(corpora) > 1:
+        raise TableError(
+            f"{path} has points of {len(corpora)} corpora (column {CORPUS!r}: "
+            f"{', '.join(c[:12] for c in corpora[:4])}): losses of different text or tokens go into no common fit; "
+            "keep the rows of one corpus"
+        )
 
 
 def observe(lines: list[Line], columns: Mapping[str, str], convention: str, path: Path) -> Observations:

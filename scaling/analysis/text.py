@@ -1,6 +1,5 @@
 """What a study says of its text: the law on each validation set, repeated data, and how well the floor is pinned."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -8,6 +7,7 @@ from scaling.analysis.config import FitOptions
 from scaling.analysis.observations import CONVENTIONS, observations
 from scaling.analysis.repetition import repetition
 from scaling.analysis.study import Measured
+from scaling.analysis.vocabulary import bytes_per_token
 from scaling.data.manifest import Manifest
 from scaling.data.oracle import KnownEntropy
 from scaling.laws.fit import fit_law
@@ -15,7 +15,7 @@ from scaling.laws.floor import floor_interval
 from scaling.laws.forms import CHINCHILLA
 from scaling.laws.intervals import parameter_intervals
 from scaling.records import RunRecord
-from scaling.results import FittedLaw, StudyReport, ValidationLaw
+from scaling.results import FittedLaw, StudyReport, ValidationLaw, VocabularyLaw
 from scaling.specs import Plan
 from scaling.values import to_plain
 
@@ -65,6 +65,7 @@ def with_text(
     options: FitOptions,
     manifest: Manifest | None,
     entropy: KnownEntropy | None,
+    vocabularies: tuple[VocabularyLaw, ...] = (),
 ) -> StudyReport:
     """The report with its findings on the text, also in its fits.json."""
     convention = CONVENTIONS[options.convention]
@@ -79,6 +80,12 @@ def with_text(
              "intervals": to_plain(law.law.intervals), "bytes_per_token": law.bytes_per_token, "overlap": law.overlap}
             for law in laws
         ],
+        "vocabularies": [
+            {"vocab_size": each.vocab_size, "status": each.law.fit.status, "parameters": each.law.fit.parameters,
+             "intervals": to_plain(each.law.intervals), "bytes_per_token": each.bytes_per_token,
+             "flops": each.flops, "best_loss": each.best_loss, "heldout": to_plain(each.error)}
+            for each in vocabularies
+        ],
         "repetition": None if repeated is None else {
             "status": repeated.law.fit.status, "message": repeated.law.fit.message,
             "parameters": repeated.law.fit.parameters, "intervals": to_plain(repeated.law.intervals),
@@ -91,6 +98,7 @@ def with_text(
     return replace(
         report,
         validation_laws=laws,
+        vocabulary_laws=vocabularies,
         repetition=repeated,
         floor=floor,
         entropy=entropy,
@@ -114,10 +122,6 @@ def validation_laws(
         rows = observations(plan, there, CONVENTIONS[options.convention])
         fit = fit_law(CHINCHILLA, rows)
         intervals = parameter_intervals(fit, rows, level=options.level) if fit.usable else {}
-        some = there[0]
-        assert some.final_loss_nats is not None
-        assert some.bits_per_byte is not None
-        bytes_per_token = some.final_loss_nats / math.log(2) / some.bits_per_byte
         law = FittedLaw(f"L(N, D) on {name}", fit, rows, None, intervals)
-        found.append(ValidationLaw(name, law, bytes_per_token, shares.get(name)))
+        found.append(ValidationLaw(name, law, bytes_per_token(there[0]), shares.get(name)))
     return tuple(found)

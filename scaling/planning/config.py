@@ -66,6 +66,9 @@ class GridConfig:
     `unique_tokens` multiplies every trajectory: each is trained once on each of these prefixes of the corpus, which are
     nested (Muennighoff et al. 2023, arXiv 2305.16264); empty for the corpus as `data.unique_tokens` has it.
 
+    `vocab_sizes` repeats the whole grid for each of these sizes of a BPE, of which `data.tokenizer.vocab_size`, the
+    study's own, is one; empty for that alone. Each has laws of its own, which compare in bits per byte.
+
     Points above `max_flops` are left out. `holdout_share` of the points, those of most compute and at least
     `holdout_min` of them, are kept out of the fit; 0 keeps none out.
     """
@@ -75,6 +78,7 @@ class GridConfig:
     sizes: tuple[SizeConfig, ...]
     replicates: tuple[ReplicateConfig, ...] = ()
     unique_tokens: tuple[float, ...] = ()
+    vocab_sizes: tuple[int, ...] = ()
     max_flops: float | None = None
     holdout_share: float = 0.2
     holdout_min: int = 4
@@ -109,6 +113,8 @@ class GridConfig:
                 raise ValueError(f"grid.budgets has {budget}; a budget must be positive")
         if len(set(self.unique_tokens)) < len(self.unique_tokens) or any(not u >= 2 for u in self.unique_tokens):
             raise ValueError(f"grid.unique_tokens is {list(self.unique_tokens)}; give different numbers of at least 2")
+        if len(set(self.vocab_sizes)) < len(self.vocab_sizes):
+            raise ValueError(f"grid.vocab_sizes is {list(self.vocab_sizes)}; give each vocabulary once")
         if self.kind == "epochs" and not self.unique_tokens:
             raise ValueError(
                 "grid.kind is epochs and grid.unique_tokens is empty: say of how many tokens, for example "

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from scaling.model.config import ModelConfig
@@ -81,6 +81,16 @@ def make_plan(
             )
             points.append(point)
     return Plan(study, tuple(runs), _hold_out(points, grid, named))
+
+
+def join_plans(plans: Sequence[Plan]) -> Plan:
+    """One plan of several, its points numbered through."""
+    points = [point for plan in plans for point in plan.points]
+    return Plan(
+        plans[0].study,
+        tuple(run for plan in plans for run in plan.runs),
+        tuple(replace(point, index=index) for index, point in enumerate(points)),
+    )
 
 
 def _trajectories(grid: GridConfig) -> Iterator[tuple[SizeConfig, int, tuple[float, ...]]]:

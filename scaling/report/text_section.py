@@ -5,7 +5,7 @@ import math
 from scaling.report.document import Block, Paragraph, Section, Table
 from scaling.report.numbers import MISSING, level_text, nats, percent, range_text, significant
 from scaling.report.tables import number_columns, status_words, text_columns
-from scaling.results import Repetition, StudyReport, ValidationLaw
+from scaling.results import Repetition, StudyReport, ValidationLaw, VocabularyLaw
 
 EPOCHS = (1, 2, 4, 8, 16, 32)
 
@@ -17,6 +17,8 @@ def text_section(report: StudyReport) -> Section | None:
         blocks += [Paragraph(floor_words(report)), floor_table(report)]
     if report.validation_laws:
         blocks.append(validation_table(report.validation_laws))
+    if report.vocabulary_laws:
+        blocks.append(vocabulary_table(report.vocabulary_laws))
     if report.repetition is not None:
         blocks += repetition_blocks(report.repetition)
     return Section("text", "The text", tuple(blocks)) if blocks else None
@@ -90,6 +92,39 @@ def _validation_row(each: ValidationLaw) -> tuple[str, ...]:
         numbers, floor = (MISSING, MISSING, MISSING), MISSING
     overlap = MISSING if each.overlap is None else percent(each.overlap)
     return (each.name, status_words(fit), *numbers, floor, nats(lowest), nats(lowest * per_byte), overlap)
+
+
+def vocabulary_table(laws: tuple[VocabularyLaw, ...]) -> Table:
+    """Each vocabulary's law, in the one unit that does not know what a token is."""
+    budget = significant(laws[0].flops)
+    return Table(
+        "vocabularies",
+        "Vocabularies",
+        "L(N, D) fitted to the points of each vocabulary alone, for nats/token of different tokens do not compare. All "
+        f"losses here are in bits/byte. Best: by the law, at its best N and D for {budget} FLOPs (6 N D), the most "
+        "that all vocabularies were fitted at. Lowest: of the fitted points. Held-out error: of this law.",
+        (
+            *text_columns("Entries", "Status"),
+            *number_columns("Bytes/token", "E", "α", "β", "Best", "Lowest", "Held-out error"),
+        ),
+        tuple(_vocabulary_row(law) for law in laws),
+    )
+
+
+def _vocabulary_row(each: VocabularyLaw) -> tuple[str, ...]:
+    fit, per_byte = each.law.fit, 1 / math.log(2) / each.bytes_per_token
+    numbers: tuple[str, ...] = (MISSING, MISSING, MISSING)
+    if fit.usable:
+        numbers = (nats(fit.parameters["E"] * per_byte), *(significant(fit.parameters[n]) for n in ("alpha", "beta")))
+    return (
+        f"{each.vocab_size:,}",
+        status_words(fit),
+        significant(each.bytes_per_token),
+        *numbers,
+        MISSING if each.best_loss is None else nats(each.best_loss * per_byte),
+        nats(float(each.law.observations.loss.min()) * per_byte),
+        MISSING if each.error is None else f"{percent(each.error.mean)} ({each.error.num_points})",
+    )
 
 
 def repetition_blocks(found: Repetition) -> list[Block]:

@@ -8,13 +8,18 @@ from typing import Any
 import numpy as np
 from hydra import compose, initialize_config_dir
 
-from scaling.analysis.study import forecast
+from scaling.analysis.study import forecast, split_records
 from scaling.analysis.table_report import report_on_table
+from scaling.analysis.text import with_text
+from scaling.analysis.vocabulary import vocabulary_laws
 from scaling.checks.catalogue import check_table, in_fits_json
 from scaling.config import table_options
 from scaling.config_folder import config_folder
+from scaling.data.oracle import KnownEntropy
 from tests.analysis.conftest import make_records
 from tests.analysis.test_study import OPTIONS, report_of, study
+from tests.analysis.test_text import other_set, repeated_study
+from tests.analysis.test_vocabulary import in_bits, vocabulary_plan
 
 PAGE = Path(__file__).parents[2] / "docs/fits-json.md"
 MAPS = {"parameters", "intervals", "other_intervals", "weights", "inner_errors", "seconds"}  # keys are free
@@ -51,6 +56,19 @@ def a_table(folder: Path) -> dict[str, Any]:
     return in_fits_json(report.fits_json, check_table(report))
 
 
+def the_text(folder: Path) -> dict[str, Any]:
+    """`text` of a study that has all of it: validation sets, vocabularies, repeated text and a known entropy."""
+    planned, records = repeated_study()
+    records = [other_set(record, 1.5) for record in records]
+    two = [vocabulary_plan(size) for size in (512, 1024)]
+    laws = vocabulary_laws(
+        dict(zip((512, 1024), two, strict=True)), [r for part in two for r in in_bits(part)], OPTIONS
+    )
+    report = report_of(planned, records, folder, ())
+    known = KnownEntropy(rate=1.0, floor=1.1, context=64)
+    return with_text(report, split_records(planned, records), OPTIONS, None, known, laws).fits_json["text"]  # type: ignore[no-any-return]
+
+
 def test_the_page_names_every_key_and_no_other(tmp_path: Path) -> None:
     documented = set(re.findall(r"^\| `([^`]+)` \|", PAGE.read_text(), re.MULTILINE))
     planned, records = study(), make_records(study(), noise=0.003)
@@ -60,5 +78,6 @@ def test_the_page_names_every_key_and_no_other(tmp_path: Path) -> None:
     of_study = in_fits_json(report_of(planned, records, tmp_path, tuple(made)).fits_json, ())
     of_table = a_table(tmp_path)
     assert set(of_study) == set(of_table)
-    assert keys(of_study) | keys(of_table) == documented
+    text = {"text": the_text(tmp_path)}
+    assert keys(of_study) | keys(of_table) | keys(text) == documented
     assert {entry["law"] for entry in of_study["ledger"]} == {"selected", "chinchilla"}
