@@ -116,3 +116,16 @@ def test_wikitext_2_has_its_published_word_counts(tmp_path: Path, local_config: 
     assert manifest.train.words + manifest.train.lines == 245_569  # the folder's other file: the test split
     assert manifest.validation.bytes == (WIKITEXT_2 / "valid.txt").stat().st_size
     assert (manifest.validation.documents, manifest.train.documents) == (60, 60)
+
+
+def test_reading_ends_with_the_document_that_passes_max_bytes(
+    tmp_path: Path, texts: list[str], write_jsonl: Callable[..., Path], local_config: Callable[..., DataConfig]
+) -> None:
+    path = write_jsonl(texts)
+    sizes = [len(text.encode()) for text in texts]
+    config = local_config(path, {"max_bytes": sum(sizes[:50]) - 1})
+    counts = [Corpus.open(prepare(each, tmp_path / "cache")).manifest for each in (config, local_config(path))]
+    cut, whole = (manifest.train + manifest.validation for manifest in counts)
+    assert (cut.documents, cut.bytes) == (50, sum(sizes[:50]))
+    assert (whole.documents, whole.bytes) == (200, sum(sizes))
+    assert counts[0].fingerprint != counts[1].fingerprint

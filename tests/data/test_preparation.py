@@ -34,6 +34,8 @@ def progress(message):
     if fatal_stage and message.startswith(fatal_stage):
         os.kill(os.getpid(), signal.SIGKILL)
 
+if fatal_stage == "rename":  # all is written, the manifest too
+    Path.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 if "FILE_BYTES" in os.environ:
     import resource
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(os.environ["FILE_BYTES"]),) * 2)
@@ -152,7 +154,9 @@ def test_a_damaged_corpus_is_prepared_again(
     assert (folder / "train.bin").read_bytes() == whole
 
 
+@pytest.mark.parametrize("moment", ["reading", "tokenising", "measuring", "rename"])
 def test_killed_in_the_middle_it_leaves_nothing_that_looks_whole(
+    moment: str,
     tmp_path: Path,
     texts: list[str],
     write_jsonl: WriteJsonl,
@@ -160,7 +164,7 @@ def test_killed_in_the_middle_it_leaves_nothing_that_looks_whole(
     python: Python,
 ) -> None:
     path, root = write_jsonl(texts), tmp_path / "cache"
-    killed = python(PROGRAM, str(path), str(root), "measuring")
+    killed = python(PROGRAM, str(path), str(root), moment)
     assert killed.returncode == -signal.SIGKILL
     assert not [folder for folder in root.iterdir() if not folder.name.startswith(".")]
     config = local_config(path)
