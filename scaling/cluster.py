@@ -1,7 +1,7 @@
 """`python -m scaling.cluster FILE`: the command of every Slurm job; FILE is its submission, which says what to do.
 
 Notices are listened for before anything else is imported: one that came while torch is would end the process, and the
-job would count as failed instead of coming back.
+job would count as failed instead of coming back. No command for people, so it has no `main` and no console script.
 """
 
 import signal
@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 
-def main() -> None:
+def run_job() -> None:
     early: list[int] = []
 
     def listen(number: int, _: FrameType | None) -> None:
@@ -18,10 +18,10 @@ def main() -> None:
 
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, listen)
-    from scaling.on_slurm import do_job
+    from scaling.slurm_job import do_job
 
     sys.exit(do_job(Path(sys.argv[1]), early))
 
 
 if __name__ == "__main__":
-    main()
+    run_job()

@@ -1,143 +1,144 @@
 #!/usr/bin/env bash
-# A real Slurm of two nodes on this one machine, to throw away: for `make test-slurm`.
+# Two Slurm nodes played by this machine, to throw away after `make test-slurm`.
 #
-#   scripts/slurm-lab.sh up FOLDER      start it; then `export SLURM_CONF=FOLDER/slurm.conf`
-#   scripts/slurm-lab.sh down FOLDER    end everything that `up` started, by the pid files in FOLDER
+#   scripts/slurm-lab.sh up FOLDER      start them, then: export SLURM_CONF=FOLDER/slurm.conf
+#   scripts/slurm-lab.sh down FOLDER    end them, their jobs, and nothing else
 #
-# Wants Debian's or Ubuntu's slurmctld, slurmd, slurm-client and munge, which it installs where it is root and apt-get
-# is there. No systemd, no cgroups, no accounting. Exits with 3, and the reason, where it cannot.
-# Partitions: low (preempted by requeue, with GRACE seconds of notice) and high.
+# Programs: slurmctld, slurmd, Slurm's commands and munged, from Debian or Ubuntu; missing ones are installed where
+# this runs as root. No systemd, cgroups or accounting. Partition `low` is preempted by `high`, after GRACE seconds.
+# Exit codes: 0 done, 2 usage, 3 not possible here (the reason is on standard error).
 set -euo pipefail
 
-CPUS=${CPUS:-4} PORT=${PORT:-27817} GRACE=${GRACE:-20}
-action=${1:-}
-folder=${2:-}
-if [ "$action" != up ] && [ "$action" != down ] || [ -z "$folder" ]; then
-  sed -n '2,10s/^# \{0,1\}//p' "$0"
-  exit 2
-fi
+CPUS=${CPUS:-4}
+GRACE=${GRACE:-20}
+FIRST_PORT=${FIRST_PORT:-$((20000 + $$ % 10000))} # of three; two labs on one machine seldom meet
+NODES=(n1 n2)
+PACKAGES=(slurmctld slurmd slurm-client munge)
 
-cannot() {
-  echo "slurm-lab: $*" >&2
+usage() {
+  sed -n 's/^#   //p' "$0" >&2
+  exit 2
+}
+
+impossible() {
+  echo "slurm-lab: $1" >&2
   exit 3
 }
 
-installed() {
-  local program
-  for program in slurmctld slurmd munged; do [ -x "/usr/sbin/$program" ] || return 1; done
-  command -v sbatch srun squeue scontrol scancel >/dev/null
-}
-
-install_packages() {
-  [ "$(id -u)" = 0 ] || cannot "Slurm is not installed and this is not root: apt-get install slurmctld slurmd slurm-client munge"
-  command -v apt-get >/dev/null || cannot "Slurm is not installed and there is no apt-get to install it"
-  local packages="slurmctld slurmd slurm-client munge"
-  export DEBIAN_FRONTEND=noninteractive
-  # shellcheck disable=SC2086
-  apt-get install -y -qq --no-install-recommends $packages >/dev/null 2>&1 ||
-    { apt-get update -qq >/dev/null 2>&1 && apt-get install -y -qq --no-install-recommends $packages >/dev/null 2>&1; } ||
-    cannot "apt-get could not install $packages"
-}
-
-write_config() {
-  local host
-  host=$(hostname -s)
-  cat >"$folder/slurm.conf" <<CONF
-ClusterName=lab
-SlurmctldHost=$host(127.0.0.1)
-SlurmctldPort=$PORT
-SlurmUser=$(id -un)
-SlurmdUser=$(id -un)
-AuthType=auth/munge
-AuthInfo=socket=$folder/munge.socket
-CredType=cred/munge
-StateSaveLocation=$folder/state
-SlurmdSpoolDir=$folder/spool.%n
-SlurmctldPidFile=$folder/slurmctld.pid
-SlurmdPidFile=$folder/slurmd.%n.pid
-SlurmctldLogFile=$folder/slurmctld.log
-SlurmdLogFile=$folder/slurmd.%n.log
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
-SwitchType=switch/none
-MpiDefault=none
-SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU
-SlurmdParameters=config_overrides
-SchedulerParameters=batch_sched_delay=0,sched_interval=2,sched_min_interval=0,bf_interval=2,preempt_send_user_signal
-PreemptType=preempt/partition_prio
-PreemptMode=REQUEUE
-ReturnToService=2
-KillWait=5
-MinJobAge=600
-SlurmdTimeout=30
-SlurmctldTimeout=60
-MaxArraySize=1001
-NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((PORT + 1)) CPUs=$CPUS RealMemory=2000 State=UNKNOWN
-NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((PORT + 2)) CPUs=$CPUS RealMemory=2000 State=UNKNOWN
-PartitionName=low Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=$GRACE
-PartitionName=high Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
-CONF
-  # From 23.02 on Slurm looks for cgroups unless it is told not to, and does not know the option before.
-  [ "$(slurmctld -V | tr -dc '0-9.' | cut -d. -f1)" -lt 23 ] || echo "CgroupPlugin=disabled" >"$folder/cgroup.conf"
-}
-
-start() {
-  mkdir -p "$folder"/state "$folder"/munge
-  chmod 700 "$folder/munge"
-  head -c 1024 /dev/urandom >"$folder/munge/key"
-  chmod 400 "$folder/munge/key"
-  munged --force --key-file="$folder/munge/key" --socket="$folder/munge.socket" --pid-file="$folder/munged.pid" \
-    --log-file="$folder/munge/log" --seed-file="$folder/munge/seed" 2>/dev/null || cannot "munged does not start"
-  write_config
-  export SLURM_CONF=$folder/slurm.conf
-  slurmctld -c
-  slurmd -c -N n1
-  slurmd -c -N n2
-  local _
-  for _ in $(seq 1 300); do
-    [ "$(sinfo --noheader --Node --partition=low --states=idle --format=%N 2>/dev/null | wc -l)" = 2 ] && return
+# eventually SECONDS COMMAND...: whether it succeeds within them
+eventually() {
+  local deadline=$((SECONDS + $1))
+  shift
+  until "$@"; do
+    ((SECONDS < deadline)) || return 1
     sleep 0.2
   done
-  tail -n 5 "$folder"/*.log >&2
-  cannot "the nodes did not come up in a minute"
 }
 
-# Only a process that still is what its pid file says.
-stop() {
-  local pid
-  [ -f "$1" ] && pid=$(cat "$1") && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$2" ] || return 0
-  kill -TERM "$pid" 2>/dev/null || return 0
-  local _
-  for _ in $(seq 1 50); do
-    kill -0 "$pid" 2>/dev/null || return 0
-    sleep 0.1
+# ---- the programs -----------------------------------------------------------------------------------------------
+
+missing_programs() {
+  PATH=$PATH:/usr/sbin
+  local name
+  for name in munged slurmctld slurmd sbatch srun squeue scancel sinfo scontrol; do
+    type -P "$name" >/dev/null || echo "$name"
   done
-  kill -KILL "$pid" 2>/dev/null || true
 }
 
-finish() {
-  export SLURM_CONF=$folder/slurm.conf
-  if [ -f "$folder/slurmctld.pid" ]; then
-    timeout 10 squeue --noheader --format=%A 2>/dev/null | sort -u | xargs -r timeout 10 scancel --full 2>/dev/null || true
-    local _
-    for _ in $(seq 1 60); do
-      [ -z "$(timeout 5 squeue --noheader 2>/dev/null)" ] && break
-      sleep 0.25
-    done
+fetch() {
+  DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "${PACKAGES[@]}" &>"$lab/apt.log"
+}
+
+provide_programs() {
+  local missing
+  missing=$(missing_programs | paste -sd ' ')
+  [[ -z $missing ]] && return
+  [[ $EUID -eq 0 ]] && type -P apt-get >/dev/null ||
+    impossible "no $missing here, and not root with apt-get: install ${PACKAGES[*]}"
+  fetch || { apt-get update &>"$lab/apt.log" && fetch; } ||
+    impossible "apt-get could not install ${PACKAGES[*]}: $(tail -n 1 "$lab/apt.log")"
+}
+
+# ---- the configuration ------------------------------------------------------------------------------------------
+
+# What is not named keeps Slurm's default.
+configuration() {
+  local me here port=$FIRST_PORT node
+  me=$(id -un) here=$(hostname -s)
+  echo "# daemons and their files"
+  printf '%s\n' "ClusterName=lab" "SlurmctldHost=$here(127.0.0.1)" "SlurmctldPort=$port" \
+    "SlurmUser=$me" "SlurmdUser=$me" "AuthInfo=socket=$lab/munge/socket" "StateSaveLocation=$lab/controller" \
+    "SlurmdSpoolDir=$lab/%n" "SlurmctldPidFile=$lab/slurmctld.pid" "SlurmdPidFile=$lab/slurmd.%n.pid" \
+    "SlurmctldLogFile=$lab/slurmctld.log" "SlurmdLogFile=$lab/slurmd.%n.log"
+  echo "# one machine without cgroups plays nodes that it has not the cores for"
+  printf '%s\n' "ProctrackType=proctrack/linuxproc" "TaskPlugin=task/none" "SlurmdParameters=config_overrides" \
+    "SelectType=select/cons_tres" "SelectTypeParameters=CR_CPU"
+  echo "# quick decisions; a node that died comes back by itself; ended jobs stay visible for the tests"
+  printf '%s\n' "SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0,preempt_send_user_signal" \
+    "KillWait=5" "SlurmdTimeout=30" "ReturnToService=2" "MinJobAge=600"
+  echo "# who yields to whom"
+  printf '%s\n' "PreemptType=preempt/partition_prio" "PreemptMode=REQUEUE"
+  for node in "${NODES[@]}"; do
+    echo "NodeName=$node NodeHostname=$here NodeAddr=127.0.0.1 Port=$((++port)) CPUs=$CPUS RealMemory=2000"
+  done
+  echo "PartitionName=low Nodes=ALL Default=YES PriorityTier=1 GraceTime=$GRACE"
+  echo "PartitionName=high Nodes=ALL PriorityTier=10 PreemptMode=OFF"
+}
+
+# ---- up and down ------------------------------------------------------------------------------------------------
+
+all_idle() {
+  (($(sinfo --noheader --Node --partition=low --states=idle --format=%N 2>/dev/null | wc -l) == ${#NODES[@]}))
+}
+
+up() {
+  mkdir -p "$lab/controller" "$lab/munge"
+  provide_programs
+  chmod go= "$lab/munge"
+  (umask 277 && dd if=/dev/urandom of="$lab/munge/key" bs=256 count=1 status=none)
+  munged --force --key-file "$lab/munge/key" --socket "$lab/munge/socket" --seed-file "$lab/munge/seed" \
+    --log-file "$lab/munge/log" --pid-file "$lab/munged.pid" 2>"$lab/munge/complaints" ||
+    impossible "munged does not start: $(tail -n 1 "$lab/munge/complaints")"
+  configuration >"$lab/slurm.conf"
+  # Slurm looks for cgroups unless it is told not to, in words that releases before 23.02 do not know.
+  [[ $(slurmctld -V) =~ \ ([0-9]+)\. ]] && ((BASH_REMATCH[1] < 23)) || echo "CgroupPlugin=disabled" >"$lab/cgroup.conf"
+  slurmctld -c
+  local node
+  for node in "${NODES[@]}"; do slurmd -c -N "$node"; done
+  eventually 60 all_idle || {
+    tail -n 5 "$lab"/slurm*.log >&2
+    impossible "the nodes were not idle within a minute"
+  }
+  echo "slurm-lab: ${#NODES[@]} nodes of $CPUS CPUs are up; export SLURM_CONF=$lab/slurm.conf"
+}
+
+queue_is_empty() { [[ -z $(timeout 5 squeue --noheader 2>/dev/null) ]]; }
+
+is_gone() { ! kill -0 "$1" 2>/dev/null; }
+
+# end NAME FILE: the process of that pid file, unless the number has meanwhile become another program's
+end() {
+  local pid
+  pid=$(cat "$2" 2>/dev/null) || return 0
+  [[ $(cat "/proc/$pid/comm" 2>/dev/null) == "$1" ]] || return 0
+  kill "$pid" 2>/dev/null || return 0
+  eventually 15 is_gone "$pid" || kill -KILL "$pid" 2>/dev/null || true
+}
+
+down() {
+  if [[ -e $lab/slurmctld.pid ]]; then
+    timeout 10 scancel --full --user="$(id -un)" 2>/dev/null || true
+    eventually 15 queue_is_empty || true
   fi
-  local file
-  for file in "$folder"/slurmd.*.pid; do stop "$file" slurmd; done
-  stop "$folder/slurmctld.pid" slurmctld
-  stop "$folder/munged.pid" munged
+  local node
+  for node in "${NODES[@]}"; do end slurmd "$lab/slurmd.$node.pid"; done
+  end slurmctld "$lab/slurmctld.pid"
+  end munged "$lab/munged.pid"
 }
 
-if [ "$action" = up ]; then
-  installed || install_packages
-  start
-  echo "slurm-lab: two nodes of $CPUS CPUs are up; export SLURM_CONF=$folder/slurm.conf"
-else
-  finish
-fi
+[[ $# -eq 2 && $1 =~ ^(up|down)$ ]] || usage
+mkdir -p "$2"
+lab=$(cd "$2" && pwd)
+export SLURM_CONF=$lab/slurm.conf
+PATH=$PATH:/usr/sbin
+"$1"

@@ -45,6 +45,13 @@ class SlurmOptions:
     def __post_init__(self) -> None:
         if self.notice_seconds < 1:
             raise ValueError(f"hydra.launcher.notice_seconds is {self.notice_seconds}; it must be at least 1")
+        limit = TIME_LIMITS_MINUTES[0] if self.time_limit is None else self.time_limit
+        if str(limit).isdecimal() and self.notice_seconds >= int(limit) * 60:
+            raise ValueError(
+                f"hydra.launcher.notice_seconds is {self.notice_seconds} and a job may be limited to {limit} minutes: "
+                "it would be told to go before it begins, and come back for ever; lower it, or raise "
+                "hydra.launcher.time_limit"
+            )
 
 
 @dataclass(frozen=True)

@@ -33,12 +33,15 @@ SECONDS_BETWEEN_LOOKS_FOR_STOP = 1.0
 SECONDS_FOR_THE_LOCK = 2.0  # others ask for an instant who holds it
 
 
-def run_folder(folder: Path, on_notice: Callable[[int], None] = lambda number: None) -> int:
+def run_folder(
+    folder: Path, on_notice: Callable[[int], None] = lambda number: None, received: list[int] | None = None
+) -> int:
     """Train what `folder/job.json` says and return the exit code, the same in every process of a team.
 
     TERM, INT and USR1, to any of its processes, mean: save and leave, and so does a STOP file in the study's folder.
-    `on_notice` is told the first such signal when it is seen, before anything is saved. A second start on the same
-    folder leaves with EXIT_BUSY.
+    `on_notice` is told the first such signal when it is seen, before anything is saved; `received` has those that the
+    caller has heard so far, and gets those that it hears until this listens itself. A second start on the same folder
+    leaves with EXIT_BUSY.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     team = team_of_this_process()
@@ -53,7 +56,8 @@ def run_folder(folder: Path, on_notice: Callable[[int], None] = lambda number: N
     with ExitStack() as lock:
         if not team.told(_claim(folder, lock) if team.leads else False):
             return EXIT_BUSY
-        return _run_locked(job, folder, team, on_notice)
+        notices = Notices(folder.parent / STOP_FILE, on_notice, [] if received is None else received)
+        return _run_locked(job, folder, team, notices)
 
 
 def _claim(folder: Path, lock: ExitStack) -> bool:
@@ -70,8 +74,7 @@ def _claim(folder: Path, lock: ExitStack) -> bool:
     return True
 
 
-def _run_locked(job: Job, folder: Path, team: Team, on_notice: Callable[[int], None]) -> int:
-    notices = Notices(folder.parent / STOP_FILE, on_notice)
+def _run_locked(job: Job, folder: Path, team: Team, notices: "Notices") -> int:
     torch.set_num_threads(job.runtime.threads)
     with StatusWriter(folder, job.spec.total_steps, silent=not team.leads) as status:
         status.write("running")
@@ -92,9 +95,8 @@ class Notices:
     """Whether somebody wants this process to save and leave: by a signal, or by the study's STOP file, which is
     looked for at most once a second."""
 
-    def __init__(self, stop_file: Path, on_signal: Callable[[int], None]) -> None:
-        self._stop_file, self._on_signal = stop_file, on_signal
-        self._received: list[int] = []
+    def __init__(self, stop_file: Path, on_signal: Callable[[int], None], received: list[int]) -> None:
+        self._stop_file, self._on_signal, self._received = stop_file, on_signal, received
         self._told = False
         self._looked_at = float("-inf")
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
