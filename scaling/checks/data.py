@@ -4,10 +4,9 @@ import math
 from collections.abc import Iterator
 from statistics import median
 
-from scipy import stats
-
 from scaling.checks.evidence import PlannedStudy
 from scaling.findings import Finding
+from scaling.laws.distributions import chi2_quantile
 from scaling.results import StudyReport
 
 OVERLAP_WARN = 0.01
@@ -59,7 +58,7 @@ def noisy_validation(report: StudyReport) -> Iterator[Finding]:
     if noise is None:
         return
     freedom = noise.num_points - noise.num_cells
-    seeds = noise.relative_sd * math.sqrt(freedom / float(stats.chi2.ppf(0.01, freedom)))
+    seeds = noise.relative_sd * math.sqrt(freedom / chi2_quantile(0.01, freedom))
     errors = [
         record.loss_sem_nats / record.final_loss_nats
         for record in report.fitted_records

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import stats
 
 from scaling.checks.optimum import (
     FACTOR,
@@ -14,6 +13,7 @@ from scaling.checks.optimum import (
     target_flops,
 )
 from scaling.findings import Finding
+from scaling.laws.distributions import chi2_quantile
 from scaling.laws.intervals import parameter_intervals
 from scaling.laws.newton import polish
 from scaling.laws.noise import huber_moments, shared_correlation
@@ -54,7 +54,7 @@ def several_optima(report: LawReport) -> Iterator[Finding]:
     found = polish(surface, starts, rows.weights, fit.objective.delta, max_iterations=RIVAL_ITERATIONS)
     # Twice the rise of the objective, over its scale, is chi-squared (Huber 1981).
     rise = 2 * (found.values - found.values[0]) / rows.weights.mean() * inside / second
-    theta = surface.to_raw(found.coords[rise < stats.chi2.ppf(0.95, 1)])
+    theta = surface.to_raw(found.coords[rise < chi2_quantile(0.95, 1)])
     answers = np.log(fit.law.optimal_params(theta, np.full(len(theta), flops)))
     away = np.nan_to_num(answers - log_optimum(fit, flops))
     farthest = away[int(np.argmax(np.abs(away)))]

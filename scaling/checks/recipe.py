@@ -4,10 +4,9 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
-from scipy import stats
-
 from scaling.checks.evidence import PlannedStudy
 from scaling.findings import Finding
+from scaling.laws.distributions import normal_tail, t_quantile
 from scaling.specs import PlannedPoint, RunSpec, Schedule
 
 JUMP_WARN = 2.0
@@ -182,8 +181,8 @@ def learning_rate_corners(study: PlannedStudy) -> Iterator[Finding]:
     lost = [corner for corner in corners.corners if corner.own_loss is None]
     if not compared and not lost:
         return
-    tail = float(stats.norm.sf(CORNER_SIGMAS)) / max(1, len(compared))
-    limit = float(stats.t.isf(tail, corners.noise_freedom)) * corners.gain_sd
+    tail = normal_tail(CORNER_SIGMAS) / max(1, len(compared))
+    limit = t_quantile(1 - tail, corners.noise_freedom) * corners.gain_sd
     better = sorted((c for c in compared if c[0] > limit), key=lambda c: -c[0])
     if not better and not lost:
         return

@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import stats
 
 from scaling.checks.optimum import FACTOR, log_optimum, log_optimum_variance, target_flops
 from scaling.findings import Finding
+from scaling.laws.distributions import f_tail, robust_deviation
 from scaling.laws.fit import fit_law
 from scaling.laws.observations import BoolArray, Observations
 from scaling.results import LawReport
@@ -26,7 +26,7 @@ LEAST_SQUARES = 1.0  # a delta beyond every residual
 def noise_of(report: LawReport) -> float:
     """Relative standard deviation of one loss: of seeds, or of the residuals without their tails, if larger."""
     residuals = report.surface.fit.residuals
-    robust = float(stats.median_abs_deviation(residuals, scale="normal")) if residuals.size else 0.0
+    robust = robust_deviation(residuals)
     seeds = 0.0 if report.noise is None else report.noise.relative_sd
     return max(seeds, robust)
 
@@ -38,7 +38,7 @@ def lack_of_fit(report: LawReport) -> Iterator[Finding]:
         return
     freedom = max(fit.num_points - len(fit.parameters), 1)
     ratio = float(np.sum(fit.residuals**2)) / freedom / noise.relative_sd**2
-    if ratio > MISFIT_WARN**2 and stats.f.sf(ratio, freedom, max(noise.num_points - noise.num_cells, 1)) < UNLIKELY:
+    if ratio > MISFIT_WARN**2 and f_tail(ratio, freedom, max(noise.num_points - noise.num_cells, 1)) < UNLIKELY:
         yield Finding(
             "lack_of_fit",
             "warn",
@@ -58,7 +58,7 @@ def uneven_noise(report: LawReport) -> Iterator[Finding]:
         return
     low, high = (float(np.sqrt(np.mean(fit.residuals[part] ** 2))) for part in (order[:half], order[-half:]))
     ratio = max(low, high) / max(min(low, high), 1e-12)
-    if ratio > UNEVEN_WARN and stats.f.sf(ratio**2, half, half) < UNLIKELY:
+    if ratio > UNEVEN_WARN and f_tail(ratio**2, half, half) < UNLIKELY:
         where = "least" if low > high else "most"
         yield Finding(
             "uneven_noise",
@@ -77,7 +77,7 @@ def outliers_decide(report: LawReport) -> Iterator[Finding]:
         return
     squares = fit_law(fit.law, rows, delta=LEAST_SQUARES, near=fit)
     # Outliers widen the standard error as well; without them it is that of the bulk of the residuals.
-    bulk = float(stats.median_abs_deviation(fit.residuals, scale="normal")) / float(np.std(fit.residuals))
+    bulk = robust_deviation(fit.residuals) / float(np.std(fit.residuals))
     sigma = min(bulk, 1.0) * math.sqrt(log_optimum_variance(fit, rows, flops))
     moved = log_optimum(squares, flops) - log_optimum(fit, flops) if squares.usable else math.inf
     if abs(moved) > max(DELTA_SIGMAS * sigma, FACTOR):

@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from scipy import stats
 
 from scaling.checks.evidence import MeasuredStudy
 from scaling.findings import Finding
+from scaling.laws.distributions import robust_deviation
 from scaling.laws.observations import FloatArray
 from scaling.records import RunRecord
 
@@ -85,7 +85,7 @@ def _spikes(losses: FloatArray, after: int) -> Iterator[tuple[int, float]]:
     before = np.convolve(losses, np.full(SPIKE_WINDOW, 1 / SPIKE_WINDOW), mode="valid")[:-1]
     rise = losses[SPIKE_WINDOW:] / before - 1.0
     usual = rise[np.isfinite(rise)]
-    spread = float(stats.median_abs_deviation(usual, scale="normal")) if usual.size else 0.0
+    spread = robust_deviation(usual)
     for at in range(begin, len(losses)):
         value = float(rise[at - SPIKE_WINDOW])
         if not math.isfinite(losses[at]):

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.polynomial.hermite_e import hermeval
-from scipy import stats
 
+from scaling.laws.distributions import normal_density
 from scaling.laws.forms import Law
 from scaling.laws.noise import huber_moments
 from scaling.laws.objective import DELTA
@@ -68,7 +68,7 @@ def psi_moments(noise: Noise, delta: float = DELTA) -> tuple[float, float, float
     squares = [inside**2]
     for order in range(3, 2 * HERMITE_TERMS, 2):
         polynomial = hermeval(k, [0.0] * (order - 2) + [1.0])
-        scaled = -2 * polynomial * stats.norm.pdf(k) * math.exp(-0.5 * math.lgamma(order + 1))
+        scaled = -2 * polynomial * normal_density(k) * math.exp(-0.5 * math.lgamma(order + 1))
         squares.append(float(scaled) ** 2)
     powers = noise.shared ** np.arange(1, 2 * HERMITE_TERMS, 2)
     explained = float(np.dot(squares, powers)) * noise.relative_sd**2

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
+from scaling.laws.distributions import t_two_sided
 from scaling.laws.intervals import Prediction, check_level, delta_variance, linearise_fit
 from scaling.laws.observations import FloatArray, Observations, Points
 from scaling.laws.selection import Selection, compute_weights
@@ -54,7 +54,7 @@ def forecast(
     check_level(level)
     centre, announced, freedom = moments(selection, observations, at)
     deviation = widening.deviation(announced, decades_beyond(observations, at))
-    half = stats.t.ppf((1 + level) / 2, freedom) * deviation
+    half = t_two_sided(level, freedom) * deviation
     method = "delta + residuals + forms" + (" + backtest" if widening != AS_ANNOUNCED else "")
     with np.errstate(over="ignore"):
         return Prediction(np.exp(centre), np.exp(centre - half), np.exp(centre + half), level, method)

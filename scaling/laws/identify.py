@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
+from scaling.laws.distributions import chi2_quantile, t_two_sided
 from scaling.laws.forms import Law
 from scaling.laws.newton import polish
 from scaling.laws.noise import huber_moments, linearise
@@ -128,7 +128,7 @@ def after_fit(law: Law, observations: Observations, surface: Surface, optimum: O
             "unidentified",
             "two parameters move the loss of these points in the same way; add points that spread N, D and their ratio",
         )
-    t = float(stats.t.ppf((1 + LEVEL) / 2, linear.freedom))
+    t = t_two_sided(LEVEL, linear.freedom)
     errors = np.sqrt(np.diag(linear.covariance))
     for name, value, error in zip(names, theta, errors, strict=True):
         if name.startswith(("alpha", "beta")) and value < t * error:
@@ -158,7 +158,7 @@ def _floor_verdict(
         surface, starts, weights, delta, upper=upper, tolerance=FLOOR_TOLERANCE, max_iterations=60
     ).values.min()
     rise = without - optimum.value / observations.weights.mean()
-    if second > 0 and 2 * rise * inside / second < stats.chi2.ppf(LEVEL, 1):
+    if second > 0 and 2 * rise * inside / second < chi2_quantile(LEVEL, 1):
         return Verdict(
             "unidentified",
             "the profile of E is flat: a floor of zero fits as well; add points with a lower loss (more params, "

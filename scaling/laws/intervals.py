@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from scaling.laws.bootstrap import Bootstrap
+from scaling.laws.distributions import t_two_sided
 from scaling.laws.fit import Fit
 from scaling.laws.noise import Linearised, linearise
 from scaling.laws.observations import FloatArray, Observations, Points
@@ -128,7 +128,7 @@ def delta_interval(
 
     linear = linearise_fit(fit, observations)
     value, variance = delta_variance(fit, observations, linear, transformed)
-    half = float(stats.t.ppf((1 + level) / 2, linear.freedom) * np.sqrt(variance[0]))
+    half = t_two_sided(level, linear.freedom) * float(np.sqrt(variance[0]))
     low, high = float(value[0]) - half, float(value[0]) + half
     if log:
         low, high = float(np.exp(low)), float(np.exp(high))
@@ -151,7 +151,7 @@ def curve_band(
         return percentiles(fit.law.predict(boot.parameters, at), level)
     linear = linearise_fit(fit, observations)
     centre, variance = delta_variance(fit, observations, linear, lambda theta: np.log(fit.law.predict(theta, at)))
-    half = stats.t.ppf((1 + level) / 2, linear.freedom) * np.sqrt(np.maximum(variance, 0))
+    half = t_two_sided(level, linear.freedom) * np.sqrt(np.maximum(variance, 0))
     with np.errstate(over="ignore"):  # a band beyond float64 is one of no information
         return np.exp(centre - half), np.exp(centre + half)
 
@@ -201,7 +201,7 @@ def predict_interval(
         logs = np.array([np.log(other.law.predict(other.theta, at)) for other in others])
         variance = variance + np.mean((logs - centre) ** 2, axis=0)
         method += " + forms"
-    half = stats.t.ppf((1 + level) / 2, linear.freedom) * np.sqrt(variance) * widen
+    half = t_two_sided(level, linear.freedom) * np.sqrt(variance) * widen
     if widen != 1.0:
         method += " + backtest"
     with np.errstate(over="ignore"):

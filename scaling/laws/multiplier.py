@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from scaling.laws.decide import cheapest
 from scaling.laws.design import Noise, psi_moments
+from scaling.laws.distributions import t_two_sided
 from scaling.laws.fit import Fit, fit_law
 from scaling.laws.forms import CHINCHILLA
 from scaling.laws.noise import Linearised, huber_moments, linearise, shared_correlation
@@ -87,7 +87,7 @@ class Multiplier:
 
     def t(self, level: float) -> float:
         """Give the quantile of Student's t for a two-sided interval."""
-        return float(stats.t.ppf((1 + level) / 2, self.freedom))
+        return t_two_sided(level, self.freedom)
 
     @property
     def told_apart(self) -> bool:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
+from scaling.laws.distributions import normal_density, normal_tail
 from scaling.laws.observations import FloatArray, IntArray
 from scaling.laws.surface import Surface
 
@@ -31,8 +31,8 @@ def huber_moments(noise: float, delta: float) -> tuple[float, float]:
     if noise <= 0:
         return 1.0, 0.0
     k = delta / noise
-    inside = float(2 * stats.norm.cdf(k) - 1)
-    second = inside - 2 * k * stats.norm.pdf(k) + 2 * k * k * stats.norm.sf(k)
+    inside = 1 - 2 * normal_tail(k)
+    second = inside - 2 * k * normal_density(k) + 2 * k * k * normal_tail(k)
     return inside, float(noise**2 * second)
 
 

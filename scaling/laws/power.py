@@ -4,9 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy import stats
-
 from scaling.laws.design import Belief, Knowledge, Linear, Noise, knowledge, linear
+from scaling.laws.distributions import t_two_sided
 from scaling.laws.observations import IntArray, Points
 from scaling.laws.quantities import LIMITS, NAMES, quantity
 
@@ -65,7 +64,7 @@ def expected_power(
     local = linear(belief.law, belief.theta, at)
     known = knowledge(local.slopes, trajectories, belief.noise)
     freedom = max(len(at) - len(belief.theta), 1)
-    t = float(stats.t.ppf((1 + level) / 2, freedom))
+    t = t_two_sided(level, freedom)
     return Power(
         target_flops=target_flops,
         extrapolation=math.log10(target_flops / float(at.flops.max())),

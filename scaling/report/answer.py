@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from scipy.special import bdtr
+
 from scaling.findings import Finding, forced, refusals
 from scaling.laws.forms import SumOfPowers
 from scaling.laws.observations import Points
@@ -69,9 +71,7 @@ def _withheld(report: LawReport) -> str:
 
 def _covered(result: Score) -> bool:
     """Fewer points inside than chance allows one time in twenty says that the intervals are too narrow."""
-    from scipy.stats import binom
-
-    return bool(binom.cdf(result.inside, result.measured, result.level) > 0.05)
+    return bool(bdtr(result.inside, result.measured, result.level) > 0.05)
 
 
 def _tested(result: Score | None) -> str:

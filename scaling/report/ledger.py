@@ -1,5 +1,7 @@
 """The ledger over all studies of a folder: how many intervals held."""
 
+from scipy.special import bdtr
+
 from scaling.report.document import Table
 from scaling.report.numbers import MISSING, level_text, percent, significant
 from scaling.report.tables import number_columns, text_columns
@@ -36,10 +38,8 @@ def _row(line: LedgerLine) -> tuple[str, ...]:
 
 def ledger_verdict(line: LedgerLine) -> str:
     """Whether as many intervals held as their level promises."""
-    from scipy.stats import binom
-
     if not line.measured:
         return "not measured yet"
-    if binom.cdf(line.inside, line.measured, line.level) <= CHANCE:
+    if bdtr(line.inside, line.measured, line.level) <= CHANCE:
         return "too narrow"
     return "as announced"

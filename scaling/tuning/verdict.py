@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+
+from scaling.laws.distributions import t_quantile
 
 LEVEL = 0.95
 
@@ -67,7 +68,7 @@ def judge(default: Contender, finalists: Sequence[Contender]) -> Verdict:
     residuals = losses - losses.mean(axis=1, keepdims=True) - losses.mean(axis=0, keepdims=True) + losses.mean()
     freedom = (recipes - 1) * (seeds - 1)
     noise_sd = math.sqrt(float((residuals**2).sum()) / freedom)
-    quantile = float(stats.t.ppf(1.0 - (1.0 - LEVEL) / 2.0 / len(finalists), freedom))
+    quantile = t_quantile(1.0 - (1.0 - LEVEL) / 2.0 / len(finalists), freedom)
     best = min(contender.mean for contender in finalists)
     return Verdict(
         default, tuple(finalists), default.mean - best, quantile * noise_sd * math.sqrt(2.0 / seeds), noise_sd
