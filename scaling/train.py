@@ -50,10 +50,9 @@ def run_in_own_process(composed: DictConfig) -> int:
 def main() -> None:
     if sys.argv[1:] == ["--warm"]:
         from scaling.launching.warm import serve
-        from scaling.training.provenance import git_commit
-        from scaling.training.worker import run_folder
+        from scaling.training.worker import prepare_for_forks, run_folder
 
-        git_commit()  # remembered, for every fork
+        prepare_for_forks()
         serve(run_folder)
         return
     if len(sys.argv) == 2 and Path(sys.argv[1]).is_dir():

@@ -1,5 +1,6 @@
 """The process around one trajectory: lock, signals, status, exit code."""
 
+import importlib
 import logging
 import signal
 import time
@@ -22,6 +23,7 @@ from scaling.records import (
     STOP_FILE,
 )
 from scaling.training.config import Job
+from scaling.training.provenance import git_commit
 from scaling.training.status import StatusWriter
 from scaling.training.team import Team, team_of_this_process
 from scaling.training.trajectory import Interrupted, Trajectory
@@ -31,6 +33,12 @@ log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LOOKS_FOR_STOP = 1.0
 SECONDS_FOR_THE_LOCK = 2.0  # others ask for an instant who holds it
+
+
+def prepare_for_forks() -> None:
+    """What each run would spend a second of a core on, once for all forks of this process; starts no thread."""
+    importlib.import_module("torch._dynamo")  # torch imports it with the first optimizer, compiled or not
+    git_commit()
 
 
 def run_folder(

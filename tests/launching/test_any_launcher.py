@@ -20,7 +20,7 @@ LAUNCHERS = {
     "submitit_local": ("hydra_plugins.hydra_submitit_launcher", ("hydra.launcher.timeout_min=20",)),
     "ray": (
         "hydra_plugins.hydra_ray_launcher",
-        ("hydra.launcher.ray.init.num_cpus=2", "+hydra.launcher.ray.remote.max_retries=0"),
+        ("+hydra.launcher.ray.init.num_cpus=2", "+hydra.launcher.ray.remote.max_retries=0"),
     ),
 }
 

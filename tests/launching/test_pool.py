@@ -205,6 +205,20 @@ def test_an_orphan_of_a_killed_sweep_is_waited_for(tmp_path: Path, corpus_folder
     assert record_path(folder, spec.budgets[0]).exists()
 
 
+def test_a_worker_imports_torch_once(tmp_path: Path, corpus_folder: Path) -> None:
+    """A further run costs far less than the seconds of a core in which torch is imported, and its compiler with the
+    first optimizer. In CPU time, so that a busy machine does not matter."""
+    spec, seconds = make_spec(steps=(5,)), []
+    for count in (1, 7):
+        folders = [make_run(tmp_path / f"{count}-{i}", spec, corpus_folder)[1] for i in range(count)]
+        before = os.times().children_user
+        workers = WarmWorkers(cpu_environment("1"))
+        assert len(run_pool([task(folder, steps=(5,)) for folder in folders], slots(2), workers).done) == count
+        workers.close()  # waits for it, so that its time and its children's are this process' children's
+        seconds.append(os.times().children_user - before)
+    assert (seconds[1] - seconds[0]) / 6 < 0.2 * seconds[0]
+
+
 class PlantedWorkers:
     """Ends each run at once with a planted exit code and, before that, planted last words."""
 
