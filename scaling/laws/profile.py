@@ -8,8 +8,8 @@ independent.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
 
+from scaling.laws.distributions import t_two_sided
 from scaling.laws.fit import Fit
 from scaling.laws.noise import shared_correlation
 from scaling.laws.objective import DELTA
@@ -86,7 +86,7 @@ def _ceiling(fit: Fit, rows: Observations, level: float) -> float:
     alike = shared_correlation(fit.residuals, clusters)
     per_cluster = float(np.mean(np.bincount(clusters)[clusters]))
     independent = len(rows) / (1 + (per_cluster - 1) * alike)
-    allowed = float(stats.t.ppf((1 + level) / 2, freedom)) ** 2 * GAUSSIAN
+    allowed = t_two_sided(level, freedom) ** 2 * GAUSSIAN
     # With a scale of its own for each value, twice the log likelihood ratio is 2 n log(J(value) / J).
     return float(np.exp(allowed / (2 * independent)))
 
@@ -128,6 +128,7 @@ class _Walk:
 
     def objective(self, value: float) -> float:
         """The least sum of Huber losses with this value of the parameter."""
+        from scipy.optimize import least_squares  # half a second to import, which a sweep's start need not wait for
 
         def residuals(log: FloatArray) -> FloatArray:
             return self._residuals(self._with(value, log))
@@ -135,7 +136,7 @@ class _Walk:
         def slopes(log: FloatArray) -> FloatArray:
             return self._slopes(self._with(value, log))
 
-        found = optimize.least_squares(
+        found = least_squares(
             residuals,
             self._log,
             jac=slopes,

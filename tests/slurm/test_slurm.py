@@ -10,14 +10,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LAB = ROOT / "scripts" / "slurm-lab.sh"
 PATIENCE = 150.0  # seconds for whatever Slurm does within a few on an idle machine
 WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"]
 
@@ -39,20 +38,6 @@ ONE = (
 )
 
 pytestmark = pytest.mark.slurm
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("lab")
-    up = subprocess.run([LAB, "up", folder], capture_output=True, text=True, check=False, timeout=300)
-    if up.returncode == 3:
-        subprocess.run([LAB, "down", folder], check=False, timeout=60)
-        pytest.skip(f"no Slurm on this machine: {up.stderr.strip()}")
-    assert up.returncode == 0, up.stderr
-    os.environ["SLURM_CONF"] = str(folder / "slurm.conf")
-    yield folder
-    del os.environ["SLURM_CONF"]
-    subprocess.run([LAB, "down", folder], check=True, timeout=120)
 
 
 @pytest.fixture(scope="module")
