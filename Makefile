@@ -39,6 +39,10 @@ truth: $(READY) ## a study whose answer is known: fails if its interval for the 
 	$(BIN)/python -m scaling.sweep experiment=truth $(ARGS)
 	$(BIN)/python -m scaling.truth experiment=truth $(ARGS)
 
+.PHONY: example
+example: $(READY) ## run an example for real and keep its report in examples/: make example NAME=adamw_or_muon
+	$(BIN)/python scripts/run_example.py $(NAME)
+
 .PHONY: test
 test: $(READY) ## the fast tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu and not slurm" $(ARGS)
@@ -70,11 +74,20 @@ format: $(READY) ## let ruff format and mend what it can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+.PHONY: docs
+docs: $(READY) ## build the pages of docs/ into site/; a broken link is an error
+	$(BIN)/python -m mkdocs build --quiet --strict $(ARGS)
+
+.PHONY: dist
+dist: $(READY) ## wheel and sdist in dist/
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	$(BIN)/python -m hatchling build -t sdist
+
 .PHONY: tensorboard
 tensorboard: $(READY) ## open the runs of a study: make tensorboard STUDY=default
 	$(BIN)/tensorboard --logdir runs/$(STUDY)
 
 .PHONY: clean
 clean: ## remove what the tools leave behind; runs, caches and .venv stay
-	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis outputs multirun
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis outputs multirun site dist
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

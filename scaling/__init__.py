@@ -11,6 +11,7 @@ verbs    `planning`: rules for learning rate, batch and shapes; grids; what a pl
          `analysis`: records, or any table of losses, to observations, laws, forecasts, results
          `checks`: pitfalls, each a function from plan or records to a finding
          `report`: figures, tables, pages, TensorBoard's analysis run
+         `sinks`: points that have ended, to W&B or MLflow
 nouns    `specs`: what shall be trained; `records`, `curves`: what happened; `findings`: what a check saw
          `speeds`: what a step takes on this machine; `corners`: a grid's learning rates, checked
          `results`: what a study found; `store`: its database; `values`: dataclasses from and to JSON
@@ -19,4 +20,4 @@ leaves   `model`: the decoder, its parameter and FLOP counts
          `laws`: functional forms, fits, intervals (numpy and scipy alone)
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -18,6 +18,7 @@ from scaling.data.config import DataConfig
 from scaling.launching.config import LaunchConfig
 from scaling.planning.config import GridConfig, ModelOptions, RecipeConfig, TimeModel
 from scaling.planning.power import PowerConfig
+from scaling.sinks.config import require_known
 from scaling.specs import Plan
 from scaling.training.config import Runtime
 from scaling.tuning.config import TuneOptions
@@ -63,12 +64,14 @@ class StudyConfig:
     flops: float | None = None
     until: str | None = None
     max_flops: float | None = None
+    sinks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.study or not all(letter.isalnum() or letter in "_-." for letter in self.study):
             raise ValueError(f"study is {self.study!r}; it names a folder: use letters, digits, '_', '-' and '.'")
         if self.retry < 0:
             raise ValueError(f"retry is {self.retry}; it must be at least 0")
+        require_known(self.sinks)
         for name in ("flops", "max_flops"):
             if getattr(self, name) is not None and not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be positive and finite, for example 1e14")

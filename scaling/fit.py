@@ -36,6 +36,7 @@ from scaling.report.tensorboard import write_analysis_events
 from scaling.report.write import write_report, write_table_report
 from scaling.specs import Plan
 from scaling.store import export_points, read_forecasts, read_ledgers, save_fits, save_forecasts, save_study
+from scaling.study import send_to_sinks
 from scaling.usage import asks_for_help
 from scaling.values import write_json
 from scaling.vocabularies import own_part, parts
@@ -124,6 +125,7 @@ def finish_study(config: StudyConfig, plan: Plan, findings: tuple[Finding, ...])
     write_json(config.folder / FITS_FILE, report.fits_json)
     figures = draw_figures(report) if config.fit.figures else Figures()
     write_analysis_events(report, config.folder, figures)
+    send_to_sinks(config, plan)
     said = verdict(report)
     page = write_report(report, config.folder, figures)
     return page, f"{said.words}. {said.sentence}"

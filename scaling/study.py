@@ -17,7 +17,9 @@ from scaling.launching.tasks import Task
 from scaling.planning.corpus_facts import corpus_facts
 from scaling.planning.cost import Cost
 from scaling.planning.plan import join_plans, make_plan
-from scaling.records import JOB_FILE, is_done, record_path
+from scaling.records import JOB_FILE, is_done, read_records, record_path
+from scaling.sinks.config import require_installed
+from scaling.sinks.publish import publish
 from scaling.specs import Plan, PlannedPoint
 from scaling.training.config import Job
 from scaling.values import write_json
@@ -53,7 +55,14 @@ def study_cost(config: StudyConfig) -> Cost:
 
 
 def prepare_study(config: StudyConfig, console: Console | None = None) -> dict[str, Path]:
-    """The folder of each corpus of the study, by fingerprint; the study's own is `fingerprint(config.data)`."""
+    """The folder of each corpus of the study, by fingerprint; the study's own is `fingerprint(config.data)`.
+
+    Raises ConfigError where a sink is not installed.
+    """
+    try:
+        require_installed(config.sinks)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     console = console or Console(stderr=True)
     return {
         fingerprint(one.data): prepare(
@@ -61,6 +70,19 @@ def prepare_study(config: StudyConfig, console: Console | None = None) -> dict[s
         )
         for one in each_vocabulary(config)
     }
+
+
+def send_to_sinks(config: StudyConfig, plan: Plan) -> None:
+    """What has ended goes to the sinks that the study names; a failure is told, and nothing more comes of it."""
+    if config.sinks:
+        console = Console(stderr=True)
+        publish(
+            config.sinks,
+            plan,
+            list(read_records(config.folder)),
+            config.folder,
+            tell=lambda words: console.print(f"warn: {words}", highlight=False, markup=False, soft_wrap=True),
+        )
 
 
 @contextmanager

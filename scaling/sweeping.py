@@ -24,7 +24,16 @@ from scaling.planning.schedule import print_schedule, schedule
 from scaling.planning.table import print_findings, print_plan
 from scaling.records import STOP_FILE, read_record, record_path
 from scaling.specs import Plan, PlannedPoint
-from scaling.study import list_tasks, make_tasks, plan_study, prepare_study, study_cost, write_plan, written_by_one
+from scaling.study import (
+    list_tasks,
+    make_tasks,
+    plan_study,
+    prepare_study,
+    send_to_sinks,
+    study_cost,
+    write_plan,
+    written_by_one,
+)
 from scaling.values import finite_or_null, to_plain
 
 EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 130
@@ -86,6 +95,8 @@ def sweep_study(
             continue
         if wave == 2 and refusals(watch.look()):
             break
+        if wave == 2:
+            send_to_sinks(config, plan)
         if wave == 2 and points is None:
             write_forecasts(config, plan, console)
         result = launch(tasks, f"wave {wave} of 2", watch.now_and_then)

@@ -12,7 +12,7 @@ LEAVES = {"model", "data", "laws"}
 NOUNS = {
     *("values", "specs", "speeds", "records", "claims", "curves", "findings", "results", "corners", "store"),
 }
-VERBS = {"planning", "tuning", "training", "launching", "analysis", "checks", "report"}
+VERBS = {"sinks", "planning", "tuning", "training", "launching", "analysis", "checks", "report"}
 HYDRA_ROOMS = {
     *(
         "config",

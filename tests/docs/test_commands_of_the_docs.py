@@ -19,7 +19,8 @@ from tests.planted_study import planted_study
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
-COMMANDS = [command for page in PAGES for command in commands_of(page, str(page.relative_to(ROOT)))]
+SHOWN = [command for page in PAGES for command in commands_of(page, str(page.relative_to(ROOT)))]
+COMMANDS = list({command.words: command for command in SHOWN}.values())
 OURS = re.compile(r"scaling[.-](sweep|plan|prepare|train|fit|status|recommend|compare|tune|truth)")
 SCALING = [c for c in COMMANDS if not c.not_run and any(OURS.fullmatch(word) for word in c.words)]
 OTHERS = [command for command in COMMANDS if not command.not_run and command not in SCALING]
@@ -49,7 +50,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"my/texts/{i}.txt").write_text(words)
     for table, factor in (("points", 1.0), ("theirs", 1.0), ("ours", 0.98)):
         (folder / f"{table}.csv").write_text(table_of_losses(factor))
-    for study in ("default", "mine"):
+    for study in ("default", "mine", "adamw", "muon"):
         planted_study(folder, f"study={study}")
     (folder / "runs/lr/recipe").mkdir(parents=True)
     shutil.copy(ROOT / "configs/recipe/wsd.yaml", folder / "runs/lr/recipe/lr.yaml")
@@ -93,7 +94,7 @@ def smaller(module: str, arguments: list[str]) -> list[str]:
         return []
     if module == "fit":
         prefix = "" if any(a.startswith("source=") for a in arguments) else "fit."
-        return [f"{prefix}bootstrap=50", f"{prefix}figures=false"]
+        return [f"{prefix}bootstrap=0", f"{prefix}figures=false"]
     return SMALLER.get(module, [])
 
 

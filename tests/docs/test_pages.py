@@ -1,0 +1,54 @@
+"""What the pages show in Python and as diffs is carried out too."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.docs.test_commands_of_the_docs import ROOT, table_of_losses
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.+?)```", (ROOT / "docs" / page).read_text(), flags=re.DOTALL)
+
+
+def test_the_laws_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "points.csv").write_text(table_of_losses(1.0))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in blocks("laws-api.md", "python"):
+        exec(block, names)
+    assert names["best"].params == pytest.approx(2e9, rel=1.0)  # type: ignore[attr-defined]
+
+
+CHECK = """
+import torch
+from dataclasses import replace
+from scaling.model.config import ModelConfig
+from scaling.model.counting import count_parameters
+from scaling.model.decoder import Decoder, initialise
+model = ModelConfig(2, 16, 2, 50, 8, 32, activation="geglu")
+decoder = Decoder(model)
+initialise(decoder, 0)
+assert sum(p.numel() for p in decoder.parameters()) == count_parameters(model).total
+ids = torch.randint(0, 50, (2, 9))
+swiglu = Decoder(replace(model, activation="swiglu"))
+initialise(swiglu, 0)
+loss = decoder(ids[:, :-1], ids[:, 1:])
+assert torch.isfinite(loss).all() and not torch.equal(loss, swiglu(ids[:, :-1], ids[:, 1:]))
+"""
+
+
+def test_the_worked_change_of_the_architecture_applies_and_counts(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "scaling", tmp_path / "scaling", ignore=shutil.ignore_patterns("__pycache__"))
+    (diff,) = blocks("your-own-architecture.md", "diff")
+    applied = subprocess.run(
+        ["git", "apply", "-"], input=diff, text=True, cwd=tmp_path, capture_output=True, check=False
+    )
+    assert applied.returncode == 0, applied.stderr
+    ran = subprocess.run([sys.executable, "-c", CHECK], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)},
+                         capture_output=True, text=True, check=False)  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
