@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from scaling.findings import gravest_first
 from scaling.report import tables
 from scaling.report.answer import answer
+from scaling.report.checklist import checklist
 from scaling.report.document import Block, Definitions, Document, FindingList, Paragraph, Quotation, Section
 from scaling.report.figures.plate import FigureGroup
 from scaling.report.ledger import ledger_table
@@ -99,6 +100,7 @@ def content(report: StudyReport, groups: tuple[FigureGroup, ...]) -> Document:
             Section("findings", "What could be wrong", (findings(report),)),
             Section("evidence", "Evidence", evidence(report, groups)),
             *([] if about_text is None else [about_text]),
+            Section("checklist", "How it was done", (checklist(report),)),
             Section("tables", "Tables", tuple(data)),
             Section("definitions", "What the words mean", (Definitions(DEFINITIONS),)),
         ),

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from scaling.report.answer import answer
+from scaling.report.checklist import checklist
 from scaling.report.content import DEFINITIONS, evidence, findings, quotation
 from scaling.report.document import Block, Definitions, Document, Paragraph, Section, Table
 from scaling.report.figures.plate import FigureGroup
 from scaling.report.numbers import plural
 from scaling.report.reading import MOST_DRAWN
+from scaling.report.rows import rows_table
 from scaling.report.selection import selected, selection_tables
 from scaling.report.tables import fits_table, number_columns, text_columns
 from scaling.results import TableReport
@@ -34,6 +36,7 @@ def table_content(report: TableReport, groups: Sequence[FigureGroup], fits_link:
     found = (
         fits_table(report),
         *selection_tables(report),
+        rows_table(report),
         _exclusions(report) or Paragraph("Every row of the table is fitted or held out; none was left out."),
         _provenance(report),
     )
@@ -46,6 +49,7 @@ def table_content(report: TableReport, groups: Sequence[FigureGroup], fits_link:
             answer(report, (Paragraph(selected(report)),)),
             Section("findings", "What could be wrong", (findings(report),)),
             Section("evidence", "Evidence", tuple(drawn)),
+            Section("checklist", "How it was done", (checklist(report),)),
             Section("tables", "Tables", tuple(tables)),
             Section("definitions", "What the words mean", (_definitions(),)),
         ),

@@ -59,13 +59,13 @@ def parameter_table(report: LawReport) -> Table:
     return Table(
         "parameters",
         "Parameters of the law",
-        f"{formula_text(law.fit.law.formula)}. {_interval_words(law)}",
+        f"{formula_text(law.fit.law.formula)}. {interval_words(law)}",
         (*text_columns("Parameter"), *number_columns("Value", "Interval"), *text_columns("What it is")),
         tuple(rows),
     )
 
 
-def _interval_words(law: FittedLaw) -> str:
+def interval_words(law: FittedLaw) -> str:
     some = next(iter(law.intervals.values()), None)
     if some is None:
         return "No intervals were worked out."

@@ -1,19 +1,22 @@
-"""TensorBoard's `analysis` run: the figures, the report's words, and every point once in HParams.
+"""TensorBoard's `analysis` run: figures, words, final losses by size and budget, and every point once in HParams.
 
 Events are written record by record to files whose names and times come from the study, so that a second report of
 the same study leaves the same bytes and no second, phantom copy of a run. No torch, no TensorFlow.
 """
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from scaling.records import RunRecord
-from scaling.report.content import content
+from scaling.report.content import content, findings
+from scaling.report.document import Document, Section
 from scaling.report.figures.plate import Figures
 from scaling.report.markdown import markdown
+from scaling.report.points import points_table
+from scaling.report.tensorboard_charts import layout_value, loss_series
 from scaling.results import StudyReport
 from scaling.specs import Plan
 
@@ -42,7 +45,8 @@ def write_analysis_events(report: StudyReport, study_folder: Path, figures: Figu
     for record in report.records:
         finished = _finished(record)
         path = folder / record.run_id / f"budget-{record.budget_tokens}" / _file_name(finished)
-        files[path] = _events(finished, _point_values(report.plan, record, finished), step=record.steps)
+        values = _point_values(report.plan, record, finished)
+        files[path] = _events(finished, ((record.steps, value) for value in values))
     _replace(folder, files)
     return folder
 
@@ -73,8 +77,8 @@ def _replace(folder: Path, files: Mapping[Path, bytes]) -> None:
                 path.parent.rmdir()
 
 
-def _events(when: float, values: Iterable[Any], step: int = 0) -> bytes:
-    """An event file of summary values: one event each, all of one step and time."""
+def _events(when: float, values: Iterable[tuple[int, Any]]) -> bytes:
+    """An event file of summary values with their steps: one event each, all of one time."""
     from tensorboard.compat.proto import event_pb2, summary_pb2
     from tensorboard.summary.writer.record_writer import RecordWriter
 
@@ -83,19 +87,42 @@ def _events(when: float, values: Iterable[Any], step: int = 0) -> bytes:
     # The start of a session makes TensorBoard forget what an earlier file of the run said.
     start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
     head = [event_pb2.Event(file_version=FILE_VERSION), event_pb2.Event(session_log=start)]
-    for event in [*head, *(event_pb2.Event(summary=summary_pb2.Summary(value=[v]), step=step) for v in values)]:
+    for event in [*head, *(event_pb2.Event(summary=summary_pb2.Summary(value=[v]), step=step) for step, v in values)]:
         event.wall_time = when
         writer.write(event.SerializeToString(deterministic=True))
     return file.getvalue()
 
 
-def _analysis_values(report: StudyReport, when: float, figures: Figures) -> list[Any]:
+def _analysis_values(report: StudyReport, when: float, figures: Figures) -> Iterator[tuple[int, Any]]:
+    from tensorboard.compat.proto import summary_pb2
+
+    yield from ((0, value) for value in _still_values(report, when, figures))
+    for tag, step, loss in loss_series(report):
+        yield step, summary_pb2.Summary.Value(tag=tag, simple_value=loss)
+
+
+def _still_values(report: StudyReport, when: float, figures: Figures) -> list[Any]:
+    """What has no steps: the experiment, the layout, the words and the figures."""
     names = {panel.name: f"{group.name}/{panel.name}" for group in figures.groups for panel in group.panels}
     return [
         _experiment(report, when),
-        _text("report", markdown(content(report, figures.groups), figures=None)),
+        layout_value(report.records),
+        *(_text(name, words) for name, words in texts(report, figures).items()),
         *(_image(names.get(name, name), picture.png) for name, picture in figures.pictures.items()),
     ]
+
+
+def texts(report: StudyReport, figures: Figures) -> dict[str, str]:
+    """Pages of Markdown: the report, the plan with what came of it, and what the checks say."""
+    parts = {
+        "plan": Section("points", "The plan", (points_table(report),)),
+        "findings": Section("findings", "What could be wrong", (findings(report),)),
+    }
+    pages = {name: Document(report.study, report.question, (section,)) for name, section in parts.items()}
+    return {
+        name: markdown(page, figures=None)
+        for name, page in {"report": content(report, figures.groups), **pages}.items()
+    }
 
 
 def _point_values(plan: Plan, record: RunRecord, finished: float) -> list[Any]:

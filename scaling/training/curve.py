@@ -16,14 +16,17 @@ class CurveWriter:
     """Appends rows after cutting the file to `keep_bytes`: what a killed process wrote past its checkpoint goes."""
 
     def __init__(
-        self, run_folder: Path, budget: int | None, *, keep_bytes: int, tokens: int, tensorboard: bool
+        self, run_folder: Path, budget: int | None, *, keep_bytes: int, tokens: int, event_tokens: int | None
     ) -> None:
+        """`tokens` are those of the checkpoint. TensorBoard gets the first row past each multiple of `event_tokens`,
+        and each with a validation loss; nothing with None."""
         path = curve_path(run_folder, budget)
         path.touch()
         os.truncate(path, min(keep_bytes, path.stat().st_size))
         self._file: BinaryIO = path.open("ab")
         self._events: torch_tensorboard.SummaryWriter | None = None
-        if tensorboard:
+        self._event_tokens, self._tokens = event_tokens or 1, tokens
+        if event_tokens is not None:
             # Imported late: it takes longer than a small run's first steps.
             from torch.utils.tensorboard import SummaryWriter
 
@@ -33,7 +36,9 @@ class CurveWriter:
         """Returns the file's size in bytes, which a checkpoint keeps."""
         self._file.write((json.dumps(asdict(row)) + "\n").encode())
         self._file.flush()
-        if self._events is not None:
+        due = row.tokens // self._event_tokens > self._tokens // self._event_tokens
+        self._tokens = row.tokens
+        if self._events is not None and (due or row.validation_loss_nats is not None):
             scalars = {
                 "loss/train": row.train_loss_nats,
                 "loss/validation": row.validation_loss_nats,

@@ -35,6 +35,8 @@ from scaling.training.schedule import learning_rate_share
 from scaling.training.step import StepResult, TrainState
 from scaling.training.team import Team
 
+MOST_EVENTS = 200  # of a curve in TensorBoard, which draws no more and reads two hundred runs at a time
+
 log = logging.getLogger(__name__)
 
 TRUNK_FILE, BRANCH_FILE = "trunk.pt", "branch.pt"
@@ -218,12 +220,13 @@ class Trajectory:
     def _curve(self, segment: int | None, progress: Progress) -> AbstractContextManager[CurveWriter | None]:
         if not self.team.leads:
             return nullcontext()
+        last = segment or self.spec.budgets[-1]
         return CurveWriter(
             self.folder,
             segment,
             keep_bytes=progress.curve_bytes,
             tokens=self.state.step * self.spec.optimizer.batch_tokens,
-            tensorboard=self.runtime.tensorboard,
+            event_tokens=max(1, last // MOST_EVENTS) if self.runtime.tensorboard else None,
         )
 
     def _account(self, progress: Progress, results: list[StepResult]) -> None:

@@ -1,11 +1,13 @@
 """TensorBoard reads what was written: every point once, with its real numbers, and no run that never was."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 
 from scaling.report.figures.plate import Figures
@@ -87,3 +89,41 @@ def test_writing_again_adds_nothing_and_a_smaller_study_leaves_no_phantom(
     write_analysis_events(replace(report, records=report.records[:5]), tmp_path, figures)
     assert len(runs(tmp_path).Runs()) == 6
     assert len(list((tmp_path / "analysis").iterdir())) == 1 + len({r.run_id for r in report.records[:5]})
+
+
+def test_final_losses_stand_by_size_and_by_budget(report: StudyReport, study_folder: Path) -> None:
+    found = runs(study_folder)
+    tags = found.GetAccumulator("analysis").Tags()["tensors"]
+    for size in {record.size for record in report.records}:
+        assert f"loss_by_size/{size}" in tags
+        by_tokens: dict[int, list[float]] = {}
+        for record in report.records:
+            if record.size == size and record.final_loss_nats is not None:
+                by_tokens.setdefault(record.tokens, []).append(record.final_loss_nats)
+        events = found.Tensors("analysis", f"loss_by_size/{size}")
+        assert [event.step for event in events] == sorted(by_tokens)
+        for event in events:
+            mean = sum(by_tokens[event.step]) / len(by_tokens[event.step])
+            assert event.tensor_proto.float_val[0] == pytest.approx(mean, rel=1e-6)
+
+
+def test_the_layout_finds_the_tags_that_there_are(study_folder: Path) -> None:
+    found = runs(study_folder)
+    (event,) = found.Tensors("analysis", "custom_scalars__config__")
+    layout = layout_pb2.Layout.FromString(event.tensor_proto.string_val[0])
+    tags = found.GetAccumulator("analysis").Tags()["tensors"]
+    finals = layout.category[0].chart
+    for chart, prefix in zip(finals, ("loss_by_size/", "loss_by_budget/"), strict=True):
+        (pattern,) = chart.multiline.tag
+        assert [tag for tag in tags if re.match(pattern, tag)] == [tag for tag in tags if tag.startswith(prefix)] != []
+
+
+def test_the_plan_and_the_findings_are_pages_of_text(report: StudyReport, study_folder: Path) -> None:
+    found = runs(study_folder)
+
+    def words(tag: str) -> str:
+        (text,) = found.Tensors("analysis", tag)
+        return str(text.tensor_proto.string_val[0].decode())
+
+    assert all(record.run_id in words("plan") for record in report.records)
+    assert all(finding.name in words("findings") for finding in report.findings)

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import pytest
 
 from scaling.report.figures.catalogue import draw_figures
 from scaling.report.numbers import nats
 from scaling.report.write import write_report
 from scaling.results import StudyReport
+
+from .many_runs import many
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -125,29 +125,6 @@ def test_paper_and_readers_without_scripts_get_still_pictures(browser: "Browser"
         assert not live.is_visible()
     with opened(browser, index, java_script_enabled=False) as page:
         assert page.locator(".still svg").first.is_visible()
-
-
-def many(report: StudyReport, times: int) -> StudyReport:
-    """The study with each run `times` times over, under names of their own."""
-
-    def copies(records: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(replace(r, run_id=f"{r.run_id}-{i}") for i in range(times) for r in records)
-
-    def rows(observations: Any) -> Any:
-        tiled = observations.take(np.tile(np.arange(len(observations)), times))
-        suffix = np.repeat([f"-{i}" for i in range(times)], len(observations))
-        return replace(tiled, trajectory=np.char.add(tiled.trajectory, suffix))
-
-    return replace(
-        report,
-        records=copies(report.records),
-        curves=copies(report.curves),
-        fitted_records=copies(report.fitted_records),
-        held_out_records=copies(report.held_out_records),
-        fitted=rows(report.fitted),
-        held_out=rows(report.held_out),
-        exclusions=(),
-    )
 
 
 def test_five_hundred_runs_are_small_and_quick(browser: "Browser", report: StudyReport, tmp_path: Path) -> None:

@@ -1,0 +1,53 @@
+"""The rows of a table of losses, each with what the law says of it."""
+
+import numpy as np
+
+from scaling.laws.observations import Observations
+from scaling.laws.search import spread_rows
+from scaling.report.document import Table
+from scaling.report.numbers import amount, nats, scientific, signed_percent
+from scaling.report.reading import fitted_loss
+from scaling.report.tables import number_columns, text_columns
+from scaling.results import TableReport
+
+MOST_ROWS = 500  # listed; the table itself has all
+
+
+def rows_table(report: TableReport) -> Table:
+    parts = [(report.fitted, "fitted")] + ([] if report.held_out is None else [(report.held_out, "held out")])
+    found = [row for rows, use in parts for row in _rows(report, rows, use)]
+    shown = [found[i] for i in spread_rows(len(found), MOST_ROWS)]
+    few = "" if len(shown) == len(found) else f" {len(shown)} of the {len(found):,} rows are listed."
+    return Table(
+        "rows",
+        "Rows",
+        "The losses, each with the fitted law's. Residual: logarithm of measured over fitted, about the relative "
+        f"error.{few}",
+        (
+            *text_columns("Run"),
+            *number_columns("N", "D", "C (FLOPs)", "Loss (nats/token)", "Law", "Residual"),
+            *text_columns("Use"),
+        ),
+        tuple(cells for cells, _ in shown),
+        tuple((None, *keys, None) for _, keys in shown),
+    )
+
+
+Row = tuple[tuple[str, ...], tuple[float | None, ...]]
+
+
+def _rows(report: TableReport, rows: Observations, use: str) -> list[Row]:
+    """The cells of each row and the numbers that it is sorted by."""
+    usable = report.surface.fit.usable
+    law = fitted_loss(report.surface.fit, rows) if usable else np.full(len(rows), np.nan)
+    made: list[Row] = []
+    for i in range(len(rows)):
+        N, D, C, loss = (float(column[i]) for column in (rows.params, rows.tokens, rows.flops, rows.loss))
+        said = float(law[i]) if usable else None
+        left = None if said is None else float(np.log(loss / said))
+        cells = (
+            str(rows.trajectory[i]), amount(N), amount(D), scientific(C), nats(loss), nats(said), signed_percent(left),
+            use,
+        )  # fmt: skip
+        made.append((cells, (N, D, C, loss, said, left)))
+    return made
