@@ -36,7 +36,7 @@ def residual_figures(report: LawReport) -> FigureGroup | None:
         tuple(
             Panel(
                 f"residuals-against-{variable}",
-                alt + f"{AXIS[variable]}.",
+                alt + f"{axis_words(report, variable)}.",
                 chart(report, variable),
                 height=3.2,
             )
@@ -47,6 +47,12 @@ def residual_figures(report: LawReport) -> FigureGroup | None:
 
 def _residuals(report: LawReport, rows: Observations) -> FloatArray:
     return np.asarray(100 * np.log(rows.loss / fitted_loss(report.surface.fit, rows)))
+
+
+def axis_words(report: LawReport, variable: str) -> str:
+    """A table of losses has no order of training that anyone knows of."""
+    known = variable != "order" or isinstance(report, StudyReport)
+    return AXIS[variable] if known else "row"
 
 
 def orders(report: LawReport) -> dict[str, FloatArray]:
@@ -75,7 +81,7 @@ def chart(report: LawReport, variable: str) -> Chart:
         )
         for name, rows in parts.items()
     ]
-    x = _axis(variable, [v for one in dots for v in one.x.tolist()])
+    x = _axis(variable, axis_words(report, variable), [v for one in dots for v in one.x.tolist()])
     sd = None if report.noise is None else 100 * report.noise.relative_sd
     reach = 1.1 * max([abs(v) for one in dots for v in one.y.tolist()] + ([] if sd is None else [2 * sd]))
     marks: list[Mark] = []
@@ -91,7 +97,7 @@ def chart(report: LawReport, variable: str) -> Chart:
     )
 
 
-def _axis(variable: str, values: list[float]) -> Axis:
+def _axis(variable: str, label: str, values: list[float]) -> Axis:
     if variable == "order":
-        return linear_axis(AXIS[variable], (0, len(values) + 1), lambda v: f"{v:.0f}")
-    return log_axis(AXIS[variable], span(values, least=3), power_of_ten if variable == "flops" else short_amount)
+        return linear_axis(label, (0, len(values) + 1), lambda v: f"{v:.0f}")
+    return log_axis(label, span(values, least=3), power_of_ten if variable == "flops" else short_amount)

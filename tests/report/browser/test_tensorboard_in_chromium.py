@@ -1,4 +1,4 @@
-"""TensorBoard's own page opens a study of a hundred runs and shows its points and its charts."""
+"""TensorBoard's own page opens a study of a hundred runs and shows its points, its text and its charts."""
 
 import os
 import socket
@@ -7,19 +7,20 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from scaling.report.figures.plate import Figures
+from scaling.report.reading import sizes
 from scaling.report.tensorboard import write_analysis_events
 from scaling.results import StudyReport
 
 from .many_runs import many
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 PATIENCE = 60  # seconds
 
@@ -64,8 +65,24 @@ def test_hparams_shows_a_hundred_runs(browser: "Browser", address: str, hundred:
     page.close()
 
 
-def test_custom_scalars_has_the_final_losses(browser: "Browser", address: str) -> None:
+@contextmanager
+def analysis_run(browser: "Browser", address: str, tab: str) -> "Iterator[Page]":
+    """A tab with the run `analysis` alone: of more than forty runs TensorBoard ticks none."""
     page = browser.new_page(viewport={"width": 1600, "height": 1200})
-    page.goto(f"{address}/#custom_scalars")
-    page.get_by_text("final loss of each size").first.wait_for(timeout=PATIENCE * 1000)
+    page.set_default_timeout(PATIENCE * 1000)
+    page.goto(f"{address}/#{tab}")
+    page.get_by_label("Write a regex to filter runs").filter(visible=True).first.fill("analysis$")
+    yield page
     page.close()
+
+
+def test_the_text_has_the_plan_and_the_findings(browser: "Browser", address: str, hundred: StudyReport) -> None:
+    with analysis_run(browser, address, "text") as page:
+        page.get_by_text(hundred.findings[-1].remedy).first.wait_for()
+        page.get_by_text("The plan").first.wait_for()
+
+
+def test_custom_scalars_draws_the_final_losses(browser: "Browser", address: str, hundred: StudyReport) -> None:
+    with analysis_run(browser, address, "custom_scalars") as page:
+        page.get_by_text("final loss of each size").first.wait_for()
+        page.get_by_text(f"Matches ({len(sizes(hundred))})").first.wait_for()
