@@ -1,8 +1,12 @@
 """What launching costs: points a second with nothing to train, and seconds from the command to the first step.
 
-python benchmarks/launching.py            # on an idle machine; needs a prepared corpus for the second figure
+python benchmarks/launching.py            # on an idle Linux machine
+
+CPU seconds beside the others tell what an idle machine would take: the sweep's own process plans on one core while
+another imports torch, so that the first step waits for the slower of the two and then for the worker.
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -31,29 +35,48 @@ TINY = [
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        first = seconds_to_first_step(root)
-        print(f"from the command to the first training step: {first:.2f} s")
-        rate, cpu = points_a_second(root)
-        print(f"{POINTS} points with nothing to train: {rate:.1f} a second, {cpu * 1000:.0f} ms of CPU each")
+        first, cpu = seconds_to_first_step(root)
+        print(f"from the command to the first training step: {first:.2f} s; CPU: {cpu}")
+        rate, each = points_a_second(root)
+        print(
+            f"{POINTS} points with nothing to train: {rate:.1f} a second, {each * 1000:.0f} ms of CPU each with torch"
+        )
 
 
-def seconds_to_first_step(root: Path) -> float:
+def seconds_to_first_step(root: Path) -> tuple[float, str]:
     """The second of two studies on one corpus: the first prepares it and warms the disk's cache."""
     for study in ("first", "second"):
         command = [sys.executable, "-m", "scaling.sweep", *TINY, f"runs={root / study}", "cache=cache"]
         started = time.time()
         sweep = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while not (rows := [p for p in (root / study).glob("launching/*/curve-trunk.jsonl") if p.stat().st_size]):
+        while not [p for p in (root / study).glob("launching/*/curve-trunk.jsonl") if p.stat().st_size]:
             assert sweep.poll() is None, f"the sweep ended with {sweep.returncode} before its first step"
             time.sleep(0.005)
-        seconds = time.time() - started
+        seconds, cpu = time.time() - started, cpu_of_family(sweep.pid)
         if study == "first":
             sweep.wait()
         else:
             sweep.terminate()
             sweep.wait()
-    assert rows
-    return seconds
+    return seconds, ", ".join(cpu)
+
+
+def cpu_of_family(root: int) -> list[str]:
+    """CPU seconds so far of a process and of those that it and they started."""
+    parents, seconds = {}, {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            pid = int(stat.parent.name)
+            parents[pid] = int(fields[1])
+            seconds[pid] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    children = [pid for pid, parent in parents.items() if parent == root]
+    workers = [seconds[pid] for pid, parent in parents.items() if parent in children]
+    return [
+        f"sweep {seconds[root]:.2f} s",
+        f"warm process {sum(seconds[pid] for pid in children):.2f} s",
+        f"each worker {max(workers, default=0.0):.2f} s",
+    ]
 
 
 def points_a_second(root: Path) -> tuple[float, float]:

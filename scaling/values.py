@@ -156,10 +156,12 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def remove_left_overs(folder: Path) -> None:
-    """Temporary files of `write_atomically` that a killed process left; only for whoever alone writes in the folder."""
+def remove_left_overs(folder: Path, spare: str | None = None) -> None:
+    """Temporary files of `write_atomically` that a killed process left; only for whoever alone writes in the folder,
+    but for the file named `spare`, which somebody else may be writing just now."""
     for path in folder.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
+        if spare is None or not path.name.startswith(f".{spare}."):
+            path.unlink(missing_ok=True)
 
 
 def read_json(kind: type[T], path: Path) -> T:

@@ -78,7 +78,7 @@ def _claim(folder: Path, lock: ExitStack) -> bool:
     if works_elsewhere(folder):
         log.info("a process on another host is at work in %s", folder)
         return False
-    remove_left_overs(folder)
+    remove_left_overs(folder, spare=JOB_FILE)  # a second sweep of the study may be writing that
     return True
 
 

@@ -95,6 +95,16 @@ def test_two_sweeps_of_one_study_at_once_share_the_work(finished: Path, tmp_path
         assert tokens == sorted(tokens), "two processes wrote one curve"
 
 
+def test_a_worker_clears_what_a_kill_left_not_what_others_write(tmp_path: Path, corpus_folder: Path) -> None:
+    _, folder = make_run(tmp_path, SPEC, corpus_folder)
+    for name in (".trunk.pt.77.tmp", ".job.json.78.tmp"):
+        (folder / name).write_bytes(b"half")
+    assert run_folder(folder) == EXIT_DONE
+    assert [path.name for path in folder.glob(".*.tmp")] == [".job.json.78.tmp"]
+    claims.tidy(tmp_path)
+    assert not list(folder.glob(".*.tmp"))
+
+
 def claimed_by_another_host(folder: Path, queue_id: str | None = None) -> RunStatus:
     said = RunStatus("running", 7, 30, 1.0, time.time(), "another-host", 1, queue_id=queue_id)
     write_json(folder / "status.json", said)
