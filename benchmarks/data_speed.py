@@ -23,7 +23,7 @@ from scaling.data.token_files import available_cores
 from scaling.data.tokenizers import SubwordTokenizer, build
 
 LINES_A_DOCUMENT = 15
-SAMPLE_DOCUMENTS = 4_000
+SAMPLE_DOCUMENTS = 1_000
 BPE = TokenizerConfig("bpe", 1024)
 MEASURED = ("reading", "tokenising")
 
