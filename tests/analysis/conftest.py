@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 
 from scaling.model.counting import (
     chinchilla_training_flops,
@@ -53,7 +54,7 @@ def make_record(plan: Plan, point: PlannedPoint, loss: float | None, **changes: 
         "seconds": 1.0,
         "tokens_per_second": 1.0,
         "peak_memory_bytes": 1,
-        "provenance": PROVENANCE,
+        "provenance": replace(PROVENANCE, corpus=plan.by_id[point.run_id].corpus),
         **changes,
     }
     return RunRecord(**values)  # type: ignore[arg-type]
