@@ -99,6 +99,7 @@ class Study:
         status = self.status()
         assert status is not None
         os.kill(status["pid"], signal.SIGSTOP)
+        until(lambda: told_of(status["pid"])["State"][0] == "T")  # on a busy machine a moment later
         assert status["state"] == "running", "the run was over before it could be frozen"
         return int(status["pid"])
 
@@ -119,15 +120,20 @@ def job_state(job_id: str) -> str:
     return told.partition("JobState=")[2].split(" ")[0]
 
 
+def told_of(pid: int) -> dict[str, str]:
+    """The fields of /proc/PID/status."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
 def is_told(pid: int) -> bool:
     """Whether Slurm's signal waits for a frozen process, or has woken it."""
     try:
-        text = Path(f"/proc/{pid}/status").read_text()
+        told = told_of(pid)
     except FileNotFoundError:
         return True
-    lines = dict(line.split(":\t") for line in text.splitlines() if ":\t" in line)
-    waiting = int(lines["SigPnd"], 16) | int(lines["ShdPnd"], 16)
-    return lines["State"][0] != "T" or any(waiting >> (number - 1) & 1 for number in (signal.SIGTERM, signal.SIGUSR1))
+    waiting = int(told["SigPnd"], 16) | int(told["ShdPnd"], 16)
+    return told["State"][0] != "T" or any(waiting >> (number - 1) & 1 for number in (signal.SIGTERM, signal.SIGUSR1))
 
 
 def wake(pid: int) -> None:
