@@ -76,7 +76,7 @@ format: $(READY) ## let ruff format and mend what it can
 
 .PHONY: docs
 docs: $(READY) ## build the pages of docs/ into site/; a broken link is an error
-	$(BIN)/python -m mkdocs build --quiet --strict $(ARGS)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict $(ARGS)
 
 .PHONY: dist
 dist: $(READY) ## wheel and sdist in dist/
