@@ -17,7 +17,7 @@ from benchmarks.check_sins import SINS, clean
 from benchmarks.check_studies import OVERRIDES, config, findings, template
 from scaling.config import StudyConfig
 from scaling.results import StudyReport
-from scaling.study import plan_study
+from scaling.stages.study import plan_study
 
 
 @cache

@@ -15,11 +15,11 @@ from hydra import compose, initialize_config_dir
 from scaling.config import StudyConfig, study_config
 from scaling.config_folder import config_folder
 from scaling.launching.tasks import Task
-from scaling.local import run_here
 from scaling.planning.cost import Cost
 from scaling.records import read_record, record_path
 from scaling.specs import Plan
-from scaling.study import plan_study, prepare_study, write_jobs
+from scaling.stages.local import run_here
+from scaling.stages.study import plan_study, prepare_study, write_jobs
 
 
 def main() -> None:

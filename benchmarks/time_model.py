@@ -17,11 +17,11 @@ import numpy as np
 from scipy.optimize import nnls
 
 from scaling.config import CONFIG_FILE, PLAN_FILE, StudyConfig
-from scaling.local import study_slots
 from scaling.planning.cost import wall_seconds
 from scaling.records import RunRecord, read_records
 from scaling.specs import Plan
-from scaling.study import study_cost
+from scaling.stages.local import study_slots
+from scaling.stages.study import study_cost
 from scaling.values import read_json
 
 

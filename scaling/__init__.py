@@ -2,7 +2,9 @@
 
 The map, in the order in which a study flows (a room imports from the layers below its own):
 
-entry    `prepare` `plan` `sweep` `train` `fit` `status` `truth` `tune` (`tune_corners`): a short module each
+entry    `prepare` `plan` `sweep` `train` `fit` `status` `recommend` `compare` `tune` (`tune_corners`) `truth`: a short
+         module for each command; `cluster`: what a Slurm job runs; `command`, `usage`, `config_folder`: shared by them
+stages   `stages`: what several commands do: plan, check, calibrate, launch, look, finish, go on in rounds
 edge     `config`: YAML to frozen dataclasses, validated before anything runs
 verbs    `planning`: rules for learning rate, batch and shapes; grids; what a plan costs
          `tuning`: a recipe found at a proxy size and held against noise; the rates of a grid's corners

@@ -18,7 +18,7 @@ def run_job() -> None:
 
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, listen)
-    from scaling.slurm_job import do_job
+    from scaling.stages.slurm_job import do_job
 
     sys.exit(do_job(Path(sys.argv[1]), early))
 

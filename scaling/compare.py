@@ -18,8 +18,8 @@ from scaling.config import PLAN_FILE, ConfigError, compare_options, stored_confi
 from scaling.records import read_records
 from scaling.report.comparison import print_comparison
 from scaling.specs import Plan
+from scaling.stages.vocabularies import require_one_vocabulary
 from scaling.values import finite_or_null, read_json, to_plain
-from scaling.vocabularies import require_one_vocabulary
 
 
 def task(composed: DictConfig) -> int:

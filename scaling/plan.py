@@ -13,8 +13,8 @@ from omegaconf import DictConfig
 
 from scaling.command import run_hydra
 from scaling.config import stored_config, study_config
-from scaling.rounds import plan_next
-from scaling.sweeping import dry_run
+from scaling.stages.rounds import plan_next
+from scaling.stages.sweeping import dry_run
 
 
 def task(composed: DictConfig) -> int:

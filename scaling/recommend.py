@@ -26,7 +26,6 @@ from scaling.analysis.recommend import (
     selected_forecast,
 )
 from scaling.analysis.table import TableError, read_table
-from scaling.checkup import prepared_manifest
 from scaling.command import EXIT_BAD_CONFIG, run_hydra
 from scaling.config import (
     PLAN_FILE,
@@ -40,7 +39,6 @@ from scaling.findings import refusals
 from scaling.laws.fit import fit_law
 from scaling.laws.forms import CHINCHILLA
 from scaling.laws.observations import Observations
-from scaling.outlook import room_of
 from scaling.planning.candidates import Room
 from scaling.planning.choose import Chosen, choose_shape
 from scaling.planning.extension import Addition, extended_grid
@@ -48,10 +46,12 @@ from scaling.records import RunRecord, read_records
 from scaling.report.recommendation import print_recommendation
 from scaling.results import Recommendation
 from scaling.specs import Plan
+from scaling.stages.checkup import prepared_manifest
+from scaling.stages.outlook import room_of
+from scaling.stages.study import plan_study
+from scaling.stages.vocabularies import require_one_vocabulary
 from scaling.store import SELECTED, read_forecasts, save_forecasts
-from scaling.study import plan_study
 from scaling.values import finite_or_null, read_json, to_plain
-from scaling.vocabularies import require_one_vocabulary
 
 
 def task(composed: DictConfig) -> int:

@@ -15,8 +15,8 @@ from rich.table import Table
 from scaling.analysis.ledger import ledger_lines
 from scaling.command import run_hydra
 from scaling.config import stored_plan, study_config
-from scaling.overview import Overview, PointState, look_at
 from scaling.results import LedgerLine
+from scaling.stages.overview import Overview, PointState, look_at
 from scaling.store import read_ledgers
 from scaling.values import to_plain
 

@@ -1,6 +1,6 @@
 """`python -m scaling.sweep`: prepare, plan, train, predict the held-out points, train those, fit, report.
 
-A Hydra multirun: this project's sweeper (hydra_plugins/scaling) hands the study to `scaling.sweeping`, and the launcher
+A Hydra multirun: this project's sweeper (hydra_plugins/scaling) hands the study to `stages.sweeping`, and the launcher
 is whichever `hydra/launcher=` names. Every stage starts from what is on disk, so the same command goes on wherever an
 earlier one stopped.
 

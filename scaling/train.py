@@ -19,8 +19,8 @@ from scaling.records import JOB_FILE, LOG_FILE
 def task(composed: DictConfig) -> int:
     """Train the trajectory of the point `point`, up to that point's budget."""
     from scaling.config import ConfigError, study_config
-    from scaling.study import make_tasks, plan_study, prepare_study
-    from scaling.sweeping import choose_points, dry_run
+    from scaling.stages.study import make_tasks, plan_study, prepare_study
+    from scaling.stages.sweeping import choose_points, dry_run
     from scaling.training.team import team_of_this_process
     from scaling.training.worker import run_folder
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from scaling.command import run_hydra
 from scaling.config import ConfigError, study_config
 from scaling.data.oracle import KnownEntropy
-from scaling.fit import FITS_FILE
 from scaling.laws.floor import FloorInterval
+from scaling.stages.finish import FITS_FILE
 from scaling.values import from_plain
 
 if TYPE_CHECKING:

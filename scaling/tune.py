@@ -21,18 +21,18 @@ from scaling.command import run_hydra
 from scaling.config import ConfigError, StudyConfig, tune_config
 from scaling.data.fingerprint import fingerprint
 from scaling.launching.runner import SlotRunner
-from scaling.local import make_workers, study_slots
 from scaling.planning.config import RecipeConfig
 from scaling.records import JOB_FILE
 from scaling.specs import RunSpec
-from scaling.study import plan_study, prepare_study, study_cost
+from scaling.stages.local import make_workers, study_slots
+from scaling.stages.study import plan_study, prepare_study, study_cost
+from scaling.stages.vocabularies import require_one_vocabulary
 from scaling.training.config import Job
 from scaling.tuning import answer, space
 from scaling.tuning.config import TuneOptions
 from scaling.tuning.runs import Run, train_all
 from scaling.tuning.verdict import Contender, Verdict, judge
 from scaling.values import to_plain, write_atomically, write_json
-from scaling.vocabularies import require_one_vocabulary
 
 if TYPE_CHECKING:
     import optuna

@@ -7,7 +7,7 @@ from pathlib import Path
 from scaling.config import CONFIG_FILE, PLAN_FILE, StudyConfig
 from scaling.records import write_record
 from scaling.specs import Plan
-from scaling.study import plan_study
+from scaling.stages.study import plan_study
 from scaling.values import write_json
 from tests.analysis.conftest import make_record, planted_loss
 from tests.test_configs import load

@@ -8,10 +8,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from scaling.checkup import check_plan
 from scaling.config import StudyConfig, study_config
 from scaling.config_folder import config_folder
-from scaling.study import plan_study
+from scaling.stages.checkup import check_plan
+from scaling.stages.study import plan_study
 
 GROUPS = ("data", "model", "recipe", "grid", "runtime", "time_model", "power", "experiment")
 CHOICES = sorted(chain.from_iterable((config_folder() / group).glob("*.yaml") for group in GROUPS))

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from scaling.checkup import check_plan
 from scaling.config import ConfigError, StudyConfig
 from scaling.findings import Finding
-from scaling.outlook import belief_of, question
-from scaling.study import plan_study
+from scaling.stages.checkup import check_plan
+from scaling.stages.outlook import belief_of, question
+from scaling.stages.study import plan_study
 from tests.test_configs import load
 
 ONE_RATIO = (

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from scaling.overview import Overview, PointState, look_at
 from scaling.records import LOCK_FILE, RunState, RunStatus, record_path, write_record
 from scaling.specs import Plan, PlannedPoint
+from scaling.stages.overview import Overview, PointState, look_at
 from scaling.values import write_json
 from tests.analysis.conftest import make_record
 from tests.planted_study import planted_study

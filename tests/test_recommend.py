@@ -13,10 +13,10 @@ from hydra import compose, initialize_config_dir
 from scaling.analysis.recommend import RecommendOptions
 from scaling.command import EXIT_BAD_CONFIG, config_folder
 from scaling.config import ConfigError, recommend_options
-from scaling.fit import finish_study
 from scaling.laws.forms import CHINCHILLA
 from scaling.laws.optimum import allocate
 from scaling.recommend import from_study, from_table
+from scaling.stages.finish import finish_study
 from scaling.store import read_forecasts
 from tests.analysis.conftest import ALPHA, BETA, A, B, E, planted_loss
 from tests.planted_study import planted_study

@@ -9,8 +9,8 @@ import pytest
 
 from scaling.config import ConfigError, StudyConfig, stored_config
 from scaling.plan import plan_next
-from scaling.rounds import EXIT_UNANSWERED, in_rounds, parse_until
-from scaling.study import plan_study
+from scaling.stages.rounds import EXIT_UNANSWERED, in_rounds, parse_until
+from scaling.stages.study import plan_study
 from tests.planted_study import plant, planted_study
 from tests.test_configs import load
 

@@ -7,12 +7,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 from rich.console import Console
 
-from scaling import calibrate as calibration
 from scaling.config import StudyConfig, study_config
 from scaling.config_folder import config_folder
 from scaling.planning.cost import Cost
 from scaling.speeds import Calibration, ShapeSpeed, calibration_path, read_calibration, shape_of
-from scaling.study import plan_study, study_cost
+from scaling.stages import calibrate as calibration
+from scaling.stages.study import plan_study, study_cost
 from scaling.training.config import Runtime
 from scaling.training.probe import ProbeRequest, probe
 from scaling.values import read_json, write_json

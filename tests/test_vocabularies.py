@@ -8,8 +8,8 @@ import pytest
 
 from scaling.config import ConfigError
 from scaling.findings import Finding
-from scaling.study import plan_study
-from scaling.vocabularies import each_vocabulary, once, own_part, parts, require_one_vocabulary
+from scaling.stages.study import plan_study
+from scaling.stages.vocabularies import each_vocabulary, once, own_part, parts, require_one_vocabulary
 from tests.test_configs import load
 from tests.test_truth import SIZES, run
 

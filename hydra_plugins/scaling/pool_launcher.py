@@ -15,6 +15,6 @@ class PoolLauncher(StudyLauncher):
         self, config: "StudyConfig", tasks: "Sequence[Task]", title: str, meanwhile: Callable[[], None]
     ) -> "LaunchResult":
         # Hydra imports every plugin in every application: what a study needs is imported when there is one.
-        from scaling.local import run_here
+        from scaling.stages.local import run_here
 
         return run_here(config, tasks, title, meanwhile)

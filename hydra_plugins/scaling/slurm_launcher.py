@@ -33,7 +33,7 @@ class SlurmLauncher(StudyLauncher):
     def launch_runs(
         self, config: "StudyConfig", tasks: "Sequence[Task]", title: str, meanwhile: Callable[[], None]
     ) -> "LaunchResult":
-        from scaling.on_slurm import launch_and_wait
+        from scaling.stages.on_slurm import launch_and_wait
 
         return launch_and_wait(config, self.options, tasks, meanwhile)
 
@@ -41,6 +41,6 @@ class SlurmLauncher(StudyLauncher):
         return not config.launch.wait
 
     def submit(self, config: "StudyConfig", waves: "list[list[Task]]", *, forecast: bool) -> bool:
-        from scaling.on_slurm import submit_study
+        from scaling.stages.on_slurm import submit_study
 
         return submit_study(config, self.options, waves, forecast=forecast)

@@ -41,8 +41,8 @@ class StudySweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         # Hydra imports every plugin in every application: what a study needs is imported when there is one.
         from scaling.config import study_config
-        from scaling.rounds import in_rounds
-        from scaling.sweeping import sweep_study
+        from scaling.stages.rounds import in_rounds
+        from scaling.stages.sweeping import sweep_study
 
         assert self.config is not None
         assert self.hydra_context is not None

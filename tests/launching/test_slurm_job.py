@@ -8,7 +8,7 @@ import pytest
 from scaling.launching.batches import SlurmOptions
 from scaling.launching.slurm import Submission
 from scaling.records import EXIT_FAILED, EXIT_INTERRUPTED, record_path
-from scaling.slurm_job import FRUITLESS_COMEBACKS, run_group
+from scaling.stages.slurm_job import FRUITLESS_COMEBACKS, run_group
 
 RUNS = ("a-wsd-s0-1", "b-wsd-s0-2")
 

@@ -14,7 +14,7 @@ from scaling.command import config_folder
 from scaling.config import ConfigError, study_config
 from scaling.corners import read_corners
 from scaling.planning.config import RecipeConfig
-from scaling.study import plan_study
+from scaling.stages.study import plan_study
 from scaling.values import from_plain
 from tests.tuning.in_process import InProcessRunner
 

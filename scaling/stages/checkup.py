@@ -14,12 +14,12 @@ from scaling.data.fingerprint import fingerprint
 from scaling.data.manifest import Manifest, read_manifest
 from scaling.data.prepare import corpus_folder, is_whole
 from scaling.findings import Finding, gravest_first
-from scaling.outlook import question
 from scaling.planning.table import print_findings
 from scaling.records import RunRecord, read_records
 from scaling.results import StudyReport
 from scaling.specs import Plan
-from scaling.vocabularies import once, parts
+from scaling.stages.outlook import question
+from scaling.stages.vocabularies import once, parts
 
 SECONDS_BETWEEN_LOOKS = 10.0
 

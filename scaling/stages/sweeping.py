@@ -8,8 +8,6 @@ from typing import Protocol
 
 from rich.console import Console
 
-from scaling.calibrate import calibrate
-from scaling.checkup import Watch, check_plan
 from scaling.claims import tidy
 from scaling.command import EXIT_BAD_CONFIG
 from scaling.config import ConfigError, StudyConfig
@@ -18,13 +16,15 @@ from scaling.launching.early import dismiss
 from scaling.launching.slurm import in_flight
 from scaling.launching.tasks import LaunchResult, Task
 from scaling.laws.power import power_words
-from scaling.local import study_slots
-from scaling.outlook import question
 from scaling.planning.schedule import print_schedule, schedule
 from scaling.planning.table import print_findings, print_plan
 from scaling.records import STOP_FILE, read_record, record_path
 from scaling.specs import Plan, PlannedPoint
-from scaling.study import (
+from scaling.stages.calibrate import calibrate
+from scaling.stages.checkup import Watch, check_plan
+from scaling.stages.local import study_slots
+from scaling.stages.outlook import question
+from scaling.stages.study import (
     list_tasks,
     make_tasks,
     plan_study,
@@ -110,7 +110,7 @@ def sweep_study(
     failed.update(unfinished(config, chosen, failed))
     told = [f"failed: {name}: {reason}" for name, reason in failed.items()]
     if finish and not (failed and config.fail_fast):
-        from scaling.fit import finish_study
+        from scaling.stages.finish import finish_study
 
         with written_by_one(config):
             tidy(config.folder)
@@ -146,7 +146,7 @@ def hand_over(
 
 
 def write_forecasts(config: StudyConfig, plan: Plan, console: Console) -> None:
-    from scaling.fit import forecast_held_out
+    from scaling.stages.finish import forecast_held_out
 
     with written_by_one(config):
         console.print(forecast_held_out(config, plan), highlight=False, soft_wrap=True)

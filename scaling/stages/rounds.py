@@ -11,11 +11,9 @@ from pathlib import Path
 from rich.console import Console
 
 from scaling.analysis.prior import NoBelief, measured_belief, measured_sd
-from scaling.checkup import prepared_manifest
 from scaling.config import ConfigError, StudyConfig, write_experiment
 from scaling.laws.design import Belief
 from scaling.laws.quantities import NAMES
-from scaling.outlook import belief_of_study, room_of
 from scaling.planning.config import GridConfig
 from scaling.planning.extension import additions, extended_grid
 from scaling.planning.power import default_target
@@ -23,9 +21,11 @@ from scaling.planning.proposals import Proposal, Proposals, propose
 from scaling.planning.table import print_proposals
 from scaling.records import read_records
 from scaling.specs import Plan
-from scaling.study import plan_study
+from scaling.stages.checkup import prepared_manifest
+from scaling.stages.outlook import belief_of_study, room_of
+from scaling.stages.study import plan_study
+from scaling.stages.vocabularies import require_one_vocabulary
 from scaling.values import finite_or_null, read_json, to_plain, write_json
-from scaling.vocabularies import require_one_vocabulary
 
 ROUNDS, NEXT = "rounds", "next"
 UNTIL = re.compile(r"sd\(\s*(?P<name>.+?)\s*\)\s*<\s*(?P<sd>[0-9.eE+-]+)")

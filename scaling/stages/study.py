@@ -8,8 +8,6 @@ from pathlib import Path
 from filelock import FileLock
 from rich.console import Console
 
-from scaling.calibrate import study_calibration
-from scaling.checkup import prepared_manifest
 from scaling.config import CONFIG_FILE, PLAN_FILE, ConfigError, StudyConfig
 from scaling.data.fingerprint import fingerprint
 from scaling.data.prepare import prepare
@@ -21,9 +19,11 @@ from scaling.records import JOB_FILE, is_done, read_records, record_path
 from scaling.sinks.config import require_installed
 from scaling.sinks.publish import publish
 from scaling.specs import Plan, PlannedPoint
+from scaling.stages.calibrate import study_calibration
+from scaling.stages.checkup import prepared_manifest
+from scaling.stages.vocabularies import each_vocabulary
 from scaling.training.config import Job
 from scaling.values import write_json
-from scaling.vocabularies import each_vocabulary
 
 STUDY_LOCK = ".study.lock"
 

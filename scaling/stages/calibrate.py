@@ -9,9 +9,9 @@ from rich.console import Console
 from scaling.config import ConfigError, StudyConfig
 from scaling.launching.probes import ProbeError, probe_on
 from scaling.launching.slots import visible_gpus
-from scaling.local import study_slots
 from scaling.specs import Plan, RunSpec
 from scaling.speeds import Calibration, ShapeSpeed, calibration_path, conditions, read_calibration, shape_of
+from scaling.stages.local import study_slots
 from scaling.values import read_json, to_plain, write_json
 
 

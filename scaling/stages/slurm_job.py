@@ -16,7 +16,7 @@ from scaling.launching.slurm import Submission
 from scaling.launching.tasks import LaunchResult, Task
 from scaling.launching.workers import FreshWorkers, WarmWorkers
 from scaling.records import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, JOB_FILE, LOG_FILE, STOP_FILE, record_path
-from scaling.study import make_tasks, prepare_study, written_by_one
+from scaling.stages.study import make_tasks, prepare_study, written_by_one
 from scaling.training.config import Job
 from scaling.values import read_json, write_json
 
@@ -34,14 +34,14 @@ def do_job(path: Path, early: list[int]) -> int:
     config = replace(stored, runs=str(study_folder.parent))
     plan = stored_plan(config)
     if submission.kind == "forecast":
-        from scaling.fit import forecast_held_out
+        from scaling.stages.finish import forecast_held_out
 
         with written_by_one(config):
             print(forecast_held_out(config, plan), flush=True)
         make_tasks(config, plan, prepare_study(config), [p for p in plan.points if p.wave == 2], wave=2)
         return 0
-    from scaling.checkup import check_plan
-    from scaling.fit import finish_study
+    from scaling.stages.checkup import check_plan
+    from scaling.stages.finish import finish_study
 
     with written_by_one(config):
         page, verdict = finish_study(config, plan, check_plan(config, plan))
