@@ -5,6 +5,7 @@ import json
 import platform
 from collections.abc import Iterable
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 
 from scaling.data import python_sources
@@ -100,10 +101,17 @@ def _content_hash(names: Iterable[tuple[Path, Path]]) -> str:
 
 
 def _file_hash(path: Path) -> str:
+    """Read once in a process for as long as its size and times stay: a command asks for a corpus a dozen times."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        state = path.stat()
+        return _hash_of(path, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
     except OSError as error:
         raise DataError(
             f"{str(path)!r} cannot be read ({error.strerror}): check the path and its permissions."
         ) from error
+
+
+@lru_cache(maxsize=65_536)
+def _hash_of(path: Path, size: int, modified_ns: int, changed_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
