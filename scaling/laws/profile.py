@@ -104,7 +104,8 @@ def _end(fit: Fit, rows: Observations, name: str, ceiling: float, limit: float) 
         inside, step = there, 2 * step
         if there == limit:
             return limit
-    while abs(outside - inside) > PRECISION * abs(fit.parameters[name]):
+    # An estimate may be zero, at its bound, and halves of an interval never are.
+    while abs(outside - inside) > PRECISION * max(abs(fit.parameters[name]), abs(limit)):
         middle = (inside + outside) / 2
         if walk.objective(middle) > ceiling * walk.least:
             outside = middle

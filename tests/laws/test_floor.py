@@ -85,3 +85,14 @@ def test_the_smallest_loss_bounds_it() -> None:
     assert found is not None
     assert found.high <= planted(1, noise=0.02, reach=2.0).loss.min()
     assert found.low >= 0.0
+
+
+def test_a_floor_of_zero_has_an_interval_too() -> None:
+    """E at its bound, where a width relative to the estimate would be nothing."""
+    rows = planted(0, noise=0.0)
+    sunk = replace(rows, loss=rows.loss - E - 0.05)
+    fit = fit_law(CHINCHILLA, sunk)
+    assert fit.parameters["E"] == 0.0
+    low, high = profile(fit, sunk)
+    assert low == 0.0
+    assert 0.0 <= high < float(sunk.loss.min())
