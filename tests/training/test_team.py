@@ -28,7 +28,7 @@ SPEC = make_spec(steps=(20, 30))
 # Sums in another order differ by 1e-7 of themselves; 30 steps of Adam amplify that.
 ROUNDING = 1e-5
 # FSDP's reduce-scatter is NCCL's business; torch 2.13's over gloo, which these tests take in its place, has ended a
-# process with a segmentation fault in about one run of thirty. So they are no part of the suite that must be green.
+# process with a segmentation fault once in some ten runs. So they are no part of the suite that must be green.
 ON_GLOO = pytest.mark.slow
 
 
