@@ -133,7 +133,7 @@ def record(plan: Plan, point: PlannedPoint, loss: float) -> RunRecord:
         seconds=1.0,
         tokens_per_second=1.0,
         peak_memory_bytes=1,
-        provenance=PROVENANCE,
+        provenance=replace(PROVENANCE, corpus=plan.by_id[point.run_id].corpus),
     )
 
 
