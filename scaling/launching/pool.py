@@ -132,6 +132,9 @@ class _Pool:
                 self._settle(task, ended, 0)
             else:
                 self.state.waiting.insert(0, task)
+        self.heed_stop_files()
+
+    def heed_stop_files(self) -> None:
         if any(path.exists() for path in self.stop_files):
             self.stop()
 
@@ -172,6 +175,8 @@ class _Pool:
             self.state.elsewhere.setdefault(task.folder, None)
             self.blocked.append(task)
             return
+        if ended.kind == "interrupted":
+            self.heed_stop_files()  # the worker may have seen one first
         if self.stopping and (ended.kind == "interrupted" or code == -signal.SIGTERM):
             return  # told to stop before it listened, it dies of the signal; nothing of it is lost
         if ended.kind == "interrupted":
