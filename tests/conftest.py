@@ -2,12 +2,16 @@
 
 import os
 import random
+import signal
 from pathlib import Path
 
 import pytest
 
 # One thread: two that spin against each other on a busy machine take ten times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A shell's background job is started with interrupts ignored, and so would be all that its tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from scaling.data.config import DataConfig, SourceConfig, TokenizerConfig
 from scaling.data.prepare import prepare

@@ -61,6 +61,7 @@ def test_findings_of_parts_are_told_once_and_the_gravest_counts() -> None:
     assert once([(mild, mild)]) == (mild, mild)
 
 
+@pytest.mark.slow  # a sweep with two corpora
 def test_a_tiny_study_over_two_vocabularies_and_two_validation_sets(tmp_path: Path) -> None:
     for name, turns in (("train", 4000), ("more", 400)):
         words = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa")

@@ -74,6 +74,7 @@ def test_a_folder_that_cannot_be_written_is_one_paragraph(tmp_path: Path, text_f
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow  # two whole sweeps
 def test_two_sweeps_of_one_study_at_once_share_the_work(finished: Path, tmp_path: Path, text_folder: Path) -> None:
     assert run(tmp_path, text_folder, module="prepare").returncode == 0
     sweeps = [
