@@ -6,6 +6,7 @@ the corpus's identity, and results on it compare only on the same interpreter.
 
 import sysconfig
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from scaling.data.documents import Document
@@ -13,11 +14,15 @@ from scaling.data.documents import Document
 _LEFT_OUT = {"test", "tests", "idle_test", "lib2to3", "site-packages", "dist-packages", "__pycache__"}
 
 
-def files() -> list[Path]:
-    """The modules, sorted by their path, without what differs between machines: tests, packages, build settings."""
+@cache
+def files() -> tuple[Path, ...]:
+    """The modules, sorted by their path, without what differs between machines: tests, packages, build settings.
+
+    Looked for once in a process, which its own library does not change under.
+    """
     root = library_folder()
     found = (path for path in root.rglob("*.py") if not _LEFT_OUT.intersection(path.relative_to(root).parts))
-    return sorted(path for path in found if path.is_file() and not path.name.startswith("_sysconfigdata"))
+    return tuple(sorted(path for path in found if path.is_file() and not path.name.startswith("_sysconfigdata")))
 
 
 def library_folder() -> Path:
