@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
+from tests.words import write_documents
+
 ROOT = Path(__file__).parents[2]
 PATIENCE = 150.0  # seconds for whatever Slurm does within a few on an idle machine
-WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"]
 
 STEPS, COOLDOWN = 1500, 1200
 SIX = (
@@ -42,15 +43,7 @@ pytestmark = pytest.mark.slurm
 
 @pytest.fixture(scope="module")
 def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("text")
-    state = 1
-    for i in range(40):
-        words = []
-        for _ in range(300):
-            state = (1103515245 * state + 12345) % 2**31
-            words.append(WORDS[(state >> 16) % 8])
-        (root / f"{i}.txt").write_text(" ".join(words))
-    return root
+    return write_documents(tmp_path_factory.mktemp("text"), documents=40, words_each=300)
 
 
 @pytest.fixture(scope="module")

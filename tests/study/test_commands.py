@@ -12,8 +12,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from tests.words import write_documents
+
 ROOT = Path(__file__).parents[2]
-WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"]
 SIZES = "[{name: a, num_layers: 1, d_model: 8, num_heads: 1}, {name: b, num_layers: 1, d_model: 16, num_heads: 1}, "
 SIZES += "{name: c, num_layers: 2, d_model: 16, num_heads: 1}, {name: d, num_layers: 2, d_model: 24, num_heads: 2}]"
 
@@ -21,15 +22,7 @@ SIZES += "{name: c, num_layers: 2, d_model: 16, num_heads: 1}, {name: d, num_lay
 @pytest.fixture(scope="session")
 def text_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Documents of words drawn by a fixed rule, enough for a tiny study."""
-    root = tmp_path_factory.mktemp("text")
-    state = 1
-    for i in range(40):
-        words = []
-        for _ in range(300):
-            state = (1103515245 * state + 12345) % 2**31
-            words.append(WORDS[(state >> 16) % 8])
-        (root / f"{i}.txt").write_text(" ".join(words))
-    return root
+    return write_documents(tmp_path_factory.mktemp("text"), documents=40, words_each=300)
 
 
 def command(folder: Path, text: Path, *overrides: str, module: str = "sweep") -> list[str]:

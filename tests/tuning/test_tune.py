@@ -17,21 +17,12 @@ from scaling.planning.config import RecipeConfig
 from scaling.stages.study import plan_study
 from scaling.values import from_plain
 from tests.tuning.in_process import InProcessRunner
-
-WORDS = ["alpha", "beta", "gamma", "delta"]
+from tests.words import write_documents
 
 
 @pytest.fixture(scope="module")
 def text_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("text")
-    state = 1
-    for i in range(10):
-        words = []
-        for _ in range(200):
-            state = (1103515245 * state + 12345) % 2**31
-            words.append(WORDS[(state >> 16) % 4])
-        (root / f"{i}.txt").write_text(" ".join(words))
-    return root
+    return write_documents(tmp_path_factory.mktemp("text"), documents=10, words_each=200, vocabulary=4)
 
 
 def composed(folder: Path, text: Path, *overrides: str, root: str = "tune") -> DictConfig:
