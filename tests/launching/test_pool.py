@@ -22,6 +22,7 @@ from scaling.values import read_json, write_json
 from tests.tiny_run import BATCH, make_run, make_spec
 
 LONG = (100, 10000)
+WHILE = (1500,)  # steps that outlast many looks of the pool, on any machine
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,11 @@ def task(folder: Path, seconds: float = 1.0, steps: tuple[int, ...] = (20,)) -> 
 
 def loss(folder: Path, steps: int = 20) -> float:
     return float(json.loads(record_path(folder, BATCH * steps).read_text())["final_loss_nats"])
+
+
+def at_work(state: PoolState) -> list[RunStatus]:
+    """The last words of the runs that train: from their first word on, as a fast machine may leave no second one."""
+    return [r.status for r in state.running if r.status is not None and r.status.state == "running"]
 
 
 def test_longest_first_and_a_failure_stops_nobody_else(tmp_path: Path, corpus_folder: Path, warm: Workers) -> None:
@@ -75,29 +81,28 @@ def test_a_fork_of_a_warm_process_trains_what_a_fresh_process_trains(
 
 
 def test_a_lost_run_is_tried_again_and_goes_on(tmp_path: Path, corpus_folder: Path, warm: Workers) -> None:
-    """Killed once, it finishes at the second try; killed each time, it is reported as lost."""
-    spec = make_spec(steps=(300,))
+    """Killed once, it finishes at the second try; with no second try, it is reported as lost."""
+    spec = make_spec(steps=WHILE)
     _, undisturbed = make_run(tmp_path / "undisturbed", spec, corpus_folder)
-    run_pool([task(undisturbed, steps=(300,))], slots(), warm)
+    run_pool([task(undisturbed, steps=WHILE)], slots(), warm)
     for retry in (1, 0):
         _, folder = make_run(tmp_path / str(retry), spec, corpus_folder)
         killed: list[int] = []
 
         def kill_once(state: PoolState, killed: list[int] = killed) -> None:
-            for status in [r.status for r in state.running]:
-                if status is not None and status.step > 0 and status.state == "running" and not killed:
-                    killed.append(status.pid)
-                    os.kill(status.pid, signal.SIGKILL)
+            for status in [] if killed else at_work(state):
+                killed.append(status.pid)
+                os.kill(status.pid, signal.SIGKILL)
 
-        result = run_pool(
-            [task(folder, steps=(300,))], slots(), warm, options=PoolOptions(retry=retry), on_change=kill_once
-        )
+        options = PoolOptions(retry=retry)
+        result = run_pool([task(folder, steps=WHILE)], slots(), warm, options=options, on_change=kill_once)
+        assert killed
         if retry:
             assert result.done == [folder.name]
-            assert loss(folder, 300) == loss(undisturbed, 300)
+            assert loss(folder, *WHILE) == loss(undisturbed, *WHILE)
+            assert read_json(RunStatus, folder / "status.json").attempt == 2
         else:
             assert result.failed == {folder.name: "killed by SIGKILL"}
-        assert killed
 
 
 def test_one_run_killed_takes_no_other_along(tmp_path: Path, corpus_folder: Path, warm: Workers) -> None:
@@ -117,21 +122,20 @@ def test_one_run_killed_takes_no_other_along(tmp_path: Path, corpus_folder: Path
 
 def test_the_warm_process_may_die_too(tmp_path: Path, corpus_folder: Path) -> None:
     """Its run goes on as an orphan, which the next try finds at work and waits for."""
-    _, folder = make_run(tmp_path, make_spec(steps=(1000,)), corpus_folder)
+    _, folder = make_run(tmp_path, make_spec(steps=WHILE), corpus_folder)
     workers = WarmWorkers(cpu_environment("1"))
     killed: list[int] = []
 
     def kill_the_parent(state: PoolState) -> None:
-        for status in [r.status for r in state.running]:
-            if status is not None and status.step > 0 and not killed:
-                parent = int(Path(f"/proc/{status.pid}/stat").read_text().rsplit(")")[1].split()[1])
-                killed.append(parent)
-                os.kill(parent, signal.SIGKILL)
+        for status in [] if killed else at_work(state):
+            parent = int(Path(f"/proc/{status.pid}/stat").read_text().rsplit(")")[1].split()[1])
+            killed.append(parent)
+            os.kill(parent, signal.SIGKILL)
 
     if not Path("/proc/self/stat").exists():
         pytest.skip("finds the parent of a process in /proc, which this system has not")
     options = PoolOptions(retry=1)
-    result = run_pool([task(folder, steps=(1000,))], slots(), workers, options=options, on_change=kill_the_parent)
+    result = run_pool([task(folder, steps=WHILE)], slots(), workers, options=options, on_change=kill_the_parent)
     workers.close()
     assert killed
     assert result.done == [folder.name]
@@ -181,7 +185,7 @@ def test_fail_fast_starts_nothing_more(tmp_path: Path, corpus_folder: Path, warm
 
 def test_an_orphan_of_a_killed_sweep_is_waited_for(tmp_path: Path, corpus_folder: Path, warm: Workers) -> None:
     """Somebody else's process is at work in the folder; it keeps its core, and is found done when it is."""
-    spec = make_spec(steps=(1500,))
+    spec = make_spec(steps=WHILE)
     _, folder = make_run(tmp_path, spec, corpus_folder)
     _, other = make_run(tmp_path, make_spec(steps=(20,), qk_norm=False), corpus_folder)
     with (folder / "log.txt").open("w") as log:
@@ -193,7 +197,7 @@ def test_an_orphan_of_a_killed_sweep_is_waited_for(tmp_path: Path, corpus_folder
         time.sleep(0.02)
     elsewhere: list[int] = []
     result = run_pool(
-        [task(folder, 2.0, (1500,)), task(other, 1.0)],
+        [task(folder, 2.0, WHILE), task(other, 1.0)],
         slots(1),
         warm,
         on_change=lambda state: elsewhere.append(len(state.elsewhere) if not state.running else 0),
