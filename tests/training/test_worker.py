@@ -5,9 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from filelock import FileLock
 
 from scaling.records import (
@@ -29,14 +29,16 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", "scaling.train", str(folder)], stderr=subprocess.PIPE)
 
 
-def wait_until_running(folder: Path) -> None:
+def wait_until(reached: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        status = folder / "status.json"
-        if status.exists() and read_json(RunStatus, status).step > 0:
-            return
-        time.sleep(0.02)
-    pytest.fail("the worker took no step within 60 s")
+    while not reached():
+        assert time.monotonic() < deadline, f"60 s went by without {what}"
+        time.sleep(0.005)
+
+
+def saved_at(folder: Path) -> int:
+    trunk = folder / "trunk.pt"
+    return trunk.stat().st_mtime_ns if trunk.exists() else 0
 
 
 def losses(folder: Path, budgets: tuple[int, ...]) -> list[float | None]:
@@ -50,15 +52,15 @@ def test_terminated_it_saves_and_killed_it_resumes_to_the_same_losses(tmp_path: 
     _, disturbed = make_run(tmp_path / "disturbed", spec, corpus_folder, **settings)
 
     worker = start(disturbed)
-    wait_until_running(disturbed)
+    wait_until((disturbed / "status.json").exists, "a first word")
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(timeout=60) == EXIT_INTERRUPTED
     assert read_json(RunStatus, disturbed / "status.json").state == "interrupted"
     assert (disturbed / "trunk.pt").exists()
 
+    before = saved_at(disturbed)
     worker = start(disturbed)
-    wait_until_running(disturbed)
-    time.sleep(0.3)
+    wait_until(lambda: saved_at(disturbed) > before, "a checkpoint")
     worker.kill()
     assert worker.wait(timeout=60) == -signal.SIGKILL
 
