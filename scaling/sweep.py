@@ -29,6 +29,12 @@ def task(composed: "DictConfig") -> int:
 def main() -> None:
     # Before anything else: workers import torch while this process imports Hydra and plans.
     warm_up(sys.argv[1:])
+    from scaling.stages.in_team import share
+
+    share(sweep)
+
+
+def sweep() -> None:
     from scaling.command import as_text, run_hydra
 
     sys.argv[1:] = [as_text(argument, ("until",)) for argument in sys.argv[1:]]

@@ -1,7 +1,8 @@
 """One trajectory: `python -m scaling.train FOLDER` for a launcher, `python -m scaling.train point=7` for a person.
 
 With `-m` the points of a study (`-m point=0,5,9`: these) go through whichever launcher `hydra/launcher=` names.
-`torchrun --nproc_per_node=4 -m scaling.train point=7` shares the point among four processes (docs/gpu.md).
+`torchrun --nproc_per_node=4 -m scaling.train point=7` shares the point among four processes, and with `-m point=1,4`
+several points one after the other (docs/gpu.md).
 
 Example: python -m scaling.train study=default point=7
 """
@@ -66,6 +67,15 @@ def main() -> None:
             )
             sys.exit(EXIT_BAD_CONFIG)
         sys.exit(run_folder(Path(sys.argv[1])))
+    if {"-m", "--multirun"} & set(sys.argv[1:]):
+        from scaling.stages.in_team import share
+
+        share(train)
+    else:
+        train()
+
+
+def train() -> None:
     run_hydra(task, "sweep", about=__doc__)
 
 

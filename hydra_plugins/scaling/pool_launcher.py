@@ -1,4 +1,4 @@
-"""`hydra/launcher=pool`: the slots of this machine."""
+"""`hydra/launcher=pool`: the slots of this machine, or the processes that torchrun started."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -15,6 +15,11 @@ class PoolLauncher(StudyLauncher):
         self, config: "StudyConfig", tasks: "Sequence[Task]", title: str, meanwhile: Callable[[], None]
     ) -> "LaunchResult":
         # Hydra imports every plugin in every application: what a study needs is imported when there is one.
+        from scaling.launching.early import under_torchrun
+        from scaling.stages.in_team import lead
+
+        if under_torchrun():
+            return lead(tasks, meanwhile, fail_fast=config.fail_fast)
         from scaling.stages.local import run_here
 
         return run_here(config, tasks, title, meanwhile)

@@ -1,6 +1,7 @@
 """Warm workers that a command starts before it knows what it will run: torch takes a second to import, and so does
 the rest of the command, on another core."""
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -10,11 +11,17 @@ from scaling.launching.workers import WarmWorkers
 _started: list[WarmWorkers] = []
 
 
+def under_torchrun() -> bool:
+    """Whether this process is one of several that share each point: they are its workers."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
 def warm_up(arguments: Sequence[str]) -> None:
     """Unless the command line says that nothing will be trained on this machine's cores."""
     said = dict(argument.partition("=")[::2] for argument in arguments)
     if (
         not sys.platform.startswith("linux")
+        or under_torchrun()
         or {"--cfg", "-c", "--help", "-h", "--info", "--version", "hydra/launcher", "hydra.mode"} & said.keys()
         or said.get("dry_run", "false").lower() != "false"
     ):
