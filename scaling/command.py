@@ -20,6 +20,7 @@ from scaling.usage import asks_for_help, usage, with_flags_as_overrides
 from scaling.values import ValueMismatch
 
 EXIT_BAD_CONFIG = 2
+EXIT_NO_ANSWER = 3  # all went well, and the study, the table or the rounds still do not answer
 
 
 def run_hydra(

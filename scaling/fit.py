@@ -16,8 +16,9 @@ from rich.console import Console
 from scaling.analysis.table import TableError
 from scaling.analysis.table_report import report_on_table
 from scaling.checks.catalogue import check_table, in_fits_json, require_known
-from scaling.command import as_text, run_hydra
+from scaling.command import EXIT_NO_ANSWER, as_text, run_hydra
 from scaling.config import PLAN_FILE, ConfigError, stored_plan, study_config, table_options
+from scaling.findings import refusals
 from scaling.report.figures.catalogue import draw_figures
 from scaling.report.figures.plate import Figures
 from scaling.report.summary import print_summary
@@ -33,13 +34,13 @@ TEXTS = ("source", "out", "curves", "holdout", "convention", "columns.")
 def task(composed: DictConfig) -> int:
     config = study_config(composed)
     plan = stored_plan(config)
-    page, verdict_words = finish_study(config, plan, check_plan(config, plan))
+    finished = finish_study(config, plan, check_plan(config, plan))
     if config.json:
         Console().print_json((config.folder / FITS_FILE).read_text())
     else:
-        print(verdict_words)
-        print(page)
-    return 0
+        print(finished.verdict)
+        print(finished.page)
+    return EXIT_NO_ANSWER if finished.withheld else 0
 
 
 def fit_table(composed: DictConfig, command: str) -> int:
@@ -65,7 +66,7 @@ def fit_table(composed: DictConfig, command: str) -> int:
     else:
         print_summary(report, Console())
         print(page)
-    return 0
+    return EXIT_NO_ANSWER if refusals(findings) else 0
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from scaling.analysis.recommend import (
     selected_forecast,
 )
 from scaling.analysis.table import TableError, read_table
-from scaling.command import EXIT_BAD_CONFIG, run_hydra
+from scaling.command import EXIT_NO_ANSWER, run_hydra
 from scaling.config import (
     PLAN_FILE,
     ConfigError,
@@ -210,7 +210,7 @@ def show(
                 f"{chosen.params:,} parameters, on {chosen.tokens:,} tokens: {chosen.flops:.3g} counted FLOPs{hours}; "
                 f"by the law a loss of {chosen.law_loss:.4f}.\nTrain it: {command}"
             )
-    return EXIT_BAD_CONFIG if refused else 0
+    return EXIT_NO_ANSWER if refused else 0
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from scaling.analysis.recommend import RecommendOptions
-from scaling.command import EXIT_BAD_CONFIG, config_folder
+from scaling.command import EXIT_NO_ANSWER, config_folder
 from scaling.config import ConfigError, recommend_options
 from scaling.laws.forms import CHINCHILLA
 from scaling.laws.optimum import allocate
@@ -88,7 +88,7 @@ def test_a_loss_below_the_floor_is_unreachable(folder: Path, capsys: pytest.Capt
 
 
 def test_too_far_beyond_the_data_is_refused_unless_forced(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert from_study(options(folder, "study=default", "flops=1e20")) == EXIT_BAD_CONFIG
+    assert from_study(options(folder, "study=default", "flops=1e20")) == EXIT_NO_ANSWER
     refused = json.loads(capsys.readouterr().out)
     assert refused["findings"][0]["level"] == "refuse"
     assert "params" not in refused

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from scaling.command import EXIT_NO_ANSWER
 from scaling.config import ConfigError, StudyConfig, stored_config
 from scaling.plan import plan_next
-from scaling.stages.rounds import EXIT_UNANSWERED, in_rounds, parse_until
+from scaling.stages.rounds import in_rounds, parse_until
 from scaling.stages.study import plan_study
 from tests.planted_study import plant, planted_study
 from tests.test_configs import load
@@ -65,7 +66,7 @@ def test_rounds_stop_when_the_budget_is_spent(tmp_path: Path, capsys: pytest.Cap
         plant(one)
         return 0
 
-    assert in_rounds(config, sweep) == EXIT_UNANSWERED
+    assert in_rounds(config, sweep) == EXIT_NO_ANSWER
     assert "not answered" in capsys.readouterr().err
 
 

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scaling.laws.decide import cheapest
+from scaling.laws.decide import TRAINING, cheapest, loss_at
 from scaling.laws.design import Noise, psi_moments
 from scaling.laws.distributions import t_two_sided
 from scaling.laws.fit import Fit, fit_law
 from scaling.laws.forms import CHINCHILLA
 from scaling.laws.noise import Linearised, huber_moments, linearise, shared_correlation
 from scaling.laws.observations import FloatArray, IntArray, Observations
-from scaling.laws.optimum import allocate
 from scaling.laws.surface import Surface
 
 STEP = 1e-4
@@ -162,19 +161,20 @@ def _freedom(fit: Fit, rows: Observations) -> int:
 
 def log_multiplier(theta_a: FloatArray, theta_b: FloatArray, flops: FloatArray) -> FloatArray:
     """Give ln m for vectors of parameters, [R, P] each, at budgets, [R]; infinite where A never reaches B's loss."""
-    loss = np.array([allocate(CHINCHILLA, one[None], C)[2][0] for one, C in zip(theta_b, flops, strict=True)])
     with np.errstate(all="ignore"):
-        _, needed = cheapest(theta_a, loss, 0.0)
+        _, needed = cheapest(theta_a, _least_loss(theta_b, flops), 0.0)
         return np.where(np.isfinite(needed), np.log(needed) - np.log(flops), np.inf)
 
 
 def log_loss_gap(theta_a: FloatArray, theta_b: FloatArray, flops: FloatArray) -> FloatArray:
     """Give ln L_A* - ln L_B* for vectors of parameters, [R, P] each, at budgets, [R]."""
-    losses = [
-        [allocate(CHINCHILLA, one[None], C)[2][0] for one, C in zip(theta, flops, strict=True)]
-        for theta in (theta_a, theta_b)
-    ]
-    return np.asarray(np.log(losses[0]) - np.log(losses[1]))
+    return np.asarray(np.log(_least_loss(theta_a, flops)) - np.log(_least_loss(theta_b, flops)))
+
+
+def _least_loss(theta: FloatArray, flops: FloatArray) -> FloatArray:
+    """Give the loss of vector i at the best N of budget i, [R]."""
+    params = np.asarray(CHINCHILLA.optimal_params(theta, flops))
+    return loss_at(theta, params, flops / TRAINING / params)
 
 
 def _gradients(

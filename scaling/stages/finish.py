@@ -1,5 +1,6 @@
 """From a study's records to its forecasts, its laws, its report: what `sweep`, `fit` and a cluster's last job do."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from scaling.analysis.forecasts import score
@@ -10,7 +11,7 @@ from scaling.config import ConfigError, StudyConfig
 from scaling.data.corpus import Corpus
 from scaling.data.oracle import KnownEntropy, known_entropy
 from scaling.data.prepare import corpus_folder
-from scaling.findings import Finding
+from scaling.findings import Finding, refusals
 from scaling.records import read_records
 from scaling.report.answer import verdict
 from scaling.report.figures.catalogue import draw_figures
@@ -25,6 +26,15 @@ from scaling.store import export_points, read_forecasts, read_ledgers, save_fits
 from scaling.values import write_json
 
 FITS_FILE = "fits.json"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The report's page, its verdict in a sentence or two, and whether a check withholds its answer."""
+
+    page: Path
+    verdict: str
+    withheld: bool
 
 
 def forecast_held_out(config: StudyConfig, plan: Plan) -> str:
@@ -48,11 +58,8 @@ def forecast_held_out(config: StudyConfig, plan: Plan) -> str:
     return "; ".join([*reasons, done] if new or not reasons else reasons)
 
 
-def finish_study(config: StudyConfig, plan: Plan, findings: tuple[Finding, ...]) -> tuple[Path, str]:
-    """Mirror the records into the store, fit, score the forecasts, write fits.json and the report.
-
-    Returns the report's page and its verdict in a sentence or two.
-    """
+def finish_study(config: StudyConfig, plan: Plan, findings: tuple[Finding, ...]) -> Finished:
+    """Mirror the records into the store, fit, score the forecasts, write fits.json and the report."""
     planned = {(point.run_id, point.tokens) for point in plan.points}
     records = [r for r in read_records(config.folder) if (r.run_id, r.budget_tokens) in planned]
     studies = {one.data.tokenizer.vocab_size or 0: part for one, part in parts(config, plan)}
@@ -98,7 +105,7 @@ def finish_study(config: StudyConfig, plan: Plan, findings: tuple[Finding, ...])
     send_to_sinks(config, plan)
     said = verdict(report)
     page = write_report(report, config.folder, figures)
-    return page, f"{said.words}. {said.sentence}"
+    return Finished(page, f"{said.words}. {said.sentence}", bool(refusals(report.findings)))
 
 
 def entropy_of(config: StudyConfig) -> KnownEntropy | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from scaling.analysis.prior import NoBelief, measured_belief, measured_sd
+from scaling.command import EXIT_NO_ANSWER
 from scaling.config import ConfigError, StudyConfig, write_experiment
 from scaling.laws.design import Belief
 from scaling.laws.quantities import NAMES
@@ -31,7 +32,6 @@ ROUNDS, NEXT = "rounds", "next"
 UNTIL = re.compile(r"sd\(\s*(?P<name>.+?)\s*\)\s*<\s*(?P<sd>[0-9.eE+-]+)")
 ROUND_SHARE = 0.5  # of what is spent so far, for the next round: the law that it is planned with gets better on the way
 NEXT_SHARE = 0.25
-EXIT_UNANSWERED = 3
 REACH = 2.0  # a new point costs at most this many times the largest that is there
 
 
@@ -103,7 +103,7 @@ def in_rounds(config: StudyConfig, sweep: Callable[[StudyConfig], int]) -> int:
                 f"{config.max_flops:.3g}: raise max_flops, or start from a smaller grid"
             )
         code = sweep(current)
-        if code:
+        if code not in (0, EXIT_NO_ANSWER):  # a first round that answers nothing is what more rounds are for
             return code
         done = assess(current, plan, goal)
         say(
@@ -111,13 +111,17 @@ def in_rounds(config: StudyConfig, sweep: Callable[[StudyConfig], int]) -> int:
             f"round {number}: sd({goal.quantity}) = {done.sd:.3g} after {plan.total_flops:.3g} FLOPs; {done.words}",
         )
         if done.sd < goal.sd:
-            say(console, f"answered: {config.until} at {base.power.target:.3g} FLOPs")
+            at = f"{config.until} at {base.power.target:.3g} FLOPs"
+            if code:
+                say(console, f"not answered: {at} holds, but the report withholds its answer, and says why")
+                return code
+            say(console, f"answered: {at}")
             return 0
         left = config.max_flops - plan.total_flops
         found = next_points(current, plan, done.belief, goal, min(left, ROUND_SHARE * plan.total_flops))
         if not found.points:
             say(console, f"not answered: no point that {left:.3g} more FLOPs buy tells enough; raise max_flops")
-            return EXIT_UNANSWERED
+            return EXIT_NO_ANSWER
         number += 1
         current = replace(current, grid=grid_with(current, plan, found))
         write_round(base, current.grid, Round(

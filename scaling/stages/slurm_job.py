@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scaling.claims import queue_id
+from scaling.command import EXIT_NO_ANSWER
 from scaling.config import stored_config, stored_plan
 from scaling.launching import slurm
 from scaling.launching.pool import PoolOptions, run_pool
@@ -44,9 +45,9 @@ def do_job(path: Path, early: list[int]) -> int:
     from scaling.stages.finish import finish_study
 
     with written_by_one(config):
-        page, verdict = finish_study(config, plan, check_plan(config, plan))
-    print(verdict, page, sep="\n", flush=True)
-    return 0
+        finished = finish_study(config, plan, check_plan(config, plan))
+    print(finished.verdict, finished.page, sep="\n", flush=True)
+    return EXIT_NO_ANSWER if finished.withheld else 0
 
 
 def run_group(study_folder: Path, submission: Submission, run_ids: Sequence[str], early: list[int]) -> int:

@@ -9,7 +9,7 @@ from typing import Protocol
 from rich.console import Console
 
 from scaling.claims import tidy
-from scaling.command import EXIT_BAD_CONFIG
+from scaling.command import EXIT_BAD_CONFIG, EXIT_NO_ANSWER
 from scaling.config import ConfigError, StudyConfig
 from scaling.findings import refusals
 from scaling.launching.early import dismiss
@@ -108,18 +108,22 @@ def sweep_study(
             break
     dismiss()
     failed.update(unfinished(config, chosen, failed))
+    withheld = False
     told = [f"failed: {name}: {reason}" for name, reason in failed.items()]
     if finish and not (failed and config.fail_fast):
         from scaling.stages.finish import finish_study
 
         with written_by_one(config):
             tidy(config.folder)
-            page, verdict = finish_study(config, plan, findings)
-        told += [verdict, f"report: {page}"]
+            finished = finish_study(config, plan, findings)
+        withheld = finished.withheld
+        told += [finished.verdict, f"report: {finished.page}"]
     for line in told:
         style = "red" if line.startswith("failed: ") else None
         console.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
-    return EXIT_SOME_FAILED if failed else 0
+    if failed:
+        return EXIT_SOME_FAILED
+    return EXIT_NO_ANSWER if withheld else 0
 
 
 def hand_over(

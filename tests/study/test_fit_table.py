@@ -20,6 +20,7 @@ from scaling.analysis.config import TableOptions
 from scaling.analysis.holdout import hold_out
 from scaling.analysis.table import TableError, read_table
 from scaling.analysis.table_report import report_on_table
+from scaling.command import EXIT_NO_ANSWER
 from scaling.config import table_options
 from scaling.config_folder import config_folder
 
@@ -266,7 +267,7 @@ def test_columns_are_mapped_and_conventions_compared(tmp_path: Path) -> None:
 def test_a_law_that_rows_cannot_tell_gives_no_number(tmp_path: Path) -> None:
     rows = [row for row in planted(noise=0.002) if row["tokens"] == 20 * row["params"]]
     out = tmp_path / "laws"
-    assert command(f"source={write_csv(tmp_path / 'a.csv', rows)}", f"out={out}", *QUICK) == 0
+    assert command(f"source={write_csv(tmp_path / 'a.csv', rows)}", f"out={out}", *QUICK) == EXIT_NO_ANSWER
     first = read(out)["fits"][0]
     assert first["status"] in ("refused", "unidentified")
     assert first["parameters"] is None
@@ -275,10 +276,12 @@ def test_a_law_that_rows_cannot_tell_gives_no_number(tmp_path: Path) -> None:
 
 def test_a_target_too_far_away_gets_no_number(points: Path, tmp_path: Path) -> None:
     out = tmp_path / "laws"
-    assert command(f"source={points}", f"out={out}", "targets=[1e22,1e27]", *QUICK) == 0
+    asked = (f"source={points}", f"out={out}", "targets=[1e22,1e27]", *QUICK)
+    assert command(*asked) == EXIT_NO_ANSWER
     text = (out / "report.md").read_text()
     assert "Refused: extrapolation" in text
     assert "10²⁷" not in text.split("## Tables")[0]
+    assert command(*asked, "force=[extrapolation]") == 0
 
 
 MISTAKES = {
