@@ -76,7 +76,7 @@ class SubwordTokenizer:
             texts = [text.decode() for text in documents]
             encodings = self.inner.encode_batch_fast(texts, add_special_tokens=False)
             return [np.asarray(encoding.ids, dtype=np.uint32) for encoding in encodings]
-        pieces = [[piece.decode() for piece in _pieces(text)] for text in documents]
+        pieces = [list(_pieces(text)) for text in documents]
         encoded = iter(self.memo.encode(list(chain.from_iterable(pieces))))
         return [np.concatenate([next(encoded) for _ in parts]) for parts in pieces]
 
