@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from scaling.analysis.compare import CompareOptions
 from scaling.analysis.config import FitOptions, TableOptions
-from scaling.analysis.recommend import RecommendOptions
 from scaling.data.config import DataConfig
 from scaling.launching.config import LaunchConfig
 from scaling.planning.config import GridConfig, ModelOptions, RecipeConfig, TimeModel
@@ -23,6 +21,10 @@ from scaling.specs import Plan
 from scaling.training.config import Runtime
 from scaling.tuning.config import TuneOptions
 from scaling.values import ValueMismatch, from_plain, read_json, to_plain, write_atomically
+
+if TYPE_CHECKING:
+    from scaling.analysis.compare import CompareOptions
+    from scaling.analysis.recommend import RecommendOptions
 
 T = TypeVar("T")
 
@@ -114,16 +116,21 @@ def table_options(composed: DictConfig) -> TableOptions:
     return _root(TableOptions, composed)
 
 
-def compare_options(composed: DictConfig) -> CompareOptions:
+def compare_options(composed: DictConfig) -> "CompareOptions":
     """Raises ConfigError, as `study_config`."""
+    # Imported late, here and below: they bring all laws along, which a sweep need not wait for.
+    from scaling.analysis.compare import CompareOptions
+
     for key, example in (("a", "runs/default"), ("b", "runs/mine")):
         if OmegaConf.is_missing(composed, key):
             raise ConfigError(f"{key} is not given: add {key}={example} to the command")
     return _root(CompareOptions, composed)
 
 
-def recommend_options(composed: DictConfig) -> RecommendOptions:
+def recommend_options(composed: DictConfig) -> "RecommendOptions":
     """Raises ConfigError, as `study_config`."""
+    from scaling.analysis.recommend import RecommendOptions
+
     return _root(RecommendOptions, composed)
 
 

@@ -7,17 +7,19 @@ several points one after the other (docs/gpu.md).
 Example: python -m scaling.train study=default point=7
 """
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig
-
-from scaling.command import EXIT_BAD_CONFIG, run_hydra
 from scaling.records import JOB_FILE, LOG_FILE
 
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
-def task(composed: DictConfig) -> int:
+
+def task(composed: "DictConfig") -> int:
     """Train the trajectory of the point `point`, up to that point's budget."""
     from scaling.config import ConfigError, study_config
     from scaling.stages.study import make_tasks, plan_study, prepare_study
@@ -40,7 +42,7 @@ def task(composed: DictConfig) -> int:
     return run_folder(config.folder / point.run_id)
 
 
-def run_in_own_process(composed: DictConfig) -> int:
+def run_in_own_process(composed: "DictConfig") -> int:
     """The task of somebody else's launcher: the run of `run`, in a process whose end is not the launcher's."""
     folder = Path(str(composed.run))
     with (folder / LOG_FILE).open("ab") as log:
@@ -49,25 +51,12 @@ def run_in_own_process(composed: DictConfig) -> int:
 
 
 def main() -> None:
+    # A launcher's workers start in a fraction of a second less without Hydra and a config.
     if sys.argv[1:] == ["--warm"]:
-        from scaling.launching.warm import serve
-        from scaling.training.worker import prepare_for_forks, run_folder
-
-        prepare_for_forks()
-        serve(run_folder)
-        return
-    if len(sys.argv) == 2 and Path(sys.argv[1]).is_dir():
-        # A launcher's worker starts in a fraction of a second less without composing a config.
-        from scaling.training.worker import run_folder
-
-        if not (Path(sys.argv[1]) / JOB_FILE).exists():
-            print(
-                f"error: {sys.argv[1]} holds no {JOB_FILE}; the sweep writes one into each run's folder",
-                file=sys.stderr,
-            )
-            sys.exit(EXIT_BAD_CONFIG)
-        sys.exit(run_folder(Path(sys.argv[1])))
-    if {"-m", "--multirun"} & set(sys.argv[1:]):
+        serve_forks()
+    elif len(sys.argv) == 2 and Path(sys.argv[1]).is_dir():
+        sys.exit(run_one(Path(sys.argv[1])))
+    elif {"-m", "--multirun"} & set(sys.argv[1:]):
         from scaling.stages.in_team import share
 
         share(train)
@@ -76,7 +65,31 @@ def main() -> None:
 
 
 def train() -> None:
+    from scaling.command import run_hydra
+
     run_hydra(task, "sweep", about=__doc__)
+
+
+def serve_forks() -> None:
+    """What is imported here lives as long as the process: to look for garbage in it takes a quarter of the time."""
+    gc.disable()
+    from scaling.launching.warm import serve
+    from scaling.training.worker import prepare_for_forks, run_folder
+
+    gc.freeze()
+    gc.enable()
+    serve(run_folder, prepare_for_forks)
+
+
+def run_one(folder: Path) -> int:
+    from scaling.training.worker import run_folder
+
+    if not (folder / JOB_FILE).exists():
+        from scaling.command import EXIT_BAD_CONFIG
+
+        print(f"error: {folder} holds no {JOB_FILE}; the sweep writes one into each run's folder", file=sys.stderr)
+        return EXIT_BAD_CONFIG
+    return run_folder(folder)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import json
 import platform
 from collections.abc import Iterable
 from dataclasses import asdict
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from scaling.data import python_sources
@@ -54,8 +54,7 @@ def _source_identity(source: SourceConfig) -> dict[str, str | int | float | None
     if source.kind == "api_docs":
         return identity | {"version": source.version, "google_version": source.google_version}
     if source.kind == "python_sources":
-        names = [(file, file.relative_to(python_sources.library_folder())) for file in python_sources.files()]
-        return identity | {"version": platform.python_version(), "files": _content_hash(names)}
+        return identity | {"version": platform.python_version(), "files": _library_hash()}
     if source.kind == "synthetic":
         return identity | {key: value for key, value in asdict(source).items() if key.startswith("language_")}
     assert source.path is not None
@@ -73,6 +72,13 @@ def _source_identity(source: SourceConfig) -> dict[str, str | int | float | None
     if path.is_dir():
         return identity | {"files": _content_hash(_names(path))}
     return identity | {"repository": source.path, "revision": source.revision}
+
+
+@cache
+def _library_hash() -> str:
+    """Of the files that `python_sources.files` found, which it looks for once in a process as well."""
+    root = python_sources.library_folder()
+    return _content_hash((file, file.relative_to(root)) for file in python_sources.files())
 
 
 def _tokenizer_identity(tokenizer: TokenizerConfig) -> dict[str, str | int | None]:

@@ -4,6 +4,7 @@ Code, not prose. Which text it is depends on the interpreter, so its version and
 the corpus's identity, and results on it compare only on the same interpreter.
 """
 
+import os
 import sysconfig
 from collections.abc import Iterator
 from functools import cache
@@ -20,11 +21,16 @@ def files() -> tuple[Path, ...]:
 
     Looked for once in a process, which its own library does not change under.
     """
-    root = library_folder()
-    found = (path for path in root.rglob("*.py") if not _LEFT_OUT.intersection(path.relative_to(root).parts))
-    return tuple(sorted(path for path in found if path.is_file() and not path.name.startswith("_sysconfigdata")))
+    found = []
+    for folder, below, names in os.walk(library_folder()):
+        below[:] = (name for name in below if name not in _LEFT_OUT)  # not walked: packages are most of what is there
+        found += [
+            Path(folder, name) for name in names if name.endswith(".py") and not name.startswith("_sysconfigdata")
+        ]
+    return tuple(sorted(path for path in found if path.is_file()))
 
 
+@cache
 def library_folder() -> Path:
     return Path(sysconfig.get_path("stdlib"))
 

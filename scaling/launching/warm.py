@@ -22,9 +22,12 @@ from scaling.records import EXIT_FAILED, LOG_FILE
 NOTICES = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
-def serve(run_folder: Callable[[Path], int]) -> None:
-    """Until the input ends and every child with it. Nothing that starts a thread or touches a GPU may run before a
-    fork, here or in what was imported."""
+def serve(run_folder: Callable[[Path], int], prepare: Callable[[Path], None]) -> None:
+    """Until the input ends and every child with it. `prepare` is called with the first run's folder, once no request
+    waits: what helps the runs after it need not delay the first.
+
+    Nothing that starts a thread or touches a GPU may run before a fork, here or in what was imported.
+    """
     for number in NOTICES:
         signal.signal(number, signal.SIG_IGN)  # whoever starts it decides what a signal means, and passes it on
     woken, wake = os.pipe()
@@ -36,9 +39,13 @@ def serve(run_folder: Callable[[Path], int]) -> None:
     with selectors.DefaultSelector() as selector:
         selector.register(0, selectors.EVENT_READ)
         selector.register(woken, selectors.EVENT_READ)
-        listening = True
+        listening, prepared = True, False
         while listening or children:
-            for key, _ in selector.select():
+            ready = selector.select(None if prepared or not children else 0)
+            if not ready:
+                prepared = True
+                prepare(Path(next(iter(children.values()))))
+            for key, _ in ready:
                 chunk = os.read(key.fd, 1 << 16)
                 if key.fd != 0:
                     continue

@@ -25,20 +25,18 @@ class CurveWriter:
         os.truncate(path, min(keep_bytes, path.stat().st_size))
         self._file: BinaryIO = path.open("ab")
         self._events: torch_tensorboard.SummaryWriter | None = None
-        self._event_tokens, self._tokens = event_tokens or 1, tokens
-        if event_tokens is not None:
-            # Imported late: it takes longer than a small run's first steps.
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._events = SummaryWriter(str(run_folder / segment_name(budget)), purge_step=tokens + 1)
+        self._events_folder = run_folder / segment_name(budget)
+        self._event_tokens, self._tokens, self._kept_tokens = event_tokens, tokens, tokens
 
     def write(self, row: CurveRow) -> int:
         """Returns the file's size in bytes, which a checkpoint keeps."""
         self._file.write((json.dumps(asdict(row)) + "\n").encode())
         self._file.flush()
+        if self._event_tokens is None:
+            return self._file.tell()
         due = row.tokens // self._event_tokens > self._tokens // self._event_tokens
         self._tokens = row.tokens
-        if self._events is not None and (due or row.validation_loss_nats is not None):
+        if due or row.validation_loss_nats is not None:
             scalars = {
                 "loss/train": row.train_loss_nats,
                 "loss/validation": row.validation_loss_nats,
@@ -51,8 +49,16 @@ class CurveWriter:
             }
             for tag, value in scalars.items():
                 if value is not None:
-                    self._events.add_scalar(tag, value, row.tokens)
+                    self._event_file().add_scalar(tag, value, row.tokens)
         return self._file.tell()
+
+    def _event_file(self) -> "torch_tensorboard.SummaryWriter":
+        """Opened with the first event: its import takes longer than a small run's first steps."""
+        if self._events is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._events = SummaryWriter(str(self._events_folder), purge_step=self._kept_tokens + 1)
+        return self._events
 
     def __enter__(self) -> Self:
         return self

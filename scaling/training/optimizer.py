@@ -1,5 +1,6 @@
 """The optimiser of a run: one parameter group for each role, hidden matrices, embeddings with the head, vectors."""
 
+import inspect
 from typing import Any
 
 import torch
@@ -12,13 +13,30 @@ from scaling.specs import Optimizer
 MUON_SINCE = "2.9"
 
 
-class MuonWithAdamW(torch.optim.Optimizer):
+class Unguarded(torch.optim.Optimizer):
+    """Methods without the wrappers by which torch keeps its compiler out of them.
+
+    Outside of compiled code the wrappers do nothing, and the first call of one imports the compiler: a second of a core
+    before the first step. No optimiser of ours is compiled.
+    """
+
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
+
+
+class AdamW(Unguarded, torch.optim.AdamW):
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
+
+
+class MuonWithAdamW(Unguarded):
     """Muon on hidden matrices, AdamW on all else, as one optimiser: one list of groups, one state, one checkpoint.
 
     The groups and the state are those of the two inside, shared and not copied.
     """
 
-    def __init__(self, muon: torch.optim.Optimizer, adamw: torch.optim.AdamW) -> None:
+    def __init__(self, muon: torch.optim.Optimizer, adamw: AdamW) -> None:
         self._inner, self._num_muon_groups = (muon, adamw), len(muon.param_groups)
         super().__init__([*muon.param_groups, *adamw.param_groups], defaults={})
         self._share()
@@ -56,7 +74,7 @@ def make_optimizer(decoder: Decoder, numbers: Optimizer) -> torch.optim.Optimize
     groups = [matrix_group, *other_groups]
     for group in groups:
         group["peak_lr"] = group["lr"]
-    adamw = torch.optim.AdamW(
+    adamw = AdamW(
         groups if numbers.kind == "adamw" else other_groups,
         betas=(numbers.beta1, numbers.beta2),
         eps=numbers.epsilon,
@@ -69,8 +87,12 @@ def make_optimizer(decoder: Decoder, numbers: Optimizer) -> torch.optim.Optimize
             f"recipe.optimizer is muon, which came with torch {MUON_SINCE}, and this is torch {torch.__version__}: "
             "install a newer one, or take recipe.optimizer=adamw"
         )
+
+    class Muon(Unguarded, torch.optim.Muon):
+        step = torch.no_grad()(inspect.unwrap(torch.optim.Muon.step))
+
     # Its plain adjustment, sqrt(max(1, rows / columns)), is the one whose rate does not change with width.
-    muon = torch.optim.Muon([matrix_group], momentum=numbers.momentum, adjust_lr_fn="original")
+    muon = Muon([matrix_group], momentum=numbers.momentum, adjust_lr_fn="original")
     return MuonWithAdamW(muon, adamw)
 
 

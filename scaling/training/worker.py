@@ -5,7 +5,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -27,7 +27,7 @@ from scaling.training.provenance import git_commit
 from scaling.training.status import StatusWriter
 from scaling.training.team import Team, team_of_this_process
 from scaling.training.trajectory import Interrupted, Trajectory
-from scaling.values import read_json, remove_left_overs
+from scaling.values import ValueMismatch, read_json, remove_left_overs
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +35,13 @@ SECONDS_BETWEEN_LOOKS_FOR_STOP = 1.0
 SECONDS_FOR_THE_LOCK = 2.0  # others ask for an instant who holds it
 
 
-def prepare_for_forks() -> None:
-    """What each run would spend a second of a core on, once for all forks of this process; starts no thread."""
-    importlib.import_module("torch._dynamo")  # torch imports it with the first optimizer, compiled or not
+def prepare_for_forks(folder: Path) -> None:
+    """What each run like that of `folder` would otherwise spend parts of a second on: once for all later forks of this
+    process. Starts no thread. A job that cannot be read is its run's to tell."""
     git_commit()
+    with suppress(OSError, ValueMismatch):
+        if read_json(Job, folder / JOB_FILE).runtime.tensorboard:
+            importlib.import_module("torch.utils.tensorboard")
 
 
 def run_folder(
