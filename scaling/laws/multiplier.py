@@ -70,7 +70,7 @@ class Multiplier:
     fit_a: Fit
     fit_b: Fit
     gaps: tuple[Gap, ...]
-    freedom: int
+    freedom: float
     correlation: float | None
     num_pairs: int
     trend: tuple[float, float]
@@ -110,7 +110,9 @@ def multiplier(
             raise ValueError(f"the law of {name} is {fit.status}: {fit.message}")
         surface = fit.law.surface(rows)
         coords = surface.from_raw(fit.theta)
-        linear = linearise(surface, coords, rows.weights, fit.objective.delta, rows.trajectory_index())
+        linear = linearise(
+            surface, coords, rows.weights, fit.objective.delta, rows.trajectory_index(), _within_trajectories(fit, rows)
+        )
         sides.append((fit, surface, coords, linear, rows))
     (fit_a, surface_a, at_a, linear_a, _), (fit_b, surface_b, at_b, linear_b, _) = sides
     P = len(at_a)
@@ -132,11 +134,12 @@ def multiplier(
     if math.isfinite(below) and math.isfinite(above):
         trend = float((above - below) / (2 * NEAR)), _sd((right - left) / (2 * NEAR), covariance)
     (gap,), (slope,) = gradients(log_loss_gap, np.array([reference]))
+    parts = _sd(slope[:P], linear_a.covariance) ** 2, _sd(slope[P:], linear_b.covariance) ** 2
     return Multiplier(
         fit_a=fit_a,
         fit_b=fit_b,
         gaps=tuple(gaps[:-1]),
-        freedom=min(_freedom(fit_a, a), _freedom(fit_b, b)),
+        freedom=_freedom(parts, (_rows_worth(fit_a, a), _rows_worth(fit_b, b))),
         correlation=correlation,
         num_pairs=0 if pairs is None else len(pairs.rows),
         trend=trend,
@@ -151,12 +154,32 @@ def _sd(slope: FloatArray, covariance: FloatArray) -> float:
     return math.sqrt(max(float(slope @ covariance @ slope), 0.0))
 
 
-def _freedom(fit: Fit, rows: Observations) -> int:
-    """Give degrees of freedom, rows of one trajectory counting for less by their correlation (Kish 1965)."""
+def _freedom(variances: tuple[float, float], each: tuple[int, int]) -> float:
+    """Give degrees of freedom of a sum of two variances (Welch 1947, Satterthwaite 1946).
+
+    Pairs are not counted off: their covariance is estimated from the residuals of both, and simulation bears it out
+    (docs/decide.md).
+    """
+    total = sum(variances)
+    return total**2 / sum(v**2 / nu for v, nu in zip(variances, each, strict=True)) if total > 0 else float(min(each))
+
+
+def _rows_worth(fit: Fit, rows: Observations) -> int:
+    """Give degrees of freedom of one fit, rows of a trajectory counting for less by their correlation (Kish 1965)."""
+    size = float(np.mean(np.bincount(rows.trajectory_index())))
+    return max(int(len(rows) / (1 + (size - 1) * _within_trajectories(fit, rows))) - len(fit.theta), 2)
+
+
+def _within_trajectories(fit: Fit, rows: Observations) -> float:
+    """Give the correlation of noise within a trajectory.
+
+    A law bends towards each of G trajectories, so that residuals correlate by about (G - 1) / G of it: the correction
+    of cluster-robust variances (Cameron & Miller 2015, section VI.A), here of the part that clusters add.
+    """
     clusters = rows.trajectory_index()
+    count = int(clusters.max()) + 1
     shared = shared_correlation(fit.residuals, clusters)
-    size = float(np.mean(np.bincount(clusters)))
-    return max(int(len(rows) / (1 + (size - 1) * shared)) - len(fit.theta), 2)
+    return min(shared * count / (count - 1), 1.0) if count > 1 else shared
 
 
 def log_multiplier(theta_a: FloatArray, theta_b: FloatArray, flops: FloatArray) -> FloatArray:

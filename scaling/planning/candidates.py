@@ -92,15 +92,20 @@ def min_tokens(site: Site) -> int:
     return steps * site.run.optimizer.batch_tokens
 
 
+def token_limits(site: Site, plan: Plan, room: Room) -> tuple[float, float]:
+    """The least and the most tokens for a point of a size: enough steps, no absurd ratio to N, no text twice."""
+    ratios = [point.tokens / point.params for point in plan.points]
+    low = max(min_tokens(site), min(RATIOS[0], *ratios) * site.params)
+    high = max(RATIOS[1], *ratios) * site.params
+    available = room.corpus.unique_tokens or room.corpus.train_tokens
+    return low, high if available is None else min(high, available)
+
+
 def token_choices(site: Site, plan: Plan, room: Room, max_flops: float) -> list[int]:
     """Token counts for one more point of a size: those of the plan and others between and beyond, without repeats."""
-    ratios = [point.tokens / point.params for point in plan.points]
     batch = site.run.optimizer.batch_tokens
-    low = max(min_tokens(site), min(RATIOS[0], *ratios) * site.params)
-    high = min(max_flops / site.flops_per_token, max(RATIOS[1], *ratios) * site.params)
-    available = room.corpus.unique_tokens or room.corpus.train_tokens
-    if available is not None:
-        high = min(high, available)
+    low, high = token_limits(site, plan, room)
+    high = min(high, max_flops / site.flops_per_token)
     start = min(point.tokens for point in plan.points)
     choices = set()
     k = math.floor(math.log(low / start) / math.log(TOKENS_FACTOR))

@@ -11,15 +11,20 @@ from scaling.specs import Plan, PlannedPoint
 
 @dataclass(frozen=True)
 class Addition:
-    """A point to add; held out, its loss is predicted before it is trained."""
+    """A point to add; held out, its loss is predicted before it is trained. `nominal_flops`: its isoFLOP budget."""
 
     size: SizeConfig
     tokens: int
     held_out: bool
+    nominal_flops: float | None = None
+
+    def budget(self, unit: float) -> float:
+        """As a grid writes it: in its own units, of which a token is `unit`."""
+        return self.tokens * unit if self.nominal_flops is None else self.nominal_flops
 
 
 def additions(proposals: Proposals) -> list[Addition]:
-    return [Addition(point.size, point.tokens, point.purpose == "form") for point in proposals.points]
+    return [Addition(p.size, p.tokens, p.purpose == "form", p.nominal_flops) for p in proposals.points]
 
 
 def extended_grid(room: Room, plan: Plan, added: Sequence[Addition], *, release: bool = False) -> GridConfig:
@@ -47,9 +52,9 @@ def extended_grid(room: Room, plan: Plan, added: Sequence[Addition], *, release:
         here = [addition for addition in added if addition.size.name == name]
         flops_per_token, params = _units(size, room)
         unit = {"tokens": 1.0, "tokens_per_param": 1.0 / params, "isoflop": float(flops_per_token)}[grid.kind]
-        budgets = [_nominal(point, grid) for point in there] + [addition.tokens * unit for addition in here]
+        budgets = [_nominal(point, grid) for point in there] + [addition.budget(unit) for addition in here]
         held_out = [_nominal(point, grid) for point in there if point.held_out and not release]
-        held_out += [addition.tokens * unit for addition in here if addition.held_out]
+        held_out += [addition.budget(unit) for addition in here if addition.held_out]
         if budgets or name in replicated:
             sizes.append(replace(size, budgets=_ascending(budgets) or size.budgets, held_out=_ascending(held_out)))
     replicates = tuple(replace(r, budgets=r.budgets or known[r.size].budgets or grid.budgets) for r in grid.replicates)

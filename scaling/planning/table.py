@@ -72,7 +72,7 @@ def print_proposals(found: Proposals, console: Console) -> None:
         table.add_column(column, justify="left" if column in ("size", "for") else "right", no_wrap=True)
     for point in found.points:
         shape = f"{point.size.num_layers} x {point.size.d_model}" + (", new" if point.new_size else "")
-        after = f"{point.sd_after:.3g}" if point.purpose == "answer" else "gamma " + f"{point.sd_after:.2g}"
+        after = f"{point.sd_after:.3g}" if point.purpose != "form" else "gamma " + f"{point.sd_after:.2g}"
         table.add_row(
             point.size.name, shape, f"{point.params:,}", f"{point.tokens:,}", f"{point.flops:.3g}", point.purpose, after
         )
