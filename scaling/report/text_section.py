@@ -58,7 +58,8 @@ def floor_table(report: StudyReport) -> Table:
         "floor",
         "How well the points pin the floor E",
         f"E in nats/token. From and to: the {level_text(floor.level)} profile, all other parameters fitted anew at "
-        "each E; a selection of points counts by its estimate. Small residuals do not say that E is right.",
+        "each E; a selection of points counts by its estimate. Growing exponents: the law in N + N0 and D + D0, the "
+        "middle of each range, which meets its floor faster than a power. Small residuals do not say that E is right.",
         (*text_columns("By"), *number_columns("E", "From", "To")),
         tuple((name, *(cell or MISSING for cell in cells)) for name, *cells in rows),
     )

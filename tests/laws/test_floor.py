@@ -6,11 +6,35 @@ from dataclasses import replace
 import numpy as np
 
 from scaling.laws.fit import fit_law
-from scaling.laws.floor import floor_interval, profile
+from scaling.laws.floor import GROWING, floor_interval, profile
 from scaling.laws.forms import CHINCHILLA
 from scaling.laws.observations import Observations
 
 E, A, B, ALPHA, BETA = 0.7, 60.0, 300.0, 0.5, 0.5
+
+# Losses of a study of a made-up language whose best possible model loses 0.6936: N, then D and loss, by trajectory.
+NEAR_ITS_FLOOR: tuple[tuple[int, dict[int, float]], ...] = (
+    (
+        20_136,
+        {524_288: 0.7897, 786_432: 0.7674, 1_048_576: 0.7587, 2_097_152: 0.7405, 4_194_304: 0.7240, 8_388_608: 0.7111},
+    ),
+    (20_136, {524_288: 0.7829, 1_048_576: 0.7606, 2_097_152: 0.7440}),
+    (20_136, {524_288: 0.7820, 1_048_576: 0.7628, 2_097_152: 0.7495}),
+    (
+        32_992,
+        {524_288: 0.7760, 786_432: 0.7586, 1_048_576: 0.7461, 2_097_152: 0.7220, 4_194_304: 0.7084, 8_388_608: 0.7021},
+    ),
+    (32_992, {524_288: 0.7699, 1_048_576: 0.7490, 2_097_152: 0.7250}),
+    (32_992, {524_288: 0.7753, 1_048_576: 0.7548, 2_097_152: 0.7275}),
+    (
+        67_888,
+        {524_288: 0.7587, 786_432: 0.7382, 1_048_576: 0.7297, 2_097_152: 0.7108, 4_194_304: 0.7030, 8_388_608: 0.6989},
+    ),
+    (67_888, {524_288: 0.7611, 1_048_576: 0.7394}),
+    (115_072, {524_288: 0.7578, 786_432: 0.7438, 1_048_576: 0.7339, 2_097_152: 0.7109, 4_194_304: 0.7019}),
+    (246_304, {524_288: 0.7507, 786_432: 0.7333, 1_048_576: 0.7242, 2_097_152: 0.7062}),
+)
+TRUE_FLOOR = 0.6936
 
 
 def planted(seed: int, *, noise: float = 0.005, reach: float = 16.0, gamma: float = 1.0) -> Observations:
@@ -54,6 +78,30 @@ def test_a_wrong_form_with_small_residuals_does_not_shut_the_truth_out() -> None
     assert found is not None
     assert abs(found.estimate / E - 1) > 0.05
     assert found.low <= E <= found.high
+
+
+def test_losses_that_near_their_floor_faster_than_a_power_do_not_shut_it_out() -> None:
+    """No form of constant exponents reaches the truth here, however small the residuals."""
+    runs = [
+        (size, tokens, loss, f"run {i}") for i, (size, run) in enumerate(NEAR_ITS_FLOOR) for tokens, loss in run.items()
+    ]
+    params, tokens, loss, trajectory = (np.array(column) for column in zip(*runs, strict=True))
+    found = floor_interval(Observations(params, tokens, loss, trajectory=trajectory))
+    assert found is not None
+    constant = [doubt.high for doubt in found.doubts if doubt.name != GROWING and doubt.high is not None]
+    assert max(constant) < TRUE_FLOOR
+    assert found.low <= TRUE_FLOOR <= found.high
+    assert found.high - found.low < 0.25 * TRUE_FLOOR
+
+
+def test_a_form_that_the_points_speak_against_is_no_doubt() -> None:
+    def names(noise: float) -> set[str]:
+        found = floor_interval(planted(0, noise=noise))
+        assert found is not None
+        return {doubt.name for doubt in found.doubts}
+
+    assert GROWING in names(0.02)
+    assert GROWING not in names(0.001)
 
 
 def test_reach_narrows_and_noise_widens_it() -> None:
