@@ -7,6 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LAUNCHERS := .venv-launchers
 STUDY ?= default
 ARGS ?=
 
@@ -58,6 +59,14 @@ test-gpu: $(READY) ## the tests that need a CUDA device
 .PHONY: test-slurm
 test-slurm: $(READY) ## the launcher on a real Slurm of two nodes that this machine plays, brought up and taken down
 	$(BIN)/python -m pytest -m slurm tests/slurm $(ARGS)
+
+.PHONY: test-launchers
+test-launchers: ## other people's launchers (joblib, submitit, ray), in an environment of their own
+	test -x $(LAUNCHERS)/bin/python || $(PYTHON) -m venv $(LAUNCHERS)
+	$(LAUNCHERS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch==2.13.0
+	$(LAUNCHERS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable '.[joblib,submitit,ray]' pytest
+	$(LAUNCHERS)/bin/python -m pytest -m "slow or slurm" tests/launching/test_any_launcher.py tests/slurm/test_submitit.py $(ARGS)
 
 .PHONY: chaos
 chaos: $(READY) ## a study under a hundred kills at random moments: make chaos ARGS=... CHAOS_KILLS=100

@@ -21,7 +21,7 @@ from scaling.records import STOP_FILE, RunStatus, record_path
 from scaling.values import read_json, write_json
 from tests.tiny_run import BATCH, make_run, make_spec
 
-LONG = (100, 10000)
+LONG = (100, 1_000_000)  # no machine ends it before it is killed or told to stop
 WHILE = (1500,)  # steps that outlast many looks of the pool, on any machine
 
 
@@ -111,8 +111,9 @@ def test_one_run_killed_takes_no_other_along(tmp_path: Path, corpus_folder: Path
 
     def kill_the_victim(state: PoolState) -> None:
         for running in state.running:
-            if running.task.folder == victim and running.status is not None and running.status.step > 0:
-                os.kill(running.status.pid, signal.SIGKILL)
+            status = running.status
+            if running.task.folder == victim and status is not None and status.state == "running":
+                os.kill(status.pid, signal.SIGKILL)
 
     tasks = [task(victim, 2.0, LONG), task(other, 1.0, (300,))]
     result = run_pool(tasks, slots(2), warm, on_change=kill_the_victim)
@@ -147,9 +148,8 @@ def test_an_interrupt_reaches_the_workers_which_save(tmp_path: Path, corpus_fold
     _, never = make_run(tmp_path, make_spec(steps=LONG, qk_norm=False), corpus_folder)
 
     def interrupt_when_it_runs(state: PoolState) -> None:
-        for status in [r.status for r in state.running]:
-            if status is not None and status.step > 0:
-                os.kill(os.getpid(), signal.SIGINT)
+        if at_work(state):
+            os.kill(os.getpid(), signal.SIGINT)
 
     tasks = [task(folder, 2.0, LONG), task(never, 1.0, LONG)]
     result = run_pool(tasks, slots(), warm, on_change=interrupt_when_it_runs)
@@ -164,7 +164,7 @@ def test_a_stop_file_does_what_an_interrupt_does(tmp_path: Path, corpus_folder: 
     _, folder = make_run(tmp_path, make_spec(steps=LONG), corpus_folder)
 
     def leave_a_file(state: PoolState) -> None:
-        if any(r.status is not None and r.status.step > 0 for r in state.running):
+        if at_work(state):
             (tmp_path / STOP_FILE).touch()
 
     result = run_pool([task(folder, 1.0, LONG)], slots(), warm, on_change=leave_a_file)

@@ -60,7 +60,7 @@ class Study:
             "experiment=tiny", "data=local", f"data.source.path={text}", "data.validation_fraction=0.1",
             "grid.replicates=[]", f"runs={root / 'runs'}", f"cache={cache}", "fit.bootstrap=20", "fit.figures=false",
             "runtime.tensorboard=false", "runtime.device=cpu",
-            "force=[few_steps,unanswerable,unidentifiable_design,warmup_share]", *grid,
+            "force=[few_steps,unanswerable,unidentifiable_design,warmup_share,unusable_law]", *grid,
         ]  # fmt: skip
 
     def command(self, module: str, *overrides: str) -> list[str]:
