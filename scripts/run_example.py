@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 OWN = "'hydra.searchpath=[file://examples]'"
 EXAMPLES: dict[str, tuple[list[str], str]] = {
     "adamw_or_muon": (["adamw", "muon"], "a=runs/adamw b=runs/muon"),
-    "repeated_text": (["data_constrained"], ""),
+    "repeated_text": (["repeated_text"], ""),
 }
 KEPT = ("fits.json", "points.csv", "forecasts.jsonl")
 
@@ -41,7 +41,10 @@ def keep(study: Path, folder: Path) -> None:
     """The report as the folder's README, so that it is read where it lies."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "figures").mkdir(parents=True)
-    shutil.copy(study / "report/report.md", folder / "README.md")
+    report = (study / "report/report.md").read_text()
+    (folder / "README.md").write_text(
+        report.replace("](../", "](")
+    )  # what lay beside the report's folder lies beside it
     for picture in sorted((study / "report/figures").glob("*.png")):
         shutil.copy(picture, folder / "figures")
     for name in KEPT:

@@ -10,7 +10,7 @@ Legend: n, m rows of A and B; P coordinates of each law; K budgets.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -110,9 +110,8 @@ def multiplier(
             raise ValueError(f"the law of {name} is {fit.status}: {fit.message}")
         surface = fit.law.surface(rows)
         coords = surface.from_raw(fit.theta)
-        linear = linearise(
-            surface, coords, rows.weights, fit.objective.delta, rows.trajectory_index(), _within_trajectories(fit, rows)
-        )
+        linear = linearise(surface, coords, rows.weights, fit.objective.delta, rows.trajectory_index())
+        linear = replace(linear, covariance=linear.covariance * _few_trajectories(fit, rows))
         sides.append((fit, surface, coords, linear, rows))
     (fit_a, surface_a, at_a, linear_a, _), (fit_b, surface_b, at_b, linear_b, _) = sides
     P = len(at_a)
@@ -166,20 +165,18 @@ def _freedom(variances: tuple[float, float], each: tuple[int, int]) -> float:
 
 def _rows_worth(fit: Fit, rows: Observations) -> int:
     """Give degrees of freedom of one fit, rows of a trajectory counting for less by their correlation (Kish 1965)."""
-    size = float(np.mean(np.bincount(rows.trajectory_index())))
-    return max(int(len(rows) / (1 + (size - 1) * _within_trajectories(fit, rows))) - len(fit.theta), 2)
+    clusters = rows.trajectory_index()
+    size = float(np.mean(np.bincount(clusters)))
+    return max(int(len(rows) / (1 + (size - 1) * shared_correlation(fit.residuals, clusters))) - len(fit.theta), 2)
 
 
-def _within_trajectories(fit: Fit, rows: Observations) -> float:
-    """Give the correlation of noise within a trajectory.
+def _few_trajectories(fit: Fit, rows: Observations) -> float:
+    """Give what a variance is short of where noise is shared within few trajectories, to each of which the law bends.
 
-    A law bends towards each of G trajectories, so that residuals correlate by about (G - 1) / G of it: the correction
-    of cluster-robust variances (Cameron & Miller 2015, section VI.A), here of the part that clusters add.
+    G / (G - 1), the correction of cluster-robust variances (Cameron & Miller 2015, section VI.A), for the shared part.
     """
     clusters = rows.trajectory_index()
-    count = int(clusters.max()) + 1
-    shared = shared_correlation(fit.residuals, clusters)
-    return min(shared * count / (count - 1), 1.0) if count > 1 else shared
+    return 1 + shared_correlation(fit.residuals, clusters) / max(int(clusters.max()), 1)
 
 
 def log_multiplier(theta_a: FloatArray, theta_b: FloatArray, flops: FloatArray) -> FloatArray:

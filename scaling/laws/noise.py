@@ -50,19 +50,13 @@ def shared_correlation(residuals: FloatArray, clusters: IntArray) -> float:
 
 
 def linearise(
-    surface: Surface,
-    coords: FloatArray,
-    weights: FloatArray,
-    delta: float,
-    clusters: IntArray | None = None,
-    shared: float | None = None,
+    surface: Surface, coords: FloatArray, weights: FloatArray, delta: float, clusters: IntArray | None = None
 ) -> Linearised:
     """Give the covariance of the coordinates, [P], of a fit under weights, [n].
 
     An M-estimator's covariance is E psi^2 / (E psi')^2 times the inverse of sum w g g' (Huber 1981, section 7.6). The
     moments are taken from the scale of the residuals under a Gaussian, not from the few rows within delta: those
-    estimate a density at one point. Rows of one cluster, [n], share part of their noise (Moulton 1986): `shared`, or
-    what their residuals correlate by.
+    estimate a density at one point. Rows of one cluster, [n], share part of their noise (Moulton 1986).
     """
     expansion = surface.expand(coords[None])
     jacobian, residuals = expansion.jacobian[0], expansion.residuals[0]
@@ -80,7 +74,7 @@ def linearise(
     pull = jacobian * w
     information, spread = pull @ jacobian.T, pull @ pull.T
     if clusters is not None:
-        shared = shared_correlation(residuals, clusters) if shared is None else shared
+        shared = shared_correlation(residuals, clusters)
         together = np.stack([np.bincount(clusters, weights=row) for row in pull])
         spread = spread + shared * (together @ together.T - spread)
     scale = 1 / np.sqrt(np.maximum(np.diag(information), 1e-300))

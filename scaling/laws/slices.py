@@ -10,7 +10,7 @@ MIN_LEVELS = 5  # two more than the parameters of a power law with a floor
 
 
 def slice_rows(observations: Observations, variable: Variable) -> tuple[IntArray, str]:
-    """Give the rows for L(variable), and what they are in words, such as "L(N) at D = 1e+09".
+    """Give the rows for L(variable), and what they are in words, such as "L(N) at D = 524,288".
 
     L(N) takes the largest D that at least five values of N share, L(D) the largest N with five values of D. Where no
     such slice was trained, and for L(C), it is the lower envelope of the loss against the variable.
@@ -23,7 +23,7 @@ def slice_rows(observations: Observations, variable: Variable) -> tuple[IntArray
         for rows in reversed(groups):
             if len(rows) >= MIN_LEVELS and len(value_groups(x[rows])) >= MIN_LEVELS:
                 level = float(np.median(getattr(observations, fixed)[rows]))
-                return np.sort(rows), f"L({symbol}) at {SYMBOL[fixed]} = {level:.3g}"
+                return np.sort(rows), f"L({symbol}) at {SYMBOL[fixed]} = {level:,.0f}"
     return frontier(observations, variable), f"L({symbol}) along its frontier"
 
 

@@ -36,7 +36,7 @@ def top_share(observations: Observations, share: float = TOP_SHARE) -> Split:
 def below_fraction(observations: Observations, factor: float = FAR_FACTOR) -> Split:
     """Hold out every row with more than 1/factor of the largest compute."""
     kept = observations.flops <= observations.flops.max() / factor
-    return Split(f"above 1/{factor:g} of the largest compute", np.flatnonzero(kept), np.flatnonzero(~kept))
+    return Split(f"above 1/{factor:.3g} of the largest compute", np.flatnonzero(kept), np.flatnonzero(~kept))
 
 
 def relative_error(predicted: FloatArray, measured: FloatArray) -> float:

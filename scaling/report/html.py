@@ -116,8 +116,9 @@ def _block(block: Block, pictures: Mapping[str, Picture]) -> str:
 
 
 def raised(text: str) -> str:
-    """`N^0.34` with a superscript."""
-    return re.sub(r"\^(\w+(?:\.\d+)?)", r"<sup>\1</sup>", escape(text))
+    """`N^0.34`, `C^-c0` and `x^(1/s)` with a superscript."""
+    text = re.sub(r"\^\(([^()]*)\)", r"<sup>\1</sup>", escape(text))
+    return re.sub(r"\^(-?\w+(?:\.\d+)?)", r"<sup>\1</sup>", text)
 
 
 def _fact(fact: Fact) -> str:

@@ -1,12 +1,12 @@
 """The fitted surface over N and D: lines of equal loss, lines of equal compute, and the best way between them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from scaling.laws.intervals import percentiles
-from scaling.laws.observations import FloatArray, points
+from scaling.laws.observations import FloatArray, Observations, points
 from scaling.report.figures.chart import Area, Chart, Dots, Line, Mark, Words, log_axis
 from scaling.report.figures.notes import row_notes
 from scaling.report.figures.plate import FigureGroup, Panel
@@ -16,6 +16,7 @@ from scaling.report.reading import interval_level
 from scaling.results import LawReport
 
 GRID = 120
+CLEAR = 0.05  # of the picture, between the value of a line and the next point
 STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 FLOPS_PER_PARAM_TOKEN = 6.0  # C = 6 N D, under which the optimum is defined
 
@@ -57,7 +58,11 @@ def chart(report: LawReport) -> Chart:
     N = span((n for part in everything for n in part.params.tolist()), 0.2, least=3)
     D = span((d for part in everything for d in part.tokens.tolist()), 0.25, least=3)
     notes = row_notes(report)
-    marks: list[Mark] = [*_isoflops(N, D), *_isolosses(report, N, D), *_path_marks(report, N[0] * D[0], N[1] * D[1])]
+    marks: list[Mark] = [
+        *_isoflops(N, D),
+        *_isolosses(report, N, D, everything),
+        *_path_marks(report, N[0] * D[0], N[1] * D[1]),
+    ]
     marks.append(Dots(rows.params, rows.tokens, (INK,) * len(rows), size=4.5, notes=notes(rows), label="fitted point"))
     if held_out is not None:
         marks.append(
@@ -75,8 +80,10 @@ def chart(report: LawReport) -> Chart:
     )
 
 
-def _isolosses(report: LawReport, N: tuple[float, float], D: tuple[float, float]) -> Iterator[Mark]:
-    """Lines of equal loss, each with its value where it is longest."""
+def _isolosses(
+    report: LawReport, N: tuple[float, float], D: tuple[float, float], shown: Sequence[Observations]
+) -> Iterator[Mark]:
+    """Lines of equal loss, each with its value where it is longest, clear of the points shown."""
     from contourpy import LineType, contour_generator
 
     fit = report.surface.fit
@@ -89,8 +96,22 @@ def _isolosses(report: LawReport, N: tuple[float, float], D: tuple[float, float]
             yield Line(piece[::2, 0], piece[::2, 1], BLUE, width=0.9, opacity=0.8)
         longest = max(pieces, key=len, default=None)
         if longest is not None and len(longest) > GRID / 4:
-            x, y = longest[len(longest) // 2]
+            x, y = longest[_clear_place(longest, N, D, shown)]
             yield Words(float(x), float(y), f"{level:.3g}", "on", BLUE)
+
+
+def _clear_place(
+    line: FloatArray, N: tuple[float, float], D: tuple[float, float], shown: Sequence[Observations]
+) -> int:
+    """The row of a line, [n, 2], nearest to its middle that has no point beside it; else the one farthest from all."""
+    width = np.log([N[1] / N[0], D[1] / D[0]])
+    dots = np.concatenate([np.log(np.stack([rows.params, rows.tokens], axis=1)) for rows in shown]) / width
+    away = np.linalg.norm((np.log(line) / width)[:, None] - dots[None], axis=2).min(axis=1)
+    inner = np.arange(len(line) // 6, len(line) - len(line) // 6)
+    clear = inner[away[inner] > CLEAR]
+    if not len(clear):
+        return int(inner[np.argmax(away[inner])])
+    return int(clear[np.argmin(np.abs(clear - len(line) // 2))])
 
 
 def _levels(loss: FloatArray) -> list[float]:

@@ -31,8 +31,8 @@ def residual_figures(report: LawReport) -> FigureGroup | None:
         "residuals",
         "What the law leaves unexplained",
         "Measured loss over fitted loss, as a difference of logs; above zero the model is worse than the law says. "
-        f"Filled: fitted points; open diamonds: held out. {band} Look for: no slope and no bow in any panel. A pattern "
-        "means that the form, or the recipe at one end, is wrong there.",
+        f"Filled: fitted points; open diamonds: held out; each size has its colour. {band} Look for: no slope and no "
+        "bow in any panel. A pattern means that the form, or the recipe at one end, is wrong there.",
         tuple(
             Panel(
                 f"residuals-against-{variable}",
