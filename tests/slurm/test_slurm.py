@@ -149,10 +149,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, lab: Path, text: Path,
 
 
 def test_six_points_on_two_nodes_without_a_local_process(tmp_path: Path, lab: Path, text: Path, cache: Path) -> None:
-    """Everything is submitted at once, status sees it, and the same command collects and fits when it has ended."""
+    """Everything is submitted at once with the fit behind it, status sees it, and the command collects and fits when it has
+    ended."""
     study = Study(tmp_path, text, cache, *SIX)
     options = ("hydra/launcher=slurm", "hydra.launcher.cpus_per_task=2", "launch.min_seconds_per_job=0")
-    submitted = study.run("sweep", *options)
+    submitted = study.run("sweep", *options, "launch.then_fit=true")
     assert submitted.returncode == 0, submitted.stderr
     assert "submitted 6 runs" in submitted.stderr
     told = json.loads(study.run("status", "json=true").stdout)
@@ -167,9 +168,12 @@ def test_six_points_on_two_nodes_without_a_local_process(tmp_path: Path, lab: Pa
     assert any("no forecast: " in path.read_text() for path in (study.folder / "slurm").glob("*.out")), (
         "four points fit"
     )
+    page = study.folder / "report" / "index.html"
+    assert page.exists(), "the dependent job made none"
+    page.unlink()
     collected = study.run("sweep", *options)
     assert collected.returncode == 0, collected.stderr
-    assert (study.folder / "report" / "index.html").exists()
+    assert page.exists()
     for log in study.folder.glob("*/log.txt"):
         assert "Traceback" not in log.read_text()
 
