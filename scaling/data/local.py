@@ -86,7 +86,8 @@ def _rows_of(builder: str, files: list[Path], config: SourceConfig) -> Iterator[
         unit = "document" if config.document_unit == "row" else "line"
         options = {"sample_by": unit, "encoding_errors": "replace"}
     elif builder == "json":
-        options = {"encoding_errors": "replace"}
+        # By its other name: what is called "utf-8" goes to Arrow as it stands, which refuses a byte that is none.
+        options = {"encoding": "utf8", "encoding_errors": "replace"}
     if any(file.suffix.lower() == ".zst" for file in files) and util.find_spec("zstandard") is None:
         raise DataError(
             f"{config.path} holds .zst files, which need the package zstandard: pip install zstandard, or unpack them."

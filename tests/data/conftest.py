@@ -64,7 +64,7 @@ def python() -> Callable[..., "subprocess.CompletedProcess[str]"]:
             env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=600,  # ends what hangs; how fast the machine is decides nothing
             check=False,
         )
 

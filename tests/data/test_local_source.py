@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -45,6 +46,18 @@ def test_invalid_utf8_is_replaced_and_counted(tmp_path: Path, local_config: Loca
     corpus = Corpus.open(prepare(local_config(tmp_path, validation_fraction=0.3), tmp_path / "cache"))
     assert corpus.manifest.dropped.replacement_characters == 20
     assert corpus.manifest.train.documents + corpus.manifest.validation.documents == 20
+
+
+def test_invalid_utf8_in_rows_is_counted_or_named(tmp_path: Path, local_config: LocalConfig) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_bytes(b"".join(b'{"text": "row %d is caf\xe9"}\n' % number for number in range(20)))
+    corpus = Corpus.open(prepare(local_config(rows, validation_fraction=0.3), tmp_path / "cache"))
+    assert corpus.manifest.dropped.replacement_characters == 20
+    parquet = tmp_path / "latin.parquet"
+    bad = pa.StringArray.from_buffers(1, pa.py_buffer(np.array([0, 4], np.int32)), pa.py_buffer(b"caf\xe9"))
+    pq.write_table(pa.table({"text": bad}), parquet)
+    with pytest.raises(DataError, match=r"latin\.parquet cannot be read"):
+        read(parquet)
 
 
 def test_one_giant_document_is_read_but_cannot_be_split(tmp_path: Path, local_config: LocalConfig) -> None:

@@ -40,7 +40,8 @@ if "FILE_BYTES" in os.environ:
     import resource
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(os.environ["FILE_BYTES"]),) * 2)
 source = SourceConfig(kind="local", path=path)
-config = DataConfig("tiny", source, TokenizerConfig(), "CC0", "made by the test", validation_fraction=0.1)
+tokenizer = TokenizerConfig("bpe", 300) if fatal_stage == "training" else TokenizerConfig()
+config = DataConfig("tiny", source, tokenizer, "CC0", "made by the test", validation_fraction=0.1)
 try:
     prepare(config, Path(root), progress)
 except DataError as error:
@@ -154,7 +155,7 @@ def test_a_damaged_corpus_is_prepared_again(
     assert (folder / "train.bin").read_bytes() == whole
 
 
-@pytest.mark.parametrize("moment", ["reading", "tokenising", "measuring", "rename"])
+@pytest.mark.parametrize("moment", ["reading", "training", "tokenising", "measuring", "rename"])
 def test_killed_in_the_middle_it_leaves_nothing_that_looks_whole(
     moment: str,
     tmp_path: Path,
@@ -167,7 +168,7 @@ def test_killed_in_the_middle_it_leaves_nothing_that_looks_whole(
     killed = python(PROGRAM, str(path), str(root), moment)
     assert killed.returncode == -signal.SIGKILL
     assert not [folder for folder in root.iterdir() if not folder.name.startswith(".")]
-    config = local_config(path)
+    config = local_config(path, tokenizer=TokenizerConfig("bpe", 300) if moment == "training" else TokenizerConfig())
     folder = prepare(config, root)
     assert is_whole(folder, fingerprint(config))
     assert [entry for entry in root.iterdir() if entry.is_dir()] == [folder]
