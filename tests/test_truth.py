@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from scaling.command import EXIT_NO_ANSWER
 from scaling.data.oracle import KnownEntropy
 from scaling.laws.floor import FloorDoubt, FloorInterval
 from scaling.truth import judge
@@ -44,7 +45,7 @@ def test_a_tiny_study_prints_the_truth_beside_its_floor(tmp_path: Path) -> None:
     assert early.returncode == 2
     assert "holds no fits.json" in early.stderr
     swept = run("sweep", *overrides)
-    assert swept.returncode == 0, swept.stderr
+    assert swept.returncode in (0, EXIT_NO_ANSWER), swept.stderr  # so little may carry no law
     told = run("truth", *overrides)
     # Seconds of training pin no floor: whether the truth is found is not the point here, that it is told is.
     assert told.returncode in (0, 1), told.stderr

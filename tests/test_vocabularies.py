@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from scaling.command import EXIT_NO_ANSWER
 from scaling.config import ConfigError
 from scaling.findings import Finding
 from scaling.stages.study import plan_study
@@ -83,7 +84,7 @@ def test_a_tiny_study_over_two_vocabularies_and_two_validation_sets(tmp_path: Pa
         f"runs={tmp_path / 'runs'}", f"cache={tmp_path / 'cache'}",
         "force=[few_steps,warmup_share,unidentifiable_design]",
     )  # fmt: skip
-    assert swept.returncode == 0, swept.stderr
+    assert swept.returncode in (0, EXIT_NO_ANSWER), swept.stderr  # so little may carry no law
     folder = tmp_path / "runs/tiny"
     corpora = {json.loads(path.read_text())["corpus_folder"] for path in folder.glob("*/job.json")}
     assert len(corpora) == 2
