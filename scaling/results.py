@@ -272,7 +272,7 @@ class Crossing:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What B is worth in A's compute. `verdict` and `trend` are sentences; `crossing` is None where there is none."""
+    """What B is worth in A's compute. `verdict`, `trend` and `clear` (which is better at which budgets) are sentences."""
 
     a: str
     b: str
@@ -285,4 +285,5 @@ class Comparison:
     told_apart: bool
     verdict: str
     trend: str
+    clear: str
     crossing: Crossing | None

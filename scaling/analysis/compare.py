@@ -92,6 +92,7 @@ def compare(a: Side, b: Side, *, flops: Sequence[float] | None = None, level: fl
         told_apart=found.told_apart,
         verdict=_verdict(found, at, level),
         trend=_trend(found, level),
+        clear=_clear(rows, level),
         crossing=_crossing(rows),
     )
 
@@ -186,6 +187,15 @@ def _trend(found: Multiplier, level: float) -> str:
         return f"Whether the gap closes with compute cannot be told ({change})."
     wider = (slope > 0) == (found.reference.log_multiplier > 0)
     return f"The gap {'widens' if wider else 'closes'} with compute: {change}."
+
+
+def _clear(rows: Sequence[MultiplierRow], level: float) -> str:
+    """At which budgets of the table one is better than the other: a verdict at the largest says nothing of smaller."""
+    words = []
+    for name, budgets in (("B", [r.flops for r in rows if r.low > 1]), ("A", [r.flops for r in rows if r.high < 1])):
+        ends = f", from {min(budgets):.3g} to {max(budgets):.3g} FLOPs" if budgets else ""
+        words.append(f"{name} is better at {len(budgets)} of {len(rows)} budgets{ends}")
+    return f"Each budget by itself, by its {level:.0%} interval: {'; '.join(words)}."
 
 
 def _crossing(rows: Sequence[MultiplierRow]) -> Crossing | None:

@@ -25,6 +25,7 @@ def print_comparison(found: Comparison, console: Console) -> None:
         worth = f"{row.multiplier:.3g} C" if math.isfinite(row.multiplier) else "A never gets there"
         table.add_row(f"{row.flops:.3g}", worth, f"{row.low:.3g} to {row.high:.3g}")
     console.print(table)
+    console.print(found.clear, highlight=False, markup=False, soft_wrap=True)
     if found.crossing is None:
         text = "The two do not cross within the table."
     else:

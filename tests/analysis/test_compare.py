@@ -72,6 +72,12 @@ def test_a_crossing_is_found_with_the_budgets_around_it() -> None:
     assert found.crossing.high is not None
     assert found.crossing.low < found.crossing.flops < found.crossing.high
     at = log_multiplier(A[None], steeper[None], np.array([found.crossing.flops]))[0]
+    better = sum(row.low > 1 for row in found.rows)
+    worse = sum(row.high < 1 for row in found.rows)
+    assert better
+    assert worse
+    assert f"B is better at {better} of 9 budgets, from " in found.clear
+    assert f"A is better at {worse} of 9 budgets, from " in found.clear
     assert abs(at) < 0.1
     assert "with compute: ln m" in found.trend
 
