@@ -1,6 +1,6 @@
 """False alarms on simulated clean studies, and how often each check fires on its sin.
 
-nice python -m benchmarks.check_alarms [--studies 200] [--sins 20] [--processes 2]
+OPENBLAS_NUM_THREADS=1 nice python -m benchmarks.check_alarms [--studies 200] [--sins 20] [--processes 2]
 
 A clean study is the default grid (or seven sizes about the best N at each of four budgets), a planted law and the noise
 of the default recipe, through the real plan, records, observations and fits. A false alarm is a study with any finding

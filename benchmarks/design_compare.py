@@ -1,6 +1,6 @@
 """Does the multiplier's interval hold what it says, and are identical recipes told apart?
 
-nice python -m benchmarks.design_compare [--pairs 400] [--processes 2]
+OPENBLAS_NUM_THREADS=1 nice python -m benchmarks.design_compare [--pairs 400] [--processes 2]
 
 Simulated pairs of studies, small and large, analysed as `scaling.compare` does. The multiplier is read at a fourth of
 the largest point's compute.

@@ -272,7 +272,7 @@ class Crossing:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What B is worth in A's compute. `verdict`, `trend` and `clear` (which is better at which budgets) are sentences."""
+    """What B is worth in A's compute. `verdict`, `trend` and `clear`, by budgets, are sentences."""
 
     a: str
     b: str
