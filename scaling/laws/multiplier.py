@@ -120,6 +120,7 @@ def multiplier(
     correlation = None
     if pairs is not None and len(pairs.rows) >= MIN_PAIRS:
         correlation, cross = _shared(fit_a, surface_a, at_a, linear_a, a, fit_b, surface_b, at_b, linear_b, b, pairs)
+        cross = cross * math.sqrt(_few_trajectories(fit_a, a) * _few_trajectories(fit_b, b))
         covariance[:P, P:], covariance[P:, :P] = cross, cross.T
     budgets = np.append(np.asarray(flops, dtype=np.float64), reference)
 
