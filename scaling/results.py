@@ -118,11 +118,13 @@ class HeldOutError:
 @dataclass(frozen=True)
 class Repetition:
     """What repeated text is worth. `law` knows unique tokens, `plain` takes every token for a new one; both are
-    fitted to all points, of which `num_repeated` saw text more than once, and at most `most_epochs` times. `errors`
-    are on repeated points that were held out."""
+    fitted to all points, of which `num_repeated` saw text more than once, and at most `most_epochs` times. `law` stands
+    on the law of fresh text, whose own status is `fresh_status`; None where all its parameters were fitted at once.
+    `errors` are on repeated points that were held out."""
 
     law: FittedLaw
     plain: FittedLaw
+    fresh_status: str | None
     num_repeated: int
     most_epochs: float
     errors: tuple[HeldOutError, ...]

@@ -89,8 +89,8 @@ def with_text(
         "repetition": None if repeated is None else {
             "status": repeated.law.fit.status, "message": repeated.law.fit.message,
             "parameters": repeated.law.fit.parameters, "intervals": to_plain(repeated.law.intervals),
-            "num_repeated": repeated.num_repeated, "most_epochs": repeated.most_epochs,
-            "heldout": to_plain(repeated.errors),
+            "fresh_status": repeated.fresh_status, "num_repeated": repeated.num_repeated,
+            "most_epochs": repeated.most_epochs, "heldout": to_plain(repeated.errors),
         },
         "floor": None if floor is None else to_plain(floor),
         "entropy": None if entropy is None else to_plain(entropy),

@@ -147,12 +147,21 @@ def repetition_blocks(found: Repetition) -> list[Block]:
             "Repeated text",
             f"{found.num_repeated} points saw text more than once, at most {significant(found.most_epochs)} times. "
             "Both laws are fitted to all points, fresh and repeated. Held-out error: on repeated points alone. "
-            "Muennighoff et al. 2023, arXiv 2305.16264.",
+            f"{_stands_on(found)}Muennighoff et al. 2023, arXiv 2305.16264.",
             (*text_columns("Law", "It", "Status"), *number_columns("Residual rms", "Held-out error")),
             tuple(rows),
         )
     ]
     return [*blocks, _worth(found)] if law.usable else blocks
+
+
+def _stands_on(found: Repetition) -> str:
+    if found.fresh_status in (None, "converged"):
+        return ""
+    return (
+        f"The law of fresh text that it stands on is {str(found.fresh_status).replace('_', ' ')}: it serves to read "
+        "between the fresh points, its parameters are no result, and nothing is predicted with it. "
+    )
 
 
 def _worth(found: Repetition) -> Table:
@@ -170,7 +179,12 @@ def _worth(found: Repetition) -> Table:
         "worth",
         "What epochs are worth",
         f"How many epochs of fresh text so many epochs over the same text are worth, D'/U, by R_D = {significant(r)} "
-        f"({range_text(interval)}).",
+        f"({range_text(interval)}). At most {significant(found.most_epochs)} epochs were trained: what is said of more "
+        "is extrapolated, and this law knows no overfitting.",
         number_columns("Epochs", "Worth", "Interval"),
-        tuple((str(epochs), f"{fresh(epochs, r):.2f}", ends(epochs)) for epochs in EPOCHS),
+        tuple((_epochs(epochs, found), f"{fresh(epochs, r):.2f}", ends(epochs)) for epochs in EPOCHS),
     )
+
+
+def _epochs(epochs: int, found: Repetition) -> str:
+    return str(epochs) if epochs <= found.most_epochs * 1.01 else f"{epochs} (extrapolated)"

@@ -13,7 +13,7 @@ from scaling.data.oracle import KnownEntropy
 from scaling.laws.observations import points
 from scaling.laws.repeated import DATA_CONSTRAINED
 from scaling.records import RunRecord, ValidationLoss
-from scaling.report.text_section import text_section
+from scaling.report.text_section import repetition_blocks, text_section
 from scaling.results import StudyReport
 from scaling.specs import Plan
 from tests.analysis.conftest import ALPHA, BETA, A, B, E, make_record, make_records
@@ -69,10 +69,10 @@ def test_a_study_can_be_fitted_on_one_of_its_sets() -> None:
         on_validation_set(records, "third")
 
 
-def repeated_study(noise: float = 0.002) -> tuple[Plan, list[RunRecord]]:
+def repeated_study(noise: float = 0.002, floor: float = E) -> tuple[Plan, list[RunRecord]]:
     """Four sizes, fresh text and two small subsets of it; losses of the data-constrained law."""
     study = plan(grid={"unique_tokens": (65_536, 262_144, 5e6), "holdout_share": 0.1, "holdout_min": 2})
-    source, theta = np.random.default_rng(0), np.array([E, A, B, ALPHA, BETA, R_D, R_N])
+    source, theta = np.random.default_rng(0), np.array([floor, A, B, ALPHA, BETA, R_D, R_N])
     records = []
     for point in study.points:
         assert point.unique_tokens is not None
@@ -103,6 +103,21 @@ def test_repeated_text_goes_to_its_own_law_and_leaves_the_plain_one() -> None:
     # the base comes from fresh points, in which N beyond what their text can use counts as useful: a percent
     assert right.mean < 0.02 < plain.mean
     assert "'32'" in shown(report)
+    assert "'32 (extrapolated)'" in str(repetition_blocks(replace(found, most_epochs=16.0)))
+
+
+def test_epochs_are_worth_what_they_are_where_the_law_of_fresh_text_is_no_result() -> None:
+    """A floor near zero cannot be told from none: the law serves to read between its points, and forecasts nothing."""
+    study, records = repeated_study(floor=0.0)
+    found = report_on(study, records).repetition
+    assert found is not None
+    assert (found.fresh_status, found.law.fit.status) == ("unidentified", "converged")
+    interval = found.law.intervals["R_D"]
+    assert interval.low <= R_D <= interval.high
+    assert "is unidentified: it serves to read between the fresh points" in str(repetition_blocks(found))
+    cells = {(point.run_id, point.tokens) for point in study.points if point.held_out}
+    known = [record for record in records if (record.run_id, record.tokens) not in cells]
+    assert all(each.law != DATA_CONSTRAINED.name for each in forecast(study, known, OPTIONS, ())[0])
 
 
 def test_points_that_will_repeat_are_predicted_by_that_law_before_they_are_trained() -> None:
