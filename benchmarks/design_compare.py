@@ -23,7 +23,6 @@ OTHERS = {
     "identical": A,
     "1.3 times the compute": np.array([0.92, 117.0 * 1.3**-0.25, 1700.0 * 1.3**-0.4, 0.58, 0.65]),
     "closing": np.array([0.93, 105.0, 1550.0, 0.58, 0.65]),
-    "better exponents": np.array([0.92, 160.0, 1700.0, 0.61, 0.65]),
 }
 LEVEL = 0.9
 LARGEST_N, LARGEST_D = 1e6, 3.1e6

@@ -109,7 +109,7 @@ def _parabola(budget: float, rows: Observations) -> Parabola:
     sizes = np.unique(x)
     n = len(rows)
     if len(sizes) < MIN_SIZES:
-        message = f"{len(sizes)} sizes, {MIN_SIZES} are needed: add sizes"
+        message = f"{len(sizes)} of the {MIN_SIZES} sizes that are needed: add sizes"
         return Parabola(budget, n, "few", message, None, None, None, None)
     centre = x.mean()
     bend, slope, level = np.polyfit(x - centre, rows.loss, 2, w=np.sqrt(rows.weights))

@@ -13,10 +13,10 @@ from scaling.laws.forms import CHINCHILLA
 from scaling.laws.observations import Observations, points
 from scaling.report.figures import contours, curves, forecasts, isoflops, lines, residuals
 from scaling.report.figures.catalogue import draw_figures, figure_groups
-from scaling.report.figures.chart import Chart, Dots, Line
+from scaling.report.figures.chart import Chart, Dots, Line, Words, linear_axis, log_axis
 from scaling.report.figures.interactive import figure as interactive_figure
 from scaling.report.figures.interactive import interactive
-from scaling.report.figures.plate import Figures
+from scaling.report.figures.plate import Figures, Panel
 from scaling.report.figures.render import draw, render
 from scaling.report.figures.style import log_ticks, round_ticks, span
 from scaling.report.numbers import amount, nats, scientific, significant
@@ -88,6 +88,27 @@ def test_both_renderers_draw_every_mark(report: StudyReport) -> None:
             live = [trace for trace in data if trace["mode"] == "markers" and trace["x"] != [None]]
             entries = sum(isinstance(mark, Dots) for mark in panel.chart.marks) - len(wanted)
             assert still - entries == sum(len(mark.x) for mark in wanted) == sum(len(trace["x"]) for trace in live)
+
+
+def test_words_at_the_edge_lie_within_the_axes() -> None:
+    """Plotly leaves out an annotation beyond the range, were it by the rounding of the range alone."""
+    edge = 1234567.8  # whose logarithm is rounded down
+    chart = Chart(log_axis("N", (1.0, edge), str), linear_axis("D", (0.0, 1.0), str), (Words(edge, 1.0, "edge"),))
+    layout = interactive_figure(Panel("one", "", chart), {})["layout"]
+    (words,) = layout["annotations"]
+    assert words["x"] <= layout["xaxis"]["range"][1]
+    assert words["y"] <= layout["yaxis"]["range"][1]
+
+
+def test_the_values_of_contours_stand_clear_of_the_points(report: StudyReport) -> None:
+    chart = contours.chart(report)
+    width, height = (np.log(axis.ends[1] / axis.ends[0]) for axis in (chart.x, chart.y))
+    dots = [(x, y) for mark in chart.marks if isinstance(mark, Dots) for x, y in zip(mark.x, mark.y, strict=True)]
+    values = [mark for mark in chart.marks if isinstance(mark, Words) and mark.where == "on"]
+    assert len(values) >= 3
+    for mark in values:
+        nearest = min(np.hypot(np.log(mark.x / x) / width, np.log(mark.y / y) / height) for x, y in dots)
+        assert nearest > 0.03
 
 
 def test_every_point_says_what_it_is(report: StudyReport) -> None:

@@ -73,11 +73,14 @@ def _right_words(chart: Chart) -> bool:
     return any(isinstance(mark, Words) and mark.where == "right" for mark in chart.marks)
 
 
+def _range(axis: Axis) -> list[Any]:
+    return _short(np.array([math.log10(end) for end in axis.ends] if axis.log else list(axis.ends)))
+
+
 def _axis(axis: Axis) -> dict[str, Any]:
-    ends = [math.log10(end) for end in axis.ends] if axis.log else list(axis.ends)
     return {
         "type": "log" if axis.log else "linear",
-        "range": _short(np.array(ends)),
+        "range": _range(axis),
         "title": {"text": axis.label},
         "tickvals": [at for at, _ in axis.ticks],
         "ticktext": [text for _, text in axis.ticks],
@@ -90,9 +93,9 @@ def _axis(axis: Axis) -> dict[str, Any]:
 
 
 def _annotation(words: Words, chart: Chart) -> dict[str, Any]:
-    """Plotly puts annotations of a log axis at the logarithm."""
+    """Plotly puts annotations of a log axis at the logarithm; one that lies a rounding off the range it leaves out."""
     at = {
-        name: math.log10(value) if axis.log else value
+        name: min(max(math.log10(value) if axis.log else value, min(_range(axis))), max(_range(axis)))
         for name, value, axis in (("x", words.x, chart.x), ("y", words.y, chart.y))
     }
     font = {"size": round(words.size * 1.4), "color": words.colour}
