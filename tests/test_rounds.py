@@ -10,6 +10,7 @@ import pytest
 from scaling.command import EXIT_NO_ANSWER
 from scaling.config import ConfigError, StudyConfig, stored_config
 from scaling.plan import plan_next
+from scaling.specs import Plan
 from scaling.stages.rounds import in_rounds, parse_until
 from scaling.stages.study import plan_study
 from tests.planted_study import plant, planted_study
@@ -57,6 +58,32 @@ def test_rounds_answer_the_question_within_the_budget(tmp_path: Path, capsys: py
     assert swept[-1].grid == swept[-2].grid
     with pytest.raises(ConfigError, match="another grid"):
         in_rounds(study(tmp_path, "until='sd(ln N_opt) < 0.08'", "max_flops=3e13", "grid.budgets=[262144]"), sweep)
+
+
+def test_an_isoflop_study_is_centred_on_the_way(tmp_path: Path) -> None:
+    """It begins with sizes far below the best of its budgets, which the planted law puts at 50 to 100 thousand."""
+    sizes = "".join(
+        f"{{name: {name}, num_layers: 2, d_model: {width}, num_heads: 2}}, "
+        for name, width in (("7k", 16), ("10k", 20), ("14k", 24), ("25k", 32))
+    )
+    grid = ("grid=isoflop", "grid.budgets=[2e11,4e11,8e11]", f"grid.sizes=[{sizes[:-2]}]", *SMALL[2:])
+    plans: list[Plan] = []
+
+    def sweep(one: StudyConfig) -> int:
+        plans.append(plant(one))
+        return 0
+
+    folders = (f"runs={tmp_path / 'runs'}", f"cache={tmp_path / 'cache'}")
+    assert in_rounds(load(*folders, *grid, "until='sd(ln N_opt) < 0.08'", "max_flops=4e13"), sweep) == 0
+
+    def largest(plan: Plan) -> dict[float | None, int]:
+        return {b: max(p.params for p in plan.points if p.nominal_flops == b) for b in (2e11, 4e11, 8e11)}
+
+    before, after = largest(plans[0]), largest(plans[-1])
+    assert {p.nominal_flops for p in plans[-1].points} >= set(before)
+    assert all(after[budget] > 2 * before[budget] for budget in before)
+    for budget in {p.nominal_flops for p in plans[-1].points}:
+        assert len({p.params for p in plans[-1].points if p.nominal_flops == budget}) >= 4
 
 
 def test_rounds_stop_when_the_budget_is_spent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
