@@ -69,7 +69,7 @@ def _noise(records: Sequence[RunRecord], rows: Observations, fit: Fit) -> tuple[
         sd, shared, words = (
             seeds.relative_sd,
             shared_by_seed(records),
-            f"its {seeds.num_cells} cells with several seeds",
+            f"its {seeds.num_cells} cell{'' if seeds.num_cells == 1 else 's'} with several seeds",
         )
     return Noise(min(max(sd, MIN_SD), MAX_SD), min(max(shared, 0.0), 1.0)), words
 

@@ -60,7 +60,9 @@ def profiles(plan: Plan, there: Sequence[Site], room: Room, belief: Belief, max_
     made = []
     for budget, sizes in sorted(planned.items()):
         centre, members = _centre(there, belief, budget), _members(there, plan, room, budget)
-        inside = tuple(member for member in members if abs(member.log_params - centre) <= half)
+        # As far as the farther end of what is there, whose reflection belongs to a centred profile.
+        reach = max(half, centre - min(sizes), max(sizes) - centre)
+        inside = tuple(member for member in members if abs(member.log_params - centre) <= reach)
         made.append(Profile(budget, centre, inside, mirror=_mirror(members, sorted(sizes), centre)))
     budget = GROWTH * max(planned)
     while budget <= max_flops * 1.0001:
