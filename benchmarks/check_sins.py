@@ -110,11 +110,11 @@ def two_sizes(study: Study) -> Study:
 
 
 def unfinished_fall(study: Study) -> Study:
-    """The interval of the floor reaches from half the loss to all of it, and the target is six decades beyond."""
+    """The interval of the floor reaches from a fifth of the loss to all of it, and the target is six decades beyond."""
 
     def widen(report: StudyReport) -> StudyReport:
         surface, lowest = report.surface, float(report.fitted.loss.min())
-        wide = replace(surface.intervals["E"], low=0.5 * lowest, high=0.99 * lowest)
+        wide = replace(surface.intervals["E"], low=0.2 * lowest, high=0.99 * lowest)
         intervals = {**surface.intervals, "E": wide}
         return replace(report, laws=(replace(surface, intervals=intervals), *report.laws[1:]))
 

@@ -23,6 +23,7 @@ from scaling.results import FittedLaw, LawReport, TableReport
 
 DECADES_WARN, DECADES_REFUSE = 1.5, 3.0
 FLOOR_MATTERS = 0.25
+ENDS = 200
 NARROW_WARN = 0.5
 EXPONENT_SPREAD = 0.05
 RIVAL_SIGMAS = 3.0
@@ -100,8 +101,14 @@ def _loss_with_floor(law: FittedLaw, floor: float, flops: float) -> float:
     at = fit.law.parameter_names.index("E")
     lower[at] = upper[at] = start[at]
     found = polish(surface, start[None], rows.weights, fit.objective.delta, lower=lower, upper=upper)
-    with np.errstate(divide="ignore"):  # an exponent of zero has no best N
-        return float(allocate(fit.law, surface.to_raw(found.coords), flops)[2][0])
+    theta = surface.to_raw(found.coords)
+    with np.errstate(divide="ignore"):
+        best = float(allocate(fit.law, theta, flops)[2][0])
+    if math.isfinite(best):
+        return best
+    # A term whose exponent or coefficient the floor has driven to zero: the best N lies at an end.
+    params = np.geomspace(float(rows.params.min()), flops / 6 / float(rows.tokens.min()), ENDS)
+    return float(fit.law.predict(theta[0], points(params, flops / 6 / params)).min())
 
 
 def narrow_intervals(report: LawReport) -> Iterator[Finding]:

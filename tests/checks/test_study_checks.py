@@ -49,6 +49,12 @@ def test_each_sin_is_caught(name: str) -> None:
     assert min(len(findings[name].numbers), len(findings[name].remedy), len(findings[name].source)) > 10
 
 
+def test_a_floor_so_low_that_a_term_vanishes_is_unknown_too() -> None:
+    """With the floor held at that end an exponent is zero: the law then has no best N, and still a least loss."""
+    kind, sin = SINS["unknown_floor"]
+    assert grave(sin(study(kind, seed=2)).report())["unknown_floor"] == "warn"
+
+
 NEAR_MISSES = {
     "tokens_off": changed(largest_run, tokens=lambda r: round(0.996 * r.tokens)),
     "past_its_best": changed(largest_run, best_loss_nats=lambda r: 0.99 * (r.final_loss_nats or 0.0)),
