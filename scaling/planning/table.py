@@ -61,8 +61,11 @@ def print_plan(plan: Plan, cost: Cost, workers: int, console: Console) -> None:
 
 def _basis(plan: Plan, cost: Cost) -> str:
     if all(cost.is_measured(run) for run in plan.runs):
-        return "Steps were measured on this machine."
-    return "By time_model, not by this machine: calibrate=true measures its steps."
+        words = "Steps were measured on this machine."
+    else:
+        words = "By time_model, not by this machine: calibrate=true measures its steps."
+    unknown = "The corpus is not prepared: that, and evaluations on its validation text, come on top."
+    return words if cost.validation_tokens else f"{words} {unknown}"
 
 
 def print_proposals(found: Proposals, console: Console) -> None:

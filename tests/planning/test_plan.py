@@ -2,13 +2,17 @@
 
 import subprocess
 import sys
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from scaling.model.counting import count_training_flops
 from scaling.planning.config import ReplicateConfig, SizeConfig
 from scaling.planning.cost import makespan, wall_seconds
+from scaling.planning.table import print_plan
 from tests.planning.conftest import COST, SIZES, plan
 
 
@@ -123,6 +127,13 @@ def test_wall_time_follows_longest_first() -> None:
     assert makespan([5.0], 2) == 5.0
     one, two = (sum(wall_seconds(plan(), COST, workers)) for workers in (1, 2))
     assert one / 2 <= two < one
+
+
+@pytest.mark.parametrize(("validation_tokens", "told"), [(0, True), (250_000, False)])
+def test_an_estimate_without_evaluations_says_so(validation_tokens: int, told: bool) -> None:
+    page = StringIO()
+    print_plan(plan(), replace(COST, validation_tokens=validation_tokens), 2, Console(file=page, width=1000))
+    assert ("evaluations on its validation text, come on top" in page.getvalue()) is told
 
 
 def test_ten_thousand_points_in_two_seconds_without_torch() -> None:
