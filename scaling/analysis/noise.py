@@ -9,11 +9,11 @@ from scaling.results import SeedNoise
 
 
 def seed_noise(records: Sequence[RunRecord]) -> SeedNoise | None:
-    """None where no cell has two seeds."""
-    cells: dict[tuple[str, int], list[float]] = defaultdict(list)
+    """None where no cell has two seeds; the same tokens from less text are another cell."""
+    cells: dict[tuple[str, int, int], list[float]] = defaultdict(list)
     for record in records:
         if record.final_loss_nats is not None:
-            cells[record.size, record.tokens].append(math.log(record.final_loss_nats))
+            cells[record.size, record.tokens, record.unique_tokens].append(math.log(record.final_loss_nats))
     replicated = [losses for losses in cells.values() if len(losses) > 1]
     if not replicated:
         return None

@@ -80,9 +80,9 @@ def _shared_residuals(fit: Fit, rows: Observations) -> float:
 
 def shared_by_seed(records: Sequence[RunRecord]) -> float:
     """Correlation of two losses of one trajectory, from their distances to the mean over seeds; 0 if unseen."""
-    cells: dict[tuple[str, int], list[RunRecord]] = defaultdict(list)
+    cells: dict[tuple[str, int, int], list[RunRecord]] = defaultdict(list)
     for record in records:
-        cells[record.size, record.budget_tokens].append(record)
+        cells[record.size, record.budget_tokens, record.unique_tokens].append(record)
     deviations: dict[str, list[float]] = defaultdict(list)
     for cell in cells.values():
         logs = np.log([record.final_loss_nats for record in cell if record.final_loss_nats is not None])

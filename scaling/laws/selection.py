@@ -145,8 +145,9 @@ def select(
                 powers.append(power)
                 errors.append(scores)
     if not fits:
-        reasons = dict.fromkeys(fit.message for fit in plain.values())
-        raise ValueError("no form can be fitted and tested: " + "; ".join(reasons))
+        reasons = dict.fromkeys(fit.message for fit in plain.values() if not fit.usable)
+        without = "the rows without those of most compute carry no form, so that none can be tested"
+        raise ValueError("no form can be fitted and tested: " + ("; ".join(reasons) or without))
     scored = np.maximum(np.array(errors).reshape(len(fits), -1), ERROR_FLOOR)
     raw = np.exp(-2 * np.log(scored).mean(axis=1)) if splits else np.ones(len(fits))
     weights = raw / raw.sum()

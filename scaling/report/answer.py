@@ -36,7 +36,7 @@ def verdict(report: LawReport) -> Verdict:
     warnings = [f for f in report.findings if f.level == "warn"]
     if not fit.usable:
         return Verdict("stop", "No law", sentence(f"The fit is {fit.status.replace('_', ' ')}: {fit.message}"))
-    tested = _tested(result)
+    tested = _tested(result, held_out=report.held_out is not None)
     refused = refusals(report.findings)
     if refused:
         reasons = " ".join(f"{f.numbers} {f.remedy}" for f in refused)
@@ -74,7 +74,9 @@ def _covered(result: Score) -> bool:
     return bool(bdtr(result.inside, result.measured, result.level) > 0.05)
 
 
-def _tested(result: Score | None) -> str:
+def _tested(result: Score | None, *, held_out: bool) -> str:
+    if result is None and held_out:
+        return "No forecast was made of the held-out points, so nothing says how well the law predicts."
     if result is None:
         return "No held-out point is measured, so nothing says how well the law predicts."
     when = "made before they were trained" if result.ahead else "made by a fit without them"
@@ -114,7 +116,7 @@ def _facts(report: LawReport) -> list[Fact]:
     rms = residual_rms(fit)
     facts = []
     if result is None:
-        facts.append(Fact("Error on held-out points", "not measured", "the law has not been tested"))
+        facts.append(Fact("Error on held-out points", "not known", "the law has not been tested"))
     else:
         facts += [
             Fact(

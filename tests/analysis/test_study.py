@@ -98,6 +98,14 @@ def test_nothing_to_fit_says_why(tmp_path: Path) -> None:
         report_of(planned, [], tmp_path)
 
 
+def test_the_same_tokens_from_less_text_are_no_other_seed() -> None:
+    records = [r for r in make_records(plan(), noise=0.001) if r.init_seed == 0]
+    less = [
+        replace(r, unique_tokens=r.unique_tokens // 2, final_loss_nats=1.1 * (r.final_loss_nats or 0)) for r in records
+    ]
+    assert seed_noise([*records, *less]) is None
+
+
 def test_seed_noise_is_the_pooled_spread_of_log_losses() -> None:
     planned = study()
     records = make_records(planned)
