@@ -2,7 +2,7 @@
 
 import math
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -161,6 +161,29 @@ def stored_config(folder: Path) -> StudyConfig:
     if not path.exists():
         raise ConfigError(f"{folder} holds no {CONFIG_FILE}: run the study's sweep again, which trains nothing anew")
     return read_json(StudyConfig, path)
+
+
+def refit_config(composed: DictConfig, typed: Sequence[str]) -> StudyConfig:
+    """The config that the study's last sweep ran with, under what the command line says: its overrides are `typed`.
+
+    A study that an experiment made would else be judged by the default's question, options and forced checks. Where
+    the line names an experiment, or the study has no config yet, it is what was composed. Raises ConfigError.
+    """
+    config = study_config(composed)
+    if not (config.folder / CONFIG_FILE).exists():
+        return config
+    paths = [override.partition("=")[0].lstrip("+~").split(".") for override in typed]
+    paths = [path for path in paths if path[0] != "hydra" and not path[0].startswith("hydra/")]
+    if not {path[0] for path in paths} <= {f.name for f in fields(StudyConfig)}:
+        return config
+    merged, now = to_plain(stored_config(config.folder)), to_plain(config)
+    for path in [["runs"], ["study"], *paths]:
+        into, value = merged, now
+        for key in path[:-1]:
+            into, value = into[key], value[key]
+        into[path[-1]] = value[path[-1]]
+    with _as_config_error():
+        return from_plain(StudyConfig, merged, "config")
 
 
 def write_experiment(folder: Path, name: str, config: StudyConfig, about: str) -> str:

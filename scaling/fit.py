@@ -1,5 +1,5 @@
-"""From losses to laws and a report, without torch: `python -m scaling.fit study=default` for a study's records,
-`python -m scaling.fit source=points.csv out=laws` for anyone's table.
+"""From losses to laws and a report, without torch: `python -m scaling.fit study=default` for a study's records, by the
+config that its sweep ran with; `python -m scaling.fit source=points.csv out=laws` for anyone's table.
 
 Example: python -m scaling.fit source=points.csv out=laws holdout=0.2
 """
@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 
@@ -17,7 +18,7 @@ from scaling.analysis.table import TableError
 from scaling.analysis.table_report import report_on_table
 from scaling.checks.catalogue import check_table, in_fits_json, require_known
 from scaling.command import EXIT_NO_ANSWER, as_text, run_hydra
-from scaling.config import PLAN_FILE, ConfigError, stored_plan, study_config, table_options
+from scaling.config import PLAN_FILE, ConfigError, refit_config, stored_plan, table_options
 from scaling.findings import refusals
 from scaling.report.figures.catalogue import draw_figures
 from scaling.report.figures.plate import Figures
@@ -32,7 +33,7 @@ TEXTS = ("source", "out", "curves", "holdout", "convention", "columns.")
 
 
 def task(composed: DictConfig) -> int:
-    config = study_config(composed)
+    config = refit_config(composed, HydraConfig.get().overrides.task)
     plan = stored_plan(config)
     finished = finish_study(config, plan, check_plan(config, plan))
     if config.json:

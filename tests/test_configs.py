@@ -1,6 +1,7 @@
 """Every YAML that ships composes, validates and plans."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -8,10 +9,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from scaling.config import StudyConfig, study_config
+from scaling.config import CONFIG_FILE, StudyConfig, refit_config, study_config
 from scaling.config_folder import config_folder
 from scaling.stages.checkup import check_plan
 from scaling.stages.study import plan_study
+from scaling.values import write_json
 
 GROUPS = ("data", "model", "recipe", "grid", "runtime", "time_model", "power", "experiment")
 CHOICES = sorted(chain.from_iterable((config_folder() / group).glob("*.yaml") for group in GROUPS))
@@ -51,6 +53,22 @@ def test_the_default_study_is_what_the_readme_says(tmp_path: Path) -> None:
 def test_sizes_are_named_by_their_matrices(tmp_path: Path) -> None:
     for run in plan_study(load(f"cache={tmp_path}")).runs:
         assert run.size == f"{round(12 * run.model.num_layers * run.model.d_model**2 / 1000)}k"
+
+
+def test_a_study_is_judged_again_by_its_own_config(tmp_path: Path) -> None:
+    """Under what the command line says; an experiment that it names is all of it."""
+    where = ["study=old", f"runs={tmp_path}"]
+    made = load(*where, "experiment=data_constrained", "force=[few_steps]")
+    assert refit(*where).question == load().question, "there is no study yet"
+    made.folder.mkdir()
+    write_json(made.folder / CONFIG_FILE, made)
+    assert refit(*where) == made
+    assert refit(*where, "fit.bootstrap=7", "force=[]") == replace(made, fit=replace(made.fit, bootstrap=7), force=())
+    assert refit(*where, "experiment=tiny") == load(*where, "experiment=tiny")
+
+
+def refit(*typed: str) -> StudyConfig:
+    return refit_config(load_root("sweep", *typed), typed)
 
 
 @pytest.mark.parametrize("root", ["sweep", "fit"])
