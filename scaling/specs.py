@@ -81,7 +81,8 @@ class Evaluations:
     A trunk stops where `patience` evaluations in a row were not more than `min_delta_nats` (nats/token) below the last
     one that was; a branch whose beginning it has reached is cooled to its end, since a loss between two learning rates
     compares with none. So what stops, and where, follows from the trunk's path, whatever other budgets there are.
-    None for `every_steps`: only where a branch begins and ends. None for `patience`: nothing stops early.
+    None for `every_steps`: only where a branch ends, and where it begins if its text has been seen before. None for
+    `patience`: nothing stops early.
     """
 
     every_steps: int | None = None

@@ -9,9 +9,6 @@ from scaling.planning.config import TimeModel
 from scaling.specs import Plan, RunSpec
 from scaling.speeds import Calibration, shape_of
 
-# Each budget's branch point and end are evaluated.
-EVALUATIONS_PER_BUDGET = 2
-
 
 @dataclass(frozen=True)
 class Cost:
@@ -46,15 +43,19 @@ class Cost:
         trunk_start = max((run.cooldown_start(budget) for budget in done), default=0)
         branches = sum(run.steps(budget) - run.cooldown_start(budget) for budget in budgets)
         training = self.seconds(run, max(0, trunk_end - trunk_start) + branches)
-        return self.time_model.seconds_per_run + training + len(budgets) * self.evaluation_seconds(run)
+        # Each budget's end is evaluated, and where it leaves the trunk if that has seen its text before.
+        starts = [run.cooldown_start(budget) * run.optimizer.batch_tokens for budget in budgets]
+        repeated = 0 if run.unique_tokens is None else sum(start > run.unique_tokens for start in starts)
+        evaluations = len(budgets) + repeated
+        return self.time_model.seconds_per_run + training + evaluations * self.evaluation_seconds(run)
 
     def evaluation_seconds(self, run: RunSpec) -> float:
-        """Of one budget's evaluations, which are forward passes alone."""
+        """Of one evaluation, which is forward passes alone."""
         measured = self.calibration.by_shape.get(shape_of(run))
         if measured is not None:
-            return EVALUATIONS_PER_BUDGET * self.validation_tokens * measured.seconds_per_validation_token
+            return self.validation_tokens * measured.seconds_per_validation_token
         forward_flops = count_training_flops(run.model).total / TRAINING_OVER_FORWARD
-        return EVALUATIONS_PER_BUDGET * self.validation_tokens * forward_flops / self.time_model.flops_per_second
+        return self.validation_tokens * forward_flops / self.time_model.flops_per_second
 
 
 def wall_seconds(plan: Plan, cost: Cost, workers: int) -> tuple[float, float]:

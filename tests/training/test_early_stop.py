@@ -83,7 +83,20 @@ def test_evaluations_alone_change_no_loss_and_are_in_the_curve(tmp_path: Path, c
         assert watched[budget].final_loss_nats == plain[budget].final_loss_nats
     spec = replace(make_spec(steps=(20, 30)), evaluations=Evaluations(every_steps=5))
     curve = read_curve(curve_path(tmp_path / "watched" / spec.id, None))
-    assert [row.tokens // BATCH for row in curve if row.validation_loss_nats is not None] == [5, 10, 15, 16, 20, 24]
+    assert [row.tokens // BATCH for row in curve if row.validation_loss_nats is not None] == [5, 10, 15, 20]
+    unwatched = read_curve(curve_path(tmp_path / "plain" / make_spec(steps=(20, 30)).id, None))
+    assert [row for row in unwatched if row.validation_loss_nats is not None] == []
+
+
+def test_a_trunk_that_sees_its_text_again_is_evaluated_where_a_branch_leaves_it(
+    tmp_path: Path, corpus_folder: Path
+) -> None:
+    """Its loss may rise, and the record's best loss tells."""
+    spec = replace(make_spec(steps=(10, 20, 30)), unique_tokens=12 * BATCH)
+    job, folder = make_run(tmp_path, spec, corpus_folder)
+    Trajectory(job, folder).run()
+    curve = read_curve(curve_path(folder, None))
+    assert [row.tokens // BATCH for row in curve if row.validation_loss_nats is not None] == [16, 24]
 
 
 def test_progress_by_small_steps_is_progress(tmp_path: Path, corpus_folder: Path) -> None:

@@ -33,10 +33,10 @@ def loss_curves(report: StudyReport) -> FigureGroup | None:
         "loss-curves",
         "Loss against training tokens, by size",
         "Thin lines: training loss of each size's trunk, at a constant learning rate, smoothed; its first steps are "
-        "left out. Small open rings: validation loss of the trunk. Large markers: validation loss at the end of each "
-        "budget, after the cooldown; filled where the fit uses it, open diamonds where it was held out. Look "
-        "for: every size falls all along, larger sizes lie lower at the right, and the cooldown takes the marker below "
-        "its line.",
+        "left out. Small open rings: validation loss of the trunk, where it was taken. Large markers: validation loss "
+        "at the end of each budget, after the cooldown; filled where the fit uses it, open diamonds where it was held "
+        "out. Look for: every size falls all along, larger sizes lie lower at the right, and the cooldown takes the "
+        "marker below its line.",
         (Panel("loss-curves", alt, chart(report), height=4.1),),
     )
 
