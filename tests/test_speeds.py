@@ -17,7 +17,7 @@ from scaling.training.config import Runtime
 from scaling.training.probe import ProbeRequest, probe
 from scaling.values import read_json, write_json
 from tests.planning.conftest import COST
-from tests.tiny_run import make_spec
+from tests.tiny_run import BATCH, make_spec
 
 
 def tiny_study(tmp_path: Path) -> StudyConfig:
@@ -47,8 +47,10 @@ def test_a_measured_shape_costs_what_was_measured_and_others_what_the_model_says
     spec = make_spec(steps=(20,))
     measured = Calibration({}, (ShapeSpeed(shape_of(spec), 0.5, 0.01),))
     cost = Cost(COST.time_model, validation_tokens=100, calibration=measured)
-    # 20 steps, two evaluations of 100 tokens, one process.
-    assert cost.run_seconds(spec, spec.budgets) == pytest.approx(20 * 0.5 + 2 * 100 * 0.01 + 2.0)
+    # 20 steps, an evaluation of 100 tokens, one process; and one where the branch leaves a trunk that repeats its text.
+    assert cost.run_seconds(spec, spec.budgets) == pytest.approx(20 * 0.5 + 100 * 0.01 + 2.0)
+    again = replace(spec, unique_tokens=10 * BATCH)
+    assert cost.run_seconds(again, again.budgets) == pytest.approx(20 * 0.5 + 2 * 100 * 0.01 + 2.0)
     other = make_spec(steps=(20,), qk_norm=False)
     assert cost.seconds_per_step(other) == COST.seconds_per_step(other)
 
