@@ -20,13 +20,7 @@ ABOUT = """\
 > [dark](page-1600-dark.png), [on a phone](page-400-dark.png).
 
 """
-DRAW_ALL = """async () => {
-  for (const place of document.querySelectorAll(".live[data-figure]")) {
-    place.scrollIntoView();
-    while (!place.querySelector(".main-svg")) await new Promise(requestAnimationFrame);
-  }
-  scrollTo(0, 0);
-}"""
+DRAW_ALL = (Path(__file__).parent / "draw_all.js").read_text()
 SHOTS = (
     ("page-1600-light", 1600, 2600, "light"),
     ("page-1600-dark", 1600, 2600, "dark"),

@@ -18,13 +18,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 Scheme = Literal["light", "dark"]
-DRAW_ALL = """async () => {
-  for (const place of document.querySelectorAll(".live[data-figure]")) {
-    place.scrollIntoView();
-    while (!place.querySelector(".main-svg")) await new Promise(requestAnimationFrame);
-  }
-  scrollTo(0, 0);
-}"""
+DRAW_ALL = (Path(__file__).parents[3] / "scripts/draw_all.js").read_text()
 
 
 @contextmanager
