@@ -75,7 +75,8 @@ def run_naive(study: Path, cache: Path, out: Path, *, our_environment: bool) -> 
 
 
 def plain_environment() -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MALLOC_", "OMP_", "MKL_", "KMP_"))}
+    foreign = ("MALLOC_", "GLIBC_", "OMP_", "MKL_", "KMP_")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
     return {**kept, "PYTHONPATH": str(Path(__file__).parents[1])}
 
 

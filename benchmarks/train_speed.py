@@ -6,9 +6,9 @@
 Every contestant is a process of its own that stays alive and trains only when asked, one after the other, round after
 round, so that a busy or throttled machine slows all alike; medians over rounds are shown. Shape, batch, text, AdamW and
 clipping are the same; vocabulary 1,024, sequences of 128. `same environment` gives the peers what our launcher gives
-its workers: freed memory is kept, threads wait passively; and each peer the better of fp32 and bf16 autocast. `as they
-ship` leaves them alone. Ours may take bf16 only where its loss after 200 steps is within 0.5% of its fp32's. A peer is
-held against the one of ours with its own parts: GPT's (learned positions, LayerNorm) or those of Llama.
+its workers: freed memory is kept and lies in huge pages, threads wait passively; and each peer the better of fp32 and
+bf16 autocast. `as they ship` leaves them alone. Ours may take bf16 only where its loss after 200 steps is within 0.5%
+of its fp32's. A peer is held against the one of ours with its parts: GPT's (learned positions, LayerNorm) or Llama's.
 """
 
 import argparse
@@ -26,14 +26,14 @@ from typing import Any, Self
 from benchmarks.peers.shapes import CONTEXT, SHAPES
 from scaling.launching.slots import cpu_environment, usable_cores
 
-OURS = ("ours", "ours (gpt)")
-# Each peer with the one of ours that has its parts.
+# The decoder that studies train, which normalises queries and keys besides, and those with the parts of the peers.
+OURS = ("ours", "ours (gpt)", "ours (llama)")
 PEERS = {
     "nanoGPT style": "ours (gpt)",
     "Trainer GPT-2": "ours (gpt)",
     "TransformerEncoder": "ours (gpt)",
-    "Trainer Llama": "ours",
-    "litgpt": "ours",
+    "Trainer Llama": "ours (llama)",
+    "litgpt": "ours (llama)",
 }
 STEPS_OF_THE_LOSS_CHECK = 200
 LARGEST_LOSS_DIFFERENCE = 0.005
@@ -126,7 +126,11 @@ class Running:
 
 
 def environment(entry: Entry) -> Mapping[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MALLOC_", "OMP_", "MKL_", "KMP_"))}
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("MALLOC_", "GLIBC_", "OMP_", "MKL_", "KMP_"))
+    }
     threads = str(entry.threads)
     plain = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     given = cpu_environment(threads) if entry.our_environment else plain

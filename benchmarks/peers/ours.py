@@ -1,5 +1,5 @@
-"""This program's step: `rotary` is the decoder that studies train, which does more work than any peer (RMS-normalised
-queries and keys, rotary positions); `gpt` has the parts of the nanoGPT style."""
+"""This program's step: `default` is the decoder that studies train, which does more work than any peer (RMS-normalised
+queries and keys, rotary positions); `gpt` has the parts of the nanoGPT style, `llama` those of litgpt's and Llama's."""
 
 from collections.abc import Callable
 
@@ -15,12 +15,16 @@ from scaling.training.optimizer import make_optimizer
 from scaling.training.step import TrainState, train_step
 
 
-def train_rotary(task: Task, after_step: Callable[[Tensor], None]) -> None:
+def train_default(task: Task, after_step: Callable[[Tensor], None]) -> None:
     run(model_config(task, qk_norm=True), task, after_step)
 
 
 def train_gpt(task: Task, after_step: Callable[[Tensor], None]) -> None:
     run(model_config(task, positions="learned", norm="layernorm"), task, after_step)
+
+
+def train_llama(task: Task, after_step: Callable[[Tensor], None]) -> None:
+    run(model_config(task), task, after_step)
 
 
 def model_config(task: Task, **options: object) -> ModelConfig:

@@ -17,8 +17,9 @@ from benchmarks.peers import encoder, litgpt_loop, nanogpt, ours, trainer
 from benchmarks.peers.task import Contestant, Task
 
 CONTESTANTS: dict[str, Contestant] = {
-    "ours": ours.train_rotary,
+    "ours": ours.train_default,
     "ours (gpt)": ours.train_gpt,
+    "ours (llama)": ours.train_llama,
     "nanoGPT style": nanogpt.train,
     "Trainer GPT-2": trainer.train_gpt2,
     "Trainer Llama": trainer.train_llama,

@@ -14,6 +14,8 @@ KEEP_FREED_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
     "MALLOC_TOP_PAD_": str(1 << 26),
 }
+# Activations of a few MB each take fewer misses of the page table: 1.02 to 1.08 times.
+HUGE_PAGES = "glibc.malloc.hugetlb=1"
 
 # What a process takes of a GPU beside its tensors (context, kernels, cuBLAS' workspace), and the slack that
 # fragmentation and another step's peak need over the measured peak.
@@ -120,7 +122,14 @@ def cpu_environment(threads: str) -> dict[str, str]:
 
 
 def _environment(threads: str) -> dict[str, str]:
-    return {**KEEP_FREED_MEMORY, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    # What the user tunes stays.
+    tunables = os.environ.get("GLIBC_TUNABLES") or HUGE_PAGES
+    return {
+        **KEEP_FREED_MEMORY,
+        "GLIBC_TUNABLES": tunables if HUGE_PAGES in tunables else f"{tunables}:{HUGE_PAGES}",
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+    }
 
 
 def usable_cores() -> int:

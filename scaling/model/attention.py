@@ -21,20 +21,26 @@ class ExplicitAttention(torch.autograd.Function):
         mask_TxT = torch.full((T, T), -math.inf, dtype=q_NxTxK.dtype).triu_(1)
         scores_NxTxT = torch.baddbmm(mask_TxT, q_NxTxK, k_NxTxK.transpose(1, 2), alpha=1 / math.sqrt(K))
         probabilities_NxTxT = torch.softmax(scores_NxTxT, dim=-1)
-        mixed_NxTxK = torch.bmm(probabilities_NxTxT, v_NxTxK)
-        ctx.save_for_backward(q_NxTxK, k_NxTxK, v_NxTxK, probabilities_NxTxT, mixed_NxTxK)
-        return mixed_NxTxK
+        ctx.save_for_backward(q_NxTxK, k_NxTxK, v_NxTxK, probabilities_NxTxT)
+        return torch.bmm(probabilities_NxTxT, v_NxTxK)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        q, k, v, probabilities, mixed = ctx.saved_tensors
+        q, k, v, probabilities = ctx.saved_tensors
         (gradient,) = gradients
-        v_grad = torch.bmm(probabilities.transpose(1, 2), gradient)
-        # Of a softmax p: p * (g - sum(g * p)), where that sum is also the output times its gradient.
-        own_NxTx1 = (mixed * gradient).sum(dim=-1, keepdim=True)
-        scores_grad = torch.baddbmm(own_NxTx1, gradient, v.transpose(1, 2), beta=-1).mul_(probabilities)
+        probabilities_grad = torch.bmm(gradient, v.transpose(1, 2))
+        scores_grad = torch._softmax_backward_data(probabilities_grad, probabilities, -1, probabilities.dtype)
         scale = 1 / math.sqrt(q.shape[-1])
-        return torch.bmm(scores_grad, k).mul_(scale), torch.bmm(scores_grad.transpose(1, 2), q).mul_(scale), v_grad
+        return (
+            scaled_product(scores_grad, k, scale),
+            scaled_product(scores_grad.transpose(1, 2), q, scale),
+            torch.bmm(probabilities.transpose(1, 2), gradient),
+        )
+
+
+def scaled_product(a_NxIxJ: Tensor, b_NxJxK: Tensor, scale: float) -> Tensor:
+    """scale * a @ b in one pass: of the batched products only the one that adds scales, and beta = 0 adds nothing."""
+    return torch.baddbmm(a_NxIxJ.new_zeros(()), a_NxIxJ, b_NxJxK, beta=0, alpha=scale)
 
 
 def causal_attention(q_BxHxTxK: Tensor, k_BxGxTxK: Tensor, v_BxGxTxK: Tensor, *, dropout: float) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from scaling.model.attention import causal_attention
 from scaling.model.config import ModelConfig
 from scaling.model.cross_entropy import gradient_of_z_loss, linear_cross_entropy
+from scaling.model.heads import TurnedHeads
 from scaling.model.rms_norm import rms_norm
 
 NORM_EPSILON = 1e-6
@@ -91,17 +92,26 @@ class Attention(nn.Module):
     def forward(self, x_BxTxD: Tensor, turn_Tx1xK2x2: Tensor) -> Tensor:
         B, T, D = x_BxTxD.shape
         H, G = self.num_heads, self.kv_heads
-        qk_BxTxHGxK, v_BxTxGxK = self.qkv(x_BxTxD).view(B, T, H + 2 * G, D // H).split([H + G, G], dim=2)
-        if self.query_norm is not None and self.key_norm is not None:
-            q_BxTxHxK, k_BxTxGxK = qk_BxTxHGxK.split([H, G], dim=2)
-            qk_BxTxHGxK = torch.cat([self.query_norm(q_BxTxHxK), self.key_norm(k_BxTxGxK)], dim=2)
-        if self.rotary:
-            qk_BxTxHGxK = rotate(qk_BxTxHGxK, turn_Tx1xK2x2)
-        q_BxHxTxK, k_BxGxTxK = qk_BxTxHGxK.transpose(1, 2).split([H, G], dim=1)
+        qk_BxTxHGxK, v_BxTxGxK = self.heads(self.qkv(x_BxTxD).view(B, T, H + 2 * G, D // H), turn_Tx1xK2x2)
+        q_BxHxTxK, k_BxGxTxK = torch.split(qk_BxTxHGxK.transpose(1, 2), [H, G], dim=1)
         dropout = self.dropout if self.training else 0.0
         y_BxHxTxK = causal_attention(q_BxHxTxK, k_BxGxTxK, v_BxTxGxK.transpose(1, 2), dropout=dropout)
         mixed_BxTxD: Tensor = self.out(y_BxHxTxK.transpose(1, 2).reshape(B, T, D))
         return mixed_BxTxD
+
+    def heads(self, packed_BxTxNxK: Tensor, turn_Tx1xK2x2: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries and keys [B, T, H + G, K], normalised and turned, and values [B, T, G, K]."""
+        H, G = self.num_heads, self.kv_heads
+        eager_on_cpu = packed_BxTxNxK.device.type == "cpu" and not torch.compiler.is_compiling()
+        if self.rotary and eager_on_cpu and not isinstance(self.query_norm, LayerNorm):
+            gains = [None if norm is None else norm.gain for norm in (self.query_norm, self.key_norm)]
+            both: tuple[Tensor, Tensor] = TurnedHeads.apply(packed_BxTxNxK, *gains, turn_Tx1xK2x2, H, NORM_EPSILON)  # type: ignore[no-untyped-call]
+            return both
+        qk_BxTxHGxK, v_BxTxGxK = torch.split(packed_BxTxNxK, [H + G, G], dim=2)
+        if self.query_norm is not None and self.key_norm is not None:
+            q_BxTxHxK, k_BxTxGxK = torch.split(qk_BxTxHGxK, [H, G], dim=2)
+            qk_BxTxHGxK = torch.cat([self.query_norm(q_BxTxHxK), self.key_norm(k_BxTxGxK)], dim=2)
+        return rotate(qk_BxTxHGxK, turn_Tx1xK2x2) if self.rotary else qk_BxTxHGxK, v_BxTxGxK
 
 
 class MLP(nn.Module):

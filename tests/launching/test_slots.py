@@ -11,6 +11,7 @@ from scaling.launching.slots import (
     MEMORY_SLACK,
     Slot,
     Slots,
+    cpu_environment,
     make_slots,
     parse_gpu_list,
     visible_gpus,
@@ -35,6 +36,16 @@ def test_slots_are_gpus_or_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(cores) == len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
     assert all(slot.environment["OMP_NUM_THREADS"] == "1" for slot in cores)
     assert all(KEEP_FREED_MEMORY.items() <= slot.environment.items() for slot in cores)
+
+
+def test_what_the_user_tunes_of_the_allocator_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    alone = cpu_environment("1")["GLIBC_TUNABLES"]
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.check=1")
+    both = cpu_environment("1")["GLIBC_TUNABLES"]
+    assert both == f"glibc.malloc.check=1:{alone}"
+    monkeypatch.setenv("GLIBC_TUNABLES", both)
+    assert cpu_environment("1")["GLIBC_TUNABLES"] == both
 
 
 def test_a_point_may_have_several_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
