@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.data.config import DataError
-from scaling.data.manifest import Manifest, read_manifest
-from scaling.data.prepare import TRAIN_FILE, VALIDATION_FILE, set_file
+from scaling.data.manifest import TRAIN_FILE, VALIDATION_FILE, Manifest, read_manifest, set_file
 
 # A target with this value is no target: the loss must pass over it.
 IGNORED_TARGET = -1

@@ -1,4 +1,4 @@
-"""What a prepared corpus says of itself: one JSON file beside its token files, written last."""
+"""What a prepared corpus says of itself: one JSON file beside its token files, written last. And their names."""
 
 import json
 import os
@@ -9,6 +9,13 @@ from typing import Any
 from scaling.data.config import DataError
 
 MANIFEST_FILE = "manifest.json"
+TRAIN_FILE = "train.bin"
+VALIDATION_FILE = "validation.bin"
+
+
+def set_file(name: str) -> str:
+    """The token file of a further validation set."""
+    return f"validation-{name}.bin"
 
 
 @dataclass(frozen=True)

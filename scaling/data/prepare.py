@@ -13,14 +13,11 @@ from filelock import FileLock, Timeout
 from scaling.data import tokenizers
 from scaling.data.config import DataConfig, DataError
 from scaling.data.fingerprint import FORMAT_VERSION, fingerprint
-from scaling.data.manifest import Manifest, ValidationFacts, read_manifest
+from scaling.data.manifest import TRAIN_FILE, VALIDATION_FILE, Manifest, ValidationFacts, read_manifest, set_file
 from scaling.data.overlap import measure_overlaps
 from scaling.data.sources import Source, open_source
 from scaling.data.spool import gather
 from scaling.data.token_files import write_tokens
-
-TRAIN_FILE = "train.bin"
-VALIDATION_FILE = "validation.bin"
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -81,11 +78,6 @@ def is_whole(folder: Path, identity: str) -> bool:
         return all((folder / file).stat().st_size == split.tokens * token_bytes for file, split in files.items())
     except (DataError, OSError):
         return False
-
-
-def set_file(name: str) -> str:
-    """The token file of a further validation set."""
-    return f"validation-{name}.bin"
 
 
 @contextmanager
