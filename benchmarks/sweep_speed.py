@@ -12,7 +12,6 @@ same decoders from the same weights at the same peak rates on the same tokens, a
 import argparse
 import json
 import math
-import os
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.environment import untuned_environment
 from scaling.launching.slots import cpu_environment, usable_cores
 from scaling.records import read_records
 from scaling.specs import Plan
@@ -75,9 +75,7 @@ def run_naive(study: Path, cache: Path, out: Path, *, our_environment: bool) -> 
 
 
 def plain_environment() -> dict[str, str]:
-    foreign = ("MALLOC_", "GLIBC_", "OMP_", "MKL_", "KMP_")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
-    return {**kept, "PYTHONPATH": str(Path(__file__).parents[1])}
+    return {**untuned_environment(), "PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 def main() -> None:

@@ -13,7 +13,6 @@ of its fp32's. A peer is held against the one of ours with its parts: GPT's (lea
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
+from benchmarks.environment import untuned_environment
 from benchmarks.peers.shapes import CONTEXT, SHAPES
 from scaling.launching.slots import cpu_environment, usable_cores
 
@@ -126,16 +126,17 @@ class Running:
 
 
 def environment(entry: Entry) -> Mapping[str, str]:
-    kept = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith(("MALLOC_", "GLIBC_", "OMP_", "MKL_", "KMP_"))
-    }
     threads = str(entry.threads)
     plain = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     given = cpu_environment(threads) if entry.our_environment else plain
     root = str(Path(__file__).parents[1])
-    return {**kept, **given, "PYTHONPATH": root, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    return {
+        **untuned_environment(),
+        **given,
+        "PYTHONPATH": root,
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
 
 
 def our_precisions(name: str, size: str, sequences: int, steps: int) -> tuple[tuple[str, ...], str]:
