@@ -228,7 +228,7 @@ SINS: dict[str, tuple[str, Sin]] = {
     "extrapolation": ("default", far_target),
     "lack_of_fit": ("default", tuned_in_the_middle),
     "uneven_noise": ("default", noisy_small),
-    "outliers_decide": ("default", broken_cells),
+    "odd_points": ("default", broken_cells),
     "few_points_decide": ("default", short_runs),
     "out_of_order": ("default", broken_largest),
     "regrouped_budgets": ("isoflop", rounded_budgets),

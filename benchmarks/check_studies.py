@@ -8,7 +8,7 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 
 from scaling.analysis.config import FitOptions
-from scaling.analysis.law_report import BEYOND, FINISHED
+from scaling.analysis.law_report import BEYOND
 from scaling.analysis.noise import seed_noise
 from scaling.analysis.observations import CONVENTIONS, observations
 from scaling.analysis.study import analyse, split_records
@@ -17,7 +17,7 @@ from scaling.checks.evidence import PlannedStudy
 from scaling.command import config_folder
 from scaling.config import StudyConfig, study_config
 from scaling.findings import Finding
-from scaling.laws.agreement import compare_conventions, compare_estimators
+from scaling.laws.agreement import FINISHED, compare_conventions, compare_estimators
 from scaling.laws.analysis import largest_budget
 from scaling.laws.envelope import finished_curves
 from scaling.laws.fit import fit_law

@@ -2,20 +2,20 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from scaling.laws.agreement import compare_conventions, compare_estimators
+from scaling.laws.agreement import FINISHED, compare_conventions, compare_estimators
 from scaling.laws.analysis import TargetForecast, analyse, largest_budget
 from scaling.laws.envelope import finished_curves
 from scaling.laws.form_report import FormReport
 from scaling.laws.observations import Observations
+from scaling.laws.optimum import Allocation
 from scaling.laws.payload import fits_payload
 from scaling.results import FittedLaw, LawReport, OptimalAllocation, SeedNoise
 from scaling.values import finite_or_null, to_plain
 
 BEYOND = 10.0  # the default's farther target, times the largest budget that was fitted
-FINISHED = "finished runs of equal N"  # the curves that every set of rows has
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,18 @@ def _fitted_law(report: FormReport) -> FittedLaw:
 
 
 def _optimum(target: TargetForecast) -> OptimalAllocation:
-    """N* and D* by Chinchilla's law, the loss there by the selected forecast."""
+    """N*, D* and the loss there, all by the selected forecast."""
+    best = target.best
     return OptimalAllocation(
-        replace(target.allocation, loss=target.loss), target.params, target.tokens, target.loss_interval
+        Allocation(
+            flops=best.flops,
+            params=best.params,
+            tokens=best.tokens,
+            loss=target.loss,
+            params_exponent=best.params_exponent,
+            tokens_exponent=1 - best.params_exponent,
+        ),
+        best.params_interval,
+        best.tokens_interval,
+        target.loss_interval,
     )

@@ -9,6 +9,9 @@ import numpy as np
 from scaling.checks.optimum import FACTOR, log_optimum_variance, profile_optimum, target_flops
 from scaling.checks.residuals import noise_of
 from scaling.findings import Finding
+from scaling.laws.agreement import FINISHED, compare_estimators
+from scaling.laws.envelope import finished_curves
+from scaling.laws.fit import fit_law
 from scaling.laws.isoflop import MIN_SIZES, Parabola, budget_groups, fit_isoflops
 from scaling.laws.observations import IntArray, Observations
 from scaling.results import LawReport
@@ -18,6 +21,7 @@ DRIFT_WARN = 0.6
 BEND_SIGMAS = 3.0
 BUDGET_SPREAD_WARN = 1.1
 DISAGREE_WARN, DISAGREE_SIGMAS = 1.25, 3.0
+DRAWS = 40
 
 
 def regrouped_budgets(report: LawReport) -> Iterator[Finding]:
@@ -138,18 +142,36 @@ def estimators(report: LawReport) -> Iterator[Finding]:
     for answer in report.estimators[1:]:
         allowed = DISAGREE_WARN * answer.coarseness * math.exp(DISAGREE_SIGMAS * noise)
         # Undecayed curves are of another quantity, and say so where they are shown.
-        if answer.ratio is None or "undecayed" in answer.source:
+        if answer.ratio is None or "undecayed" in answer.source or max(answer.ratio, 1 / answer.ratio) <= allowed:
             continue
-        if max(answer.ratio, 1 / answer.ratio) > allowed:
+        middle, deviation = _ratio_by_chance(report, answer.source)
+        if abs(math.log(answer.ratio) - middle) > DISAGREE_SIGMAS * deviation:
             yield Finding(
                 "estimators",
                 "warn",
                 f"{answer.source} puts the best N of the first target at {answer.ratio:.2f} times that of "
                 f"{report.estimators[0].source} (warn beyond a factor {allowed:.3g}: {DISAGREE_WARN:g}, its own "
-                f"coarseness, and {DISAGREE_SIGMAS:g} standard errors).",
+                f"coarseness, and {DISAGREE_SIGMAS:g} standard errors), more than {DISAGREE_SIGMAS:g} standard "
+                "deviations from what it does on losses drawn from the law.",
                 "Centre the sizes of each budget on its minimum, and look at the residuals against N and D.",
                 "Hoffmann et al. 2022, arXiv 2203.15556, approaches 2 and 3",
             )
+
+
+def _ratio_by_chance(report: LawReport, source: str) -> tuple[float, float]:
+    """Mean and standard deviation of the log ratio of an estimator to the law, on losses drawn from the law itself."""
+    fit, rows, flops = report.surface.fit, report.surface.observations, target_flops(report)
+    rng, noise = np.random.default_rng(0), noise_of(report)
+    exact = fit.law.predict(fit.theta, rows)
+    ratios = []
+    for _ in range(DRAWS):
+        drawn = replace(rows, loss=exact * np.exp(noise * rng.standard_normal(len(rows))))
+        again = fit_law(fit.law, drawn, delta=fit.objective.delta, near=fit)
+        answers = compare_estimators(again, drawn, flops, {FINISHED: finished_curves(drawn)})
+        ratios += [math.log(one.ratio) for one in answers if one.source == source and one.ratio is not None]
+    if len(ratios) < DRAWS // 2:  # the estimator is undefined on most such losses: it says nothing
+        return 0.0, math.inf
+    return float(np.mean(ratios)), float(np.std(ratios))
 
 
 def _profiles(rows: Observations) -> list[tuple[float, IntArray]]:

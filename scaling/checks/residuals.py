@@ -5,11 +5,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from scaling.checks.optimum import FACTOR, log_optimum, log_optimum_variance, target_flops
+from scaling.checks.optimum import log_optimum, log_optimum_variance, target_flops
 from scaling.findings import Finding
 from scaling.laws.distributions import f_tail, robust_deviation
 from scaling.laws.fit import fit_law
+from scaling.laws.forms import CHINCHILLA
+from scaling.laws.misfit import DIRECTIONS, misfit, tangent
+from scaling.laws.noise import row_noise
 from scaling.laws.observations import BoolArray, Observations
+from scaling.laws.selection import aicc
 from scaling.results import LawReport
 
 UNLIKELY = 1e-3
@@ -19,8 +23,9 @@ ORDER_SIGMAS = 3.0
 SAME = 1.02  # two sizes or budgets nearer than this are one
 DROP_SIGMAS, DROP_FACTOR = 3.0, 1.25
 DROP_SHARE, MOST_CUTS = 0.25, 6
-DELTA_SIGMAS = 3.0
-LEAST_SQUARES = 1.0  # a delta beyond every residual
+MOST_NAMED = 5
+BEND_WARN = 0.02
+CLEARLY_BETTER = 10.0  # of AICc: essentially no support for the other (Burnham & Anderson 2002)
 
 
 def noise_of(report: LawReport) -> float:
@@ -70,25 +75,89 @@ def uneven_noise(report: LawReport) -> Iterator[Finding]:
         )
 
 
-def outliers_decide(report: LawReport) -> Iterator[Finding]:
-    """An answer that changes with the weight of large residuals rests on them."""
+def odd_points(report: LawReport) -> Iterator[Finding]:
+    """A loss that no noise of the other points explains is a broken run or a wrong entry."""
     fit, rows, flops = report.surface.fit, report.surface.observations, target_flops(report)
-    if not fit.usable:
+    if not fit.parameters:
         return
-    squares = fit_law(fit.law, rows, delta=LEAST_SQUARES, near=fit)
-    # Outliers widen the standard error as well; without them it is that of the bulk of the residuals.
-    bulk = robust_deviation(fit.residuals) / float(np.std(fit.residuals))
-    sigma = min(bulk, 1.0) * math.sqrt(log_optimum_variance(fit, rows, flops))
-    moved = log_optimum(squares, flops) - log_optimum(fit, flops) if squares.usable else math.inf
-    if abs(moved) > max(DELTA_SIGMAS * sigma, FACTOR):
-        words = f"{math.exp(moved):.2g} times" if math.isfinite(moved) else f"nowhere ({squares.status})"
+    noise = row_noise(fit.residuals, rows.flops, len(fit.parameters))
+    odd = np.flatnonzero(noise.odd)
+    if not len(odd):
+        return
+    worst = odd[np.argsort(-np.abs(fit.residuals[odd] / noise.sd[odd]), kind="stable")]
+    named = "; ".join(
+        f"{_words(rows, at)} is {math.expm1(fit.residuals[at]):+.1%} off the law, "
+        f"{abs(fit.residuals[at]) / noise.sd[at]:.0f} standard deviations"
+        for at in worst[:MOST_NAMED].tolist()
+    )
+    more = f"; and {len(odd) - MOST_NAMED} more" if len(odd) > MOST_NAMED else ""
+    yield Finding(
+        "odd_points",
+        "warn",
+        f"{len(odd)} of {len(rows)} points {'has' if len(odd) == 1 else 'have'} a loss that the noise of the others "
+        f"({noise.scale:.2%}) does not explain: {named}{more}.{_without(report, noise.odd, flops)}",
+        "Look at the curves of these runs and at the entries of the table, and train the cells again with another "
+        "seed. Huber's loss and the intervals already count them for little.",
+        "Rousseeuw & Leroy 1987, section 1.3; Hoffmann et al. 2022, arXiv 2203.15556, appendix D",
+    )
+
+
+def _without(report: LawReport, odd: BoolArray, flops: float) -> str:
+    """The answer with and without some points, in a sentence; nothing where there is none."""
+    fit, rest = report.surface.fit, report.surface.observations.take(~odd)
+    again = fit_law(fit.law, rest, delta=fit.objective.delta, near=fit)
+    if not (fit.usable and again.usable):
+        return ""
+    with_all, without = (math.exp(log_optimum(one, flops)) for one in (fit, again))
+    return f" The law puts the best N of {flops:.3g} FLOPs at {with_all:.3g} with them and at {without:.3g} without."
+
+
+def form_misfit(report: LawReport) -> Iterator[Finding]:
+    """Residuals that bend with N, with D or with both say that another form is right, where no seeds are needed."""
+    fit, rows = report.surface.fit, report.surface.observations
+    if not fit.usable or fit.law is not CHINCHILLA:
+        return
+    noise = row_noise(fit.residuals, rows.flops, len(fit.parameters))
+    found = misfit(tangent(fit.theta, rows), fit.residuals, rows, noise)
+    if found.probability >= BEND_WARN:
+        return
+    bent = [f"with {name} ({p:.1g})" for name, p in zip(DIRECTIONS, found.each, strict=True) if p < BEND_WARN]
+    yield Finding(
+        "form_misfit",
+        "warn",
+        f"The residuals of the law bend {', '.join(bent) or 'with N and D'}: if E + A/N^alpha + B/D^beta were right, "
+        f"as much would be seen once in {1 / max(found.probability, 1e-99):.2g} studies (warn from "
+        f"{1 / BEND_WARN:.0f}).",
+        "Trust the forecast, which leans on other forms the more for it, and not the formula. Look for a learning rate "
+        "or a warmup that suits one end of the grid, parameters counted otherwise, and text that repeats.",
+        "Rao 1948 (score test); Porian et al. 2024, arXiv 2406.19146; docs/laws.md",
+    )
+
+
+def forms_disagree(report: LawReport) -> Iterator[Finding]:
+    """A form that fits better and puts the best N outside the interval is a second opinion to be heard."""
+    best, reports = report.optima[:1], report.analysis.reports
+    plain = aicc(reports[0].fit)
+    if not best or best[0].params is None or plain is None:
+        return
+    interval, flops = best[0].params, best[0].allocation.flops
+    away = []
+    for other in reports[1:]:
+        fit, criterion = other.fit, aicc(other.fit)
+        if fit.usable and fit.law.inputs == ("params", "tokens") and criterion is not None:
+            params = math.exp(log_optimum(fit, flops))
+            if criterion < plain - CLEARLY_BETTER and not interval.low <= params <= interval.high:
+                away.append(f"{fit.law.name.replace('_', ' ')} at {params:.3g} (AICc lower by {plain - criterion:.0f})")
+    if away:
         yield Finding(
-            "outliers_decide",
+            "forms_disagree",
             "warn",
-            f"Least squares, which lets large residuals count in full, puts the best N of {flops:.3g} FLOPs at {words} "
-            f"the answer of Huber's loss (warn beyond {DELTA_SIGMAS:g} standard errors).",
-            "Look at the points with the largest residuals, and train those cells again with another seed.",
-            "Hoffmann et al. 2022, arXiv 2203.15556, appendix D: delta was chosen for outliers at small compute",
+            f"Forms that fit clearly better put the best N of {flops:.3g} FLOPs outside its {interval.level:.0%} "
+            f"interval, {interval.low:.3g} to {interval.high:.3g}: {'; '.join(away)} (warn from an AICc lower by "
+            f"{CLEARLY_BETTER:g}).",
+            "Measure points where the forms differ most, far from the best ratio of tokens to parameters, before the "
+            "answer is used.",
+            "Burnham & Anderson 2002, section 2.6",
         )
 
 

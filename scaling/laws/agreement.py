@@ -11,6 +11,8 @@ from scaling.laws.objective import DELTA
 from scaling.laws.observations import Observations
 from scaling.laws.optimum import optimum
 
+FINISHED = "finished runs of equal N"  # the curves that every set of rows has
+
 
 @dataclass(frozen=True)
 class Answer:

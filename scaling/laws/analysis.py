@@ -6,12 +6,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from scaling.laws.backtest import Backtest, Forecaster, forecaster
+from scaling.laws.backtest import Backtest, Best, Forecaster, forecaster
 from scaling.laws.bootstrap import Bootstrap, bootstrap
 from scaling.laws.broken import BROKEN_FLOPS
 from scaling.laws.fit import Fit, fit_law
 from scaling.laws.forecast import score
-from scaling.laws.form_report import FormReport, HeldOut, form_report, optimum_intervals, preferred
+from scaling.laws.form_report import (
+    FormReport,
+    HeldOut,
+    exponent_intervals,
+    form_report,
+    optimum_intervals,
+    preferred,
+)
 from scaling.laws.forms import CHINCHILLA, CROSS, TIED, Law, Variable, power_law
 from scaling.laws.intervals import Interval, Prediction
 from scaling.laws.joint import INTERACTION, KAPLAN
@@ -31,17 +38,18 @@ class TargetForecast:
     """What to expect of a budget.
 
     Attributes:
-        allocation: N*, D* and the loss by Chinchilla's law.
-        params, tokens: intervals of N* and D*.
+        best: N* and D* with their intervals, of the same average as the loss.
+        allocation: N*, D* and the loss by Chinchilla's law alone.
         loss: the selected forecast at (N*, D*), with the interval of a loss measured there.
+        curve_interval: of the mean loss of many runs there.
         extrapolation: log10 of the budget over the largest 6 N D that was fitted.
     """
 
+    best: Best
     allocation: Allocation
-    params: Interval
-    tokens: Interval
     loss: float
     loss_interval: Interval
+    curve_interval: Interval
     extrapolation: float
 
 
@@ -110,7 +118,7 @@ def analyse(
     fitted = time.perf_counter()
     boot = resample(chinchilla, observations, resamples=resamples, seed=seed)
     resampled = time.perf_counter()
-    asked, message = _forecaster(sample, delta)
+    asked, message = _forecaster(sample, delta, [chinchilla, *others] if sample is observations else others)
     prediction = None if asked is None or held is None or not len(held) else asked.predict(held, level)
     selected = time.perf_counter()
     reports = [form_report(joint_title(CHINCHILLA), chinchilla, observations, boot, held, level)]
@@ -175,9 +183,10 @@ def sample_rows(observations: Observations) -> Observations:
     return observations.take(np.sort(order[spread_rows(len(observations), LARGE)]))
 
 
-def _forecaster(observations: Observations, delta: float) -> tuple[Forecaster | None, str]:
+def _forecaster(observations: Observations, delta: float, known: Sequence[Fit]) -> tuple[Forecaster | None, str]:
+    joint = [fit for fit in known if fit.law.inputs == ("params", "tokens")]
     try:
-        asked = forecaster(observations, delta=delta)
+        asked = forecaster(observations, delta=delta, known=joint)
     except ValueError as problem:
         return None, str(problem)
     return asked, asked.selection.why
@@ -191,14 +200,24 @@ def _heldout(prediction: Prediction, held: Observations) -> HeldOut:
 def _target(
     fit: Fit, asked: Forecaster, observations: Observations, boot: Bootstrap | None, flops: float, level: float
 ) -> TargetForecast:
-    at = optimum(fit, flops)
-    params, tokens, _ = optimum_intervals(fit, observations, flops, preferred(boot, observations), level=level)
-    prediction = asked.predict(points(at.params, at.tokens), level)
+    alone = optimum(fit, flops)
+    best = asked.best(flops, level) or _best_alone(fit, alone, observations, boot, level)
+    prediction = asked.predict(points(best.params, best.tokens), level)
+    curve = asked.curve(points(best.params, best.tokens), level)
     return TargetForecast(
-        allocation=at,
-        params=params,
-        tokens=tokens,
+        best=best,
+        allocation=alone,
         loss=float(prediction.loss[0]),
         loss_interval=Interval(float(prediction.low[0]), float(prediction.high[0]), level, prediction.method),
+        curve_interval=Interval(float(curve.low[0]), float(curve.high[0]), level, curve.method),
         extrapolation=float(np.log10(flops / largest_budget(observations))),
     )
+
+
+def _best_alone(fit: Fit, at: Allocation, observations: Observations, boot: Bootstrap | None, level: float) -> Best:
+    """Chinchilla's own answer, where the average has no minimum along a budget."""
+    shown = preferred(boot, observations)
+    params, tokens, _ = optimum_intervals(fit, observations, at.flops, shown, level=level)
+    exponent, _ = fit.law.compute_exponents(fit.theta)
+    power = exponent_intervals(fit, observations, shown, level)["params_exponent"]
+    return Best(at.flops, at.params, at.tokens, params, tokens, float(exponent), power, {fit.law.name: at.params})

@@ -1,20 +1,21 @@
-"""Forecasts that could have been made: select at each rung of compute, predict every later row, keep the errors."""
+"""Forecasts that could have been made: from the rows below each cut, of every later row, with the errors kept."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scaling.laws.forecast import Widening, decades_beyond, forecast, moments
-from scaling.laws.intervals import Prediction
+from scaling.laws.average import Average, Moments
+from scaling.laws.fit import Fit
+from scaling.laws.forecast import Widening, decades_beyond
+from scaling.laws.intervals import Interval, Prediction, check_level
 from scaling.laws.objective import DELTA
 from scaling.laws.observations import FloatArray, Observations, Points
 from scaling.laws.selection import Selection, select
-from scaling.laws.splits import Split, below_fraction, top_share
 
-SHARE_KEPT = 0.4  # of the rows that a rung must stand on
-MIN_KEPT = 9  # rows
-RUNGS_PER_DECADE = 2
-MAX_RUNGS = 4
+PRIOR_RUNGS = 3.0  # how many rungs whose errors were as announced the measured ones are averaged with
+NARROWEST = 0.5
+LARGEST_LOG = 700.0  # whose exponential float64 holds: an end of an interval beyond it is no end
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class Rung:
         return float(np.mean(np.abs(np.expm1(-self.errors))))
 
     @property
+    def mean_rel_error(self) -> float:
+        """Mean of measured / predicted - 1: the sign tells on which side the forecast erred."""
+        return float(np.mean(np.expm1(self.errors)))
+
+    @property
     def rms_score(self) -> float:
         """Root mean square of error over announced standard deviation: one where the announcement was right."""
         return float(np.sqrt(np.mean((self.errors / self.announced) ** 2)))
@@ -59,9 +65,31 @@ class Backtest:
         """The factor that would have made announcements as large as errors, tried up to the farthest row."""
         if not self.rungs:
             return Widening()
-        scores = np.concatenate([rung.errors / rung.announced for rung in self.rungs])
-        farthest = max(float(rung.decades.max()) for rung in self.rungs)
-        return Widening(max(1.0, float(np.sqrt(np.mean(scores**2)))), farthest)
+        scores = np.array([rung.rms_score**2 for rung in self.rungs])
+        factor = float(np.sqrt((PRIOR_RUNGS + scores.sum()) / (PRIOR_RUNGS + len(scores))))
+        return Widening(max(NARROWEST, factor), max(float(rung.decades.max()) for rung in self.rungs))
+
+
+@dataclass(frozen=True)
+class Best:
+    """The N and D of least loss for a budget (6 N D = flops).
+
+    Attributes:
+        flops: the budget.
+        params: N, with its interval.
+        tokens: D, with its interval.
+        params_exponent: power of C with which N grows there, with its interval; D grows with the rest.
+        by_form: N by each form alone.
+    """
+
+    flops: float
+    params: float
+    tokens: float
+    params_interval: Interval
+    tokens_interval: Interval
+    params_exponent: float
+    params_exponent_interval: Interval
+    by_form: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -79,57 +107,89 @@ class Forecaster:
     observations: Observations
 
     def predict(self, at: Points | Observations, level: float = 0.95) -> Prediction:
-        """Predict the loss at m points, with the interval of a measurement there.
+        """Predict the loss of a new run at m points, with the interval of what will be measured there.
 
         Raises:
             ValueError: level is no probability.
         """
-        return forecast(self.selection, self.observations, at, level=level, widening=self.backtest.widening)
+        return self._prediction(at, level, new_run=True)
+
+    def curve(self, at: Points | Observations, level: float = 0.95) -> Prediction:
+        """Predict the mean loss of many runs at m points: without the noise of a single one.
+
+        Raises:
+            ValueError: level is no probability.
+        """
+        return self._prediction(at, level, new_run=False)
+
+    def _prediction(self, at: Points | Observations, level: float, new_run: bool) -> Prediction:
+        check_level(level)
+        average, widening = self.selection.average, self.backtest.widening
+        moments = announced(average, at, new_run)
+        half = average.half_width(moments, level) * widening.stretch(decades_beyond(self.observations, at))
+        method = "rows + forms" + (" + measurement" if new_run else "") + (" + backtest" if self.backtest.rungs else "")
+        with np.errstate(over="ignore"):
+            ends = np.exp(moments.mean - half), np.exp(moments.mean + half)
+        return Prediction(np.exp(moments.mean), *ends, level, method)
+
+    def best(self, flops: float, level: float = 0.95) -> Best | None:
+        """Give the N and D of least loss for a budget; None where the loss has no minimum along it.
+
+        Raises:
+            ValueError: level is no probability.
+        """
+        check_level(level)
+        average = self.selection.average
+        log_n, exponent = average.best_params(flops), average.exponent(flops)
+        if log_n is None or exponent is None:
+            return None
+        params = _interval(log_n, average, level)
+        ends = np.exp(np.clip([params.low, params.high], -LARGEST_LOG, LARGEST_LOG)).tolist()
+        best = float(np.exp(log_n.mean[0]))
+        power = _interval(exponent, average, level)
+        return Best(
+            flops=flops,
+            params=best,
+            tokens=flops / 6 / best,
+            params_interval=replace(params, low=ends[0], high=ends[1]),
+            tokens_interval=replace(params, low=flops / 6 / ends[1], high=flops / 6 / ends[0]),
+            params_exponent=float(exponent.mean[0]),
+            params_exponent_interval=power,
+            by_form=average.by_form(flops),
+        )
 
 
-def forecaster(observations: Observations, *, delta: float = DELTA) -> Forecaster:
-    """Select from the rows and test the selection on their rungs.
+def _interval(moments: Moments, average: Average, level: float) -> Interval:
+    half = float(average.half_width(moments, level)[0])
+    return Interval(float(moments.mean[0]) - half, float(moments.mean[0]) + half, level, "rows + forms")
+
+
+def announced(average: Average, at: Points | Observations, new_run: bool = True) -> Moments:
+    """Give what the average says of the log loss at m points before any backtest; of a new run there, or of many."""
+    moments = average.log_loss(at)
+    if not new_run:
+        return moments
+    return replace(moments, noise=moments.noise + average.noise.at(6 * at.params * at.tokens) ** 2)
+
+
+def forecaster(observations: Observations, *, delta: float = DELTA, known: Sequence[Fit] = ()) -> Forecaster:
+    """Select from the rows and test the selection on their rungs; `known` as in `select`.
 
     Raises:
         ValueError: not even one form can be fitted.
     """
-    return Forecaster(select(observations, delta=delta), backtest(observations, delta=delta), observations)
+    selection = select(observations, delta=delta, known=known)
+    return Forecaster(selection, backtest(selection), observations)
 
 
-def backtest(observations: Observations, *, delta: float = DELTA) -> Backtest:
-    """Repeat selection and forecast on each rung, and compare errors with announcements."""
+def backtest(selection: Selection) -> Backtest:
+    """Compare what the rows below each cut announced of the later rows with what those were."""
     rungs = []
-    for split in rung_splits(observations):
-        kept, held = observations.take(split.kept), observations.take(split.held)
-        try:
-            selection = select(kept, delta=delta)
-        except ValueError:  # too few rows below the cut: nothing to learn from this rung
+    for cut, average in selection.below:
+        later = average.everything.take(~cut.kept & ~selection.average.odd)
+        if not len(later):
             continue
-        centre, announced, _ = moments(selection, kept, held)
-        rungs.append(
-            Rung(
-                split.name,
-                float(kept.flops.max()),
-                len(kept),
-                np.log(held.loss) - centre,
-                announced,
-                decades_beyond(kept, held),
-            )
-        )
+        moments, decades = announced(average, later), decades_beyond(average.rows, later)
+        errors = np.log(later.loss) - moments.mean
+        rungs.append(Rung(cut.name, cut.flops, len(average.rows), errors, np.sqrt(moments.variance), decades))
     return Backtest(tuple(rungs))
-
-
-def rung_splits(observations: Observations) -> tuple[Split, ...]:
-    """Give the cuts in compute, the highest first: the top fifth, then half decades below the largest compute.
-
-    A rung stands on at least `SHARE_KEPT` of the rows; cuts that keep the same rows are one.
-    """
-    need = max(MIN_KEPT, int(np.ceil(SHARE_KEPT * len(observations))))
-    cuts = [top_share(observations)]
-    decades = float(np.log10(observations.flops.max() / observations.flops.min()))
-    cuts += [
-        below_fraction(observations, 10 ** (step / RUNGS_PER_DECADE))
-        for step in range(1, int(decades * RUNGS_PER_DECADE) + 1)
-    ]
-    by_size = {len(cut.kept): cut for cut in cuts if len(cut.kept) >= need and len(cut.held)}
-    return tuple(by_size[size] for size in sorted(by_size, reverse=True))[:MAX_RUNGS]

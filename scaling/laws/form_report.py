@@ -76,10 +76,11 @@ def form_report(
     by_bootstrap = {} if boot is None else parameter_intervals(fit, rows, boot, level=level)
     shown = preferred(boot, rows)
     first, second = (by_delta, by_bootstrap) if shown is None else (by_bootstrap, by_delta)
-    return FormReport(title, rows, fit, boot, first, second, _exponent_intervals(fit, rows, shown, level), heldout)
+    return FormReport(title, rows, fit, boot, first, second, exponent_intervals(fit, rows, shown, level), heldout)
 
 
-def _exponent_intervals(fit: Fit, rows: Observations, boot: Bootstrap | None, level: float) -> dict[str, Interval]:
+def exponent_intervals(fit: Fit, rows: Observations, boot: Bootstrap | None, level: float) -> dict[str, Interval]:
+    """Give intervals for the powers of C with which N* and D* grow; none where the form has no such powers."""
     try:
         fit.law.compute_exponents(fit.theta)
     except ValueError:

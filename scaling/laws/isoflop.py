@@ -14,6 +14,7 @@ import numpy as np
 from scaling.laws.observations import FloatArray, IntArray, Observations, value_groups
 
 MIN_SIZES = 4  # distinct N for a parabola with one degree of freedom
+IN_PROFILES = 0.8  # share of the rows that must lie in profiles where no budget is named
 MIN_BUDGETS = 3  # used budgets for a line with one
 
 
@@ -69,16 +70,23 @@ class IsoflopFit:
 
 
 def budget_groups(observations: Observations) -> list[tuple[float, IntArray]]:
-    """Give each budget with its rows, by increasing budget: nominal, or compute within 2% where none is given."""
+    """Give each budget with its rows, by increasing budget: nominal, or compute within 2% where none is named and most
+    rows fall into groups of enough sizes. Otherwise there are none."""
     if observations.budget is not None:
         return [(float(b), np.flatnonzero(observations.budget == b)) for b in np.unique(observations.budget)]
     groups = value_groups(observations.flops)
+    in_profiles = sum(len(rows) for rows in groups if len(np.unique(observations.params[rows])) >= MIN_SIZES - 1)
+    if in_profiles < IN_PROFILES * len(observations):
+        return []
     return [(float(np.exp(np.log(observations.flops[rows]).mean())), rows) for rows in groups]
 
 
 def fit_isoflops(observations: Observations) -> IsoflopFit:
     """Fit a parabola to each budget and a power law to the minima that can be used."""
     parabolas = tuple(_parabola(budget, observations.take(rows)) for budget, rows in budget_groups(observations))
+    if not parabolas:
+        message = "the rows name no budgets and their compute makes none, so there are no profiles of equal compute"
+        return IsoflopFit((), "refused", message, None, None, None, None)
     used = [p for p in parabolas if p.status == "used"]
     if len(used) < MIN_BUDGETS:
         problems = sorted({f"{p.budget:.3g}: {p.message}" for p in parabolas if p.status != "used"})

@@ -11,6 +11,8 @@ from scaling.laws.backtest import Backtest, Rung
 from scaling.laws.fit import Fit
 from scaling.laws.form_report import FormReport, HeldOut
 from scaling.laws.intervals import Interval
+from scaling.laws.misfit import DIRECTIONS
+from scaling.laws.selection import aicc
 
 SCHEMA = 1
 Json = dict[str, Any]
@@ -136,24 +138,36 @@ def _selected(analysis: Analysis) -> Json:
     if selection is None:
         return {
             "law": None, "weights": None, "why": analysis.selection_message, "heldout": None, "candidates": [],
-            "widen": None, "tested_decades": None, "backtest": [],
+            "misfit": None, "noise": None, "widen": None, "tested_decades": None, "backtest": [],
         }  # fmt: skip
-    trial = analysis.backtest or Backtest(())
+    trial, average = analysis.backtest or Backtest(()), selection.average
+    criteria = {report.fit.law.name: aicc(report.fit) for report in analysis.reports}
     return {
         "law": selection.law,
-        "weights": {candidate.name: candidate.weight for candidate in selection.candidates},
+        "weights": {member.candidate.way.name: member.weight for member in average.members},
         "why": selection.why,
         "heldout": heldout_payload(analysis.heldout),
         "candidates": [
             {
-                "law": candidate.fit.law.name,
-                "compute_power": candidate.compute_power,
-                "inner_errors": dict(zip(selection.splits, candidate.inner_errors, strict=True)),
-                "aicc": candidate.aicc,
-                "weight": candidate.weight,
+                "law": member.candidate.way.law.name,
+                "compute_power": member.candidate.way.compute_power,
+                "delta": member.candidate.way.delta,
+                "inner_errors": dict(zip(average.cuts, member.inner_errors, strict=True)),
+                "aicc": criteria.get(member.candidate.way.law.name),
+                "weight": member.weight,
             }
-            for candidate in selection.candidates
+            for member in average.members
         ],
+        "misfit": {
+            "probability": average.misfit.probability,
+            "each": dict(zip(DIRECTIONS, average.misfit.each, strict=True)),
+            "belief": average.misfit.belief,
+        },
+        "noise": {
+            "relative_sd": average.noise.scale,
+            "compute_power": average.noise.trend,
+            "shared": average.shared.share / (1 + average.shared.share),
+        },
         "widen": trial.widening.factor,
         "tested_decades": trial.widening.tested,
         "backtest": [_rung(rung) for rung in trial.rungs],
@@ -167,23 +181,28 @@ def _rung(rung: Rung) -> Json:
         "num_fitted": rung.num_fitted,
         "num_later": len(rung.errors),
         "mean_abs_rel_error": rung.mean_abs_rel_error,
+        "mean_rel_error": rung.mean_rel_error,
         "rms_score": rung.rms_score,
         "decades": float(rung.decades.max()),
     }
 
 
 def _forecast(target: TargetForecast) -> Json:
-    at = target.allocation
+    best, alone = target.best, target.allocation
     return {
-        "flops": at.flops,
-        "params": at.params,
-        "tokens": at.tokens,
+        "flops": best.flops,
+        "params": best.params,
+        "tokens": best.tokens,
+        "params_exponent": best.params_exponent,
         "loss": target.loss,
-        "chinchilla_loss": at.loss,
+        "chinchilla_loss": alone.loss,
+        "by_form": best.by_form,
         "intervals": {
-            "params": interval_payload(target.params),
-            "tokens": interval_payload(target.tokens),
+            "params": interval_payload(best.params_interval),
+            "tokens": interval_payload(best.tokens_interval),
+            "params_exponent": interval_payload(best.params_exponent_interval),
             "loss": interval_payload(target.loss_interval),
+            "mean_loss": interval_payload(target.curve_interval),
         },
         "log10_extrapolation": target.extrapolation,
     }

@@ -2,10 +2,10 @@
 compute.
 
 No form is true, and each errs in its own way beyond the data. The forecast is their average, each weighted by the
-inverse square of its error on inner splits by compute (Bates & Granger 1969, for forecasts with independent errors).
-Rows are weighted by C^w: what lies beyond is foretold best by the rows nearest to it, and no training row says how
-near, so the candidates span w. On the published sets of benchmarks/laws_extrapolation.py this beats picking the
-single best.
+inverse square of its error on the rows above each cut of a ladder (Bates & Granger 1969, for forecasts with independent
+errors). Where the residuals do not bend, the average is of fits in which every row counts by its noise; where they
+do, of fits whose rows are weighted by C^w: what lies beyond is foretold best by the rows nearest to it, and no row
+says how near. In between each side counts by the odds of the bend (`misfit`).
 """
 
 from collections.abc import Sequence
@@ -13,43 +13,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scaling.laws.average import Average, Member
+from scaling.laws.candidates import Candidate, fit_candidates
 from scaling.laws.fit import Fit, fit_law
-from scaling.laws.forms import CHINCHILLA, CROSS, TIED, Law
+from scaling.laws.forms import CHINCHILLA, CROSS, Law
 from scaling.laws.joint import INTERACTION
+from scaling.laws.ladder import Cut, ladder
+from scaling.laws.misfit import Misfit, known_misfit, misfit, tangent
+from scaling.laws.noise import row_noise
 from scaling.laws.objective import DELTA
-from scaling.laws.observations import FloatArray, Observations, Points
+from scaling.laws.observations import BoolArray, Observations
 from scaling.laws.repeated import DATA_CONSTRAINED, unique_of
-from scaling.laws.splits import Split, below_fraction, relative_error, top_share
 
-FORMS: tuple[Law, ...] = (CHINCHILLA, TIED, CROSS, INTERACTION)
-WEIGHTINGS = (0.25, 0.5, 0.75)
+FORMS: tuple[Law, ...] = (CHINCHILLA, CROSS, INTERACTION)
+POWER = 2.0  # of a candidate's error, for its weight
 ERROR_FLOOR = 1e-7  # relative: below this two candidates are equally right
 REPEATED = 1.01  # tokens over unique tokens beyond which text was repeated
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A form under a weighting.
-
-    Attributes:
-        fit: on all training rows.
-        compute_power: w; rows were weighted by C^w.
-        inner_errors: mean absolute relative error on the held rows of each inner split.
-        aicc: corrected Akaike criterion of the unweighted fit of this form under Laplace noise, which is the noise
-            that the Huber sum assumes in its tails; None where there are too few rows.
-        weight: in the average.
-    """
-
-    fit: Fit
-    compute_power: float
-    inner_errors: tuple[float, ...]
-    aicc: float | None
-    weight: float
-
-    @property
-    def name(self) -> str:
-        """Form and weighting."""
-        return f"{self.fit.law.name} * C^{self.compute_power:g}" if self.compute_power else self.fit.law.name
 
 
 @dataclass(frozen=True)
@@ -58,56 +37,24 @@ class Selection:
 
     Attributes:
         law: "average", or the name of the only candidate.
-        candidates: those with a weight above zero, heaviest first.
-        splits: names of the inner splits that the weights come from.
+        average: the candidates with their weights.
+        below: the average that the rows below each cut would have given, by the cut.
         why: in one sentence.
     """
 
     law: str
-    candidates: tuple[Candidate, ...]
-    splits: tuple[str, ...]
+    average: Average
+    below: tuple[tuple[Cut, Average], ...]
     why: str
-
-    @property
-    def weights(self) -> FloatArray:
-        """Weight of each candidate, [K], adding up to one."""
-        return np.array([candidate.weight for candidate in self.candidates])
-
-    def log_losses(self, at: Points | Observations) -> FloatArray:
-        """Give the log of each candidate's loss, [K, m]."""
-        return np.array([np.log(c.fit.law.predict(c.fit.theta, at)) for c in self.candidates])
-
-    def predict(self, at: Points | Observations) -> FloatArray:
-        """Give the loss, [m]: the weighted geometric mean over the candidates."""
-        return np.asarray(np.exp(self.weights @ self.log_losses(at)))
-
-
-def compute_weights(observations: Observations, power: float) -> FloatArray:
-    """Give the rows' weights times C^power, mean one, [n]."""
-    weights = observations.weights * (observations.flops / observations.flops.mean()) ** power
-    return np.asarray(weights / weights.mean())
-
-
-def fit_weighted(
-    law: Law, observations: Observations, power: float, delta: float = DELTA, near: Fit | None = None
-) -> Fit:
-    """Fit with rows weighted by C^power; `near` as in `fit_law`."""
-    rows = observations.with_weights(compute_weights(observations, power))
-    return fit_law(law, rows, delta=delta, weighting=f"C^{power:g}", near=near)
 
 
 def default_forms(observations: Observations) -> tuple[Law, ...]:
     """Give the forms worth trying: with the data-constrained law where text was repeated."""
-    if float(np.max(observations.tokens / unique_of(observations))) > REPEATED:
-        return (*FORMS, DATA_CONSTRAINED)
-    return FORMS
+    return (*FORMS, DATA_CONSTRAINED) if _repeats(observations) else FORMS
 
 
-def inner_splits(observations: Observations) -> tuple[Split, ...]:
-    """Give the splits on which candidates are scored: the top fifth, and beyond a tenth of the largest compute."""
-    splits = (top_share(observations), below_fraction(observations))
-    need = len(CHINCHILLA.parameter_names) + 2
-    return tuple(split for split in splits if len(split.kept) >= need and len(split.held) >= 1)
+def _repeats(observations: Observations) -> bool:
+    return float(np.max(observations.tokens / unique_of(observations))) > REPEATED
 
 
 def aicc(fit: Fit) -> float | None:
@@ -123,63 +70,98 @@ def select(
     observations: Observations,
     *,
     forms: Sequence[Law] | None = None,
-    weightings: Sequence[float] = WEIGHTINGS,
     delta: float = DELTA,
+    known: Sequence[Fit] = (),
 ) -> Selection:
-    """Fit every form under every weighting, score each on the inner splits, and weight them for the forecast.
+    """Fit every form every way below every cut, score each on the rows above, and weight them for the forecast.
+
+    Args:
+        observations: the training rows.
+        forms: to be tried; None for those that the rows are worth.
+        delta: of Huber's loss where the form is not trusted.
+        known: fits of forms to these very rows, which are then not fitted again.
 
     Raises:
         ValueError: not even one form can be fitted.
     """
     forms = default_forms(observations) if forms is None else tuple(forms)
-    splits = inner_splits(observations)
-    plain = {law.name: fit_law(law, observations, delta=delta) for law in forms}
-    criteria = {name: aicc(fit) for name, fit in plain.items()}
-    fits, powers, errors = [], [], []
-    for law in forms:
-        for power in weightings:
-            fit = fit_weighted(law, observations, power, delta, plain[law.name])
-            scores = [_inner_error(fit, observations, power, delta, split) for split in splits]
-            if fit.parameters and np.all(np.isfinite(scores)):
-                fits.append(fit)
-                powers.append(power)
-                errors.append(scores)
-    if not fits:
-        reasons = dict.fromkeys(fit.message for fit in plain.values() if not fit.usable)
-        without = "the rows without those of most compute carry no form, so that none can be tested"
-        raise ValueError("no form can be fitted and tested: " + ("; ".join(reasons) or without))
-    scored = np.maximum(np.array(errors).reshape(len(fits), -1), ERROR_FLOOR)
-    raw = np.exp(-2 * np.log(scored).mean(axis=1)) if splits else np.ones(len(fits))
-    weights = raw / raw.sum()
-    order = np.argsort(-weights, kind="stable")
-    candidates = tuple(
-        Candidate(fits[i], powers[i], tuple(errors[i]), criteria[fits[i].law.name], float(weights[i])) for i in order
-    )
+    there = {fit.law.name: fit for fit in known if fit.objective.delta == delta}
+    plain = [there.get(law.name) or fit_law(law, observations, delta=delta) for law in forms]
+    carried = [fit for fit in plain if fit.parameters]
+    if not carried:
+        raise ValueError("no form can be fitted: " + "; ".join(dict.fromkeys(fit.message for fit in plain)))
+    cuts = ladder(observations)
+    noise = row_noise(carried[0].residuals, observations.flops, len(carried[0].parameters))
+    found = fit_candidates(carried, observations, cuts, noise.sd, noise.odd)
+    averages = [_average(found, cuts, j, observations, noise.odd) for j in range(len(cuts))]
+    whole = averages[0]
+    if whole is None:
+        raise ValueError("no form can be fitted: its parameters leave the range of floating point; check the units")
     return Selection(
-        law="average" if len(candidates) > 1 else candidates[0].fit.law.name,
-        candidates=candidates,
-        splits=tuple(split.name for split in splits),
-        why=_why(candidates, splits),
+        law="average" if len(whole.members) > 1 else whole.members[0].candidate.way.law.name,
+        average=whole,
+        below=tuple((cut, a) for cut, a in zip(cuts[1:], averages[1:], strict=True) if a is not None),
+        why=_why(whole),
     )
 
 
-def _inner_error(outer: Fit, observations: Observations, power: float, delta: float, split: Split) -> float:
-    kept, held = observations.take(split.kept), observations.take(split.held)
-    fit = fit_weighted(outer.law, kept, power, delta, outer)
-    if not fit.parameters:
-        return float("nan")
-    error = relative_error(fit.law.predict(fit.theta, held), held.loss)
-    return error if np.isfinite(error) else float("nan")
+def _average(
+    found: dict[int, list[Candidate]], cuts: Sequence[Cut], j: int, rows: Observations, odd: BoolArray
+) -> Average | None:
+    """The average that the rows below cut j give, weighted by what the cuts farther down foresee of them."""
+    candidates = found[j]
+    if not candidates:
+        return None
+    kept = cuts[j].kept & ~odd
+    errors, names = [], []
+    for below in range(j + 1, len(cuts)):
+        later = kept & ~cuts[below].kept
+        score = {c.way: float(np.mean(np.abs(np.expm1(-c.residuals[later])))) for c in found[below] if later.any()}
+        known = [value for value in score.values() if np.isfinite(value)]
+        if known:  # a form that the rows below do not carry is as bad there as the worst that they do
+            errors.append([_finite(score.get(c.way), max(known)) for c in candidates])
+            names.append(cuts[below].name)
+    inner = np.maximum(np.array(errors).reshape(len(errors), len(candidates)), ERROR_FLOOR)
+    raw = np.exp(-POWER * np.log(inner).mean(axis=0)) if len(inner) else np.ones(len(candidates))
+    bent = known_misfit(int(kept.sum())) if _repeats(rows) else _misfit(candidates, rows, kept)
+    trusts = np.array([c.way.trusts_form and c.way.law is CHINCHILLA for c in candidates])
+    weights = np.zeros(len(candidates))
+    for side, share in ((trusts, 1 - bent.belief), (~trusts, bent.belief)):
+        if side.any():
+            weights[side] = share * raw[side] / raw[side].sum()
+    weights /= weights.sum()
+    order = np.argsort(-weights, kind="stable")
+    members = [Member(candidates[i], float(weights[i]), tuple(inner[:, i].tolist())) for i in order if weights[i] > 0]
+    return Average(tuple(members), tuple(names), rows.take(cuts[j].kept), np.flatnonzero(cuts[j].kept), bent, rows, odd)
 
 
-def _why(candidates: tuple[Candidate, ...], splits: tuple[Split, ...]) -> str:
-    if len(candidates) == 1:
-        return f"{candidates[0].name} is the only candidate that could be fitted and scored"
-    if not splits:
-        return f"too few rows for an inner split by compute: {len(candidates)} candidates weigh the same"
-    best = candidates[0]
-    where = " and ".join(split.name for split in splits)
+def _finite(value: float | None, otherwise: float) -> float:
+    return value if value is not None and np.isfinite(value) else otherwise
+
+
+def _misfit(candidates: Sequence[Candidate], rows: Observations, kept: BoolArray) -> Misfit:
+    for candidate in candidates:
+        if candidate.way.trusts_form and candidate.way.law is CHINCHILLA:
+            residuals, part = candidate.residuals[kept], rows.take(kept)
+            noise = row_noise(residuals, part.flops, len(CHINCHILLA.parameter_names))
+            return misfit(tangent(candidate.theta, part), residuals, part, noise)
+    return known_misfit(int(kept.sum()))
+
+
+def _why(average: Average) -> str:
+    if len(average.members) == 1:
+        return f"{average.members[0].candidate.way.name} is the only candidate that could be fitted"
+    bent, cuts = average.misfit, len(average.cuts)
+    trusted = sum(
+        m.weight for m in average.members if m.candidate.way.trusts_form and m.candidate.way.law is CHINCHILLA
+    )
+    how = (
+        f"by the inverse square of their errors on the rows above {cuts} cut{'s' if cuts > 1 else ''} in compute"
+        if cuts
+        else "alike, as too few rows lie below any cut in compute: the forecast is untested"
+    )
     return (
-        f"{len(candidates)} candidates weighted by 1/error^2 on inner splits of the training rows ({where}); "
-        f"the heaviest is {best.name}: error {np.exp(np.mean(np.log(best.inner_errors))):.2%}, weight {best.weight:.2f}"
+        f"Chinchilla's law has {trusted:.0%} of the weight, other forms and rows weighted by compute have the rest, as "
+        f"a bend of its residuals like theirs comes by chance with probability {bent.probability:.2g}; the "
+        f"{len(average.members)} candidates are weighted {how}"
     )

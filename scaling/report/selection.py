@@ -4,9 +4,11 @@ from scaling.laws.agreement import Answer
 from scaling.laws.backtest import Backtest
 from scaling.laws.forecast import UNTESTED
 from scaling.report.document import Table
-from scaling.report.numbers import MISSING, amount, greek, level_text, minus, percent, plural, sentence, significant
+from scaling.report.numbers import amount, greek, level_text, minus, percent, plural, scientific, sentence, significant
 from scaling.report.tables import number_columns, text_columns
 from scaling.results import LawReport
+
+LEAST_SHOWN = 0.01  # weight of a candidate
 
 
 def selected(report: LawReport) -> str:
@@ -14,10 +16,10 @@ def selected(report: LawReport) -> str:
     selection, trial = report.analysis.selection, report.analysis.backtest
     if selection is None or trial is None:
         return f"No forecast was selected: {sentence(report.analysis.selection_message)}"
-    what = "an average" if len(selection.candidates) > 1 else "one form"
+    what = "an average over forms" if len(selection.average.members) > 1 else "one form"
     return (
-        f"The best N and D of a budget are the fitted law's; losses there are forecast by {what}: "
-        f"{sentence(selection.why)} {_tested(trial)}"
+        f"The best N and D of a budget and the losses there are forecast by {what}: {sentence(selection.why)} "
+        f"{_tested(trial)}"
     )
 
 
@@ -28,15 +30,12 @@ def _tested(trial: Backtest) -> str:
             f"beyond {UNTESTED:g} decades of compute."
         )
     widening = trial.widening
-    how = (
-        f"{significant(widening.factor, 2)} times as wide as the fits announce"
-        if widening.factor > 1
-        else "as wide as the fits announce"
-    )
-    rungs = plural(len(trial.rungs), "rung")
+    factor = significant(widening.factor, 2)
+    how = "as wide as the fits announce" if factor == "1.0" else f"{factor} times as wide as the fits announce"
+    rungs = plural(len(trial.rungs), "cut")
     return (
-        f"Forecasts from {rungs} of the fitted rows of all rows beyond, up to {significant(widening.tested, 2)} "
-        f"decades of compute away, make its intervals {how}, and wider still farther out."
+        f"It was tested on the rows themselves: forecasts from below {rungs} in compute of all rows above, up to "
+        f"{significant(widening.tested, 2)} decades away, make its intervals {how}, and wider still farther out."
     )
 
 
@@ -44,6 +43,7 @@ def selection_tables(report: LawReport) -> tuple[Table, ...]:
     """The candidates, the backtest, and the best N by estimator and by way of counting; those that there are."""
     found = (
         _candidates(report),
+        _by_form(report),
         _backtest(report),
         _answers("estimators", "Best N by estimator", "The same rows, asked in several ways.", report.estimators),
         _answers("conventions", "Best N by way of counting", "Each in its own count of N.", report.conventions),
@@ -55,14 +55,11 @@ def _candidates(report: LawReport) -> Table | None:
     selection = report.analysis.selection
     if selection is None:
         return None
+    average = selection.average
+    shown = [member for member in average.members if member.weight >= LEAST_SHOWN]
     rows = [
-        (
-            c.fit.law.name.replace("_", " "), c.fit.status.replace("_", " "), significant(c.compute_power, 2),
-            *(percent(error) for error in c.inner_errors), MISSING if c.aicc is None else minus(f"{c.aicc:.1f}"),
-            percent(c.weight, 1),
-        )
-        for c in selection.candidates
-    ]  # fmt: skip
+        (m.candidate.way.name.replace("_", " "), *map(percent, m.inner_errors), percent(m.weight, 1)) for m in shown
+    ]
     result = report.analysis.heldout
     test = ""
     if result is not None:
@@ -74,13 +71,28 @@ def _candidates(report: LawReport) -> Table | None:
     return Table(
         "candidates",
         "Candidates of the forecast",
-        "Rows weighted by C to the given power. Error: mean absolute relative error on the fitted rows that each inner "
-        f"split kept back. AICc: of the unweighted fit, lower is better; it does not enter the weight.{test}",
-        (
-            *text_columns("Form", "Status"),
-            *number_columns("Power of C", *(f"Error, {name}" for name in selection.splits), "AICc", "Weight"),
-        ),
+        "Each form with every row counting by its noise, and with rows weighted by a power of compute. Error: mean "
+        f"absolute relative error on the rows that were left out; less than {percent(LEAST_SHOWN, 0)} of the weight is "
+        f"not listed.{test}",
+        (*text_columns("Form"), *number_columns(*(f"Error {name}" for name in average.cuts), "Weight")),
         tuple(rows),
+    )
+
+
+def _by_form(report: LawReport) -> Table | None:
+    targets = report.analysis.forecasts
+    forms = dict.fromkeys(form for target in targets for form in target.best.by_form)
+    if not forms:
+        return None
+    return Table(
+        "by_form",
+        "Best N by form",
+        "The average takes them together, each by its weight and by how sharply it knows its best N.",
+        (*text_columns("Form"), *number_columns(*(f"At {scientific(t.best.flops)} FLOPs" for t in targets))),
+        (
+            *((form.replace("_", " "), *(amount(t.best.by_form.get(form)) for t in targets)) for form in forms),
+            ("average", *(amount(t.best.params) for t in targets)),
+        ),
     )
 
 
@@ -91,18 +103,20 @@ def _backtest(report: LawReport) -> Table | None:
     return Table(
         "backtest",
         "Backtest",
-        "At each rung the forecast was selected from the rows up to it alone, and predicted every fitted row beyond. "
-        "Miss over announced: root mean square of error over announced standard deviation; above one the intervals "
-        "are widened by its mean.",
+        "At each cut the forecast was selected from the rows below it alone, and predicted every fitted row above. "
+        "Mean error: its size, and with its sign, measured over predicted. Miss over announced: root mean square of "
+        "error over announced standard deviation; the intervals are widened, or narrowed, by its mean.",
         (
             *text_columns("Kept back"),
-            *number_columns("Rows used", "Rows predicted", "Farthest, in C", "Mean error", "Miss over announced"),
+            *number_columns(
+                "Rows used", "Rows predicted", "Farthest, in C", "Mean error", "With sign", "Miss over announced"
+            ),
         ),
         tuple(
             (
                 rung.name, str(rung.num_fitted), str(len(rung.errors)),
                 f"{significant(10 ** float(rung.decades.max()), 2)}×", percent(rung.mean_abs_rel_error),
-                significant(rung.rms_score, 2),
+                minus(f"{100 * rung.mean_rel_error:+.2f}%"), significant(rung.rms_score, 2),
             )
             for rung in trial.rungs
         ),

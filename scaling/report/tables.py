@@ -88,9 +88,9 @@ def optima_table(report: LawReport) -> Table | None:
     return Table(
         "optima",
         "Best use of a budget",
-        "By the fitted law, under C = 6 N D. Far beyond the fitted points these are "
-        "extrapolations, and the intervals do not cover a change of the law; more than "
-        f"{FARTHEST:,.0f} times beyond, no number is given.",
+        "By the average over forms, under C = 6 N D; the intervals hold what the forms differ by, and that of the loss "
+        "the noise of one run. Far beyond the fitted points these are extrapolations, and no interval covers a change "
+        f"of the law that no point shows; more than {FARTHEST:,.0f} times beyond, no number is given.",
         (
             *text_columns("Budget C (FLOPs)"),
             *number_columns(

@@ -22,7 +22,8 @@ from tests.analysis.test_text import other_set, repeated_study
 from tests.analysis.test_vocabulary import in_bits, vocabulary_plan
 
 PAGE = Path(__file__).parents[2] / "docs/fits-json.md"
-MAPS = {"parameters", "intervals", "other_intervals", "weights", "inner_errors", "seconds"}  # keys are free
+# Maps whose keys are free.
+MAPS = {"parameters", "intervals", "other_intervals", "weights", "inner_errors", "seconds", "each", "by_form"}
 INTERVAL = {"low", "high", "level", "method"}
 WHOLE = {"observations.excluded", "findings", "refused"}  # documented as one
 

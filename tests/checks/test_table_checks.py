@@ -9,9 +9,15 @@ import pytest
 from scaling.analysis.config import TableOptions
 from scaling.analysis.table_report import report_on_table
 from scaling.checks.catalogue import check_table
-from scaling.laws.agreement import Answer
-from scaling.laws.observations import Exclusion
-from scaling.results import TableReport
+from scaling.checks.residuals import forms_disagree
+from scaling.laws.agreement import FINISHED, Answer
+from scaling.laws.analysis import analyse
+from scaling.laws.fit import fit_law
+from scaling.laws.forms import CHINCHILLA
+from scaling.laws.intervals import Interval
+from scaling.laws.observations import Exclusion, FloatArray
+from scaling.laws.optimum import optimum
+from scaling.results import FittedLaw, OptimalAllocation, TableReport
 from scaling.values import from_plain
 
 COLUMNS = ("params", "tokens", "loss", "flops", "budget", "unique_tokens", "loss_sem", "run")
@@ -56,11 +62,51 @@ def test_far_targets(report: TableReport, decades: float, level: str | None) -> 
 
 def test_answers_that_disagree(report: TableReport) -> None:
     first = Answer("one way", "converged", "", 1e9, 0.5, 1.0)
-    other = Answer("another", "converged", "", 2e9, 0.6, 2.0)
+    other = Answer(f"approach 1 ({FINISHED})", "converged", "", 6e9, 0.6, 6.0)
     silent = Answer("a third", "refused", "too few", None, None, None)
     names = found(replace(report, estimators=(first, other), conventions=(first, other)))
     assert names["estimators"] == names["conventions"] == "warn"
     assert not {"estimators", "conventions"} & set(found(replace(report, estimators=(first, silent))))
+
+
+def with_losses(report: TableReport, factor: FloatArray) -> TableReport:
+    """Chinchilla's law fitted to the same rows with every loss times a factor, [n]."""
+    rows = replace(report.fitted, loss=report.fitted.loss * factor)
+    surface = FittedLaw(report.surface.title, fit_law(CHINCHILLA, rows), rows, None, {})
+    return replace(report, fitted=rows, laws=(surface, *report.laws[1:]))
+
+
+@pytest.mark.parametrize(("drift", "level"), [(0.0, None), (0.03, "warn")])
+def test_residuals_that_bend(report: TableReport, drift: float, level: str | None) -> None:
+    """A learning rate tuned at small sizes costs 3% of the loss for the square of each decade beyond 1e8."""
+    decades = np.maximum(np.log10(report.fitted.params / 1e8), 0.0)
+    assert found(with_losses(report, 1 + drift * decades**2)).get("form_misfit") == level
+
+
+@pytest.mark.parametrize(("times", "named"), [(1.0, False), (1.05, True), (4.0, True)])
+def test_one_bad_loss_is_named_and_the_law_stands(report: TableReport, times: float, named: bool) -> None:
+    factor = np.ones(len(report.fitted))
+    factor[7] = times
+    spoilt = with_losses(report, factor)
+    assert spoilt.surface.fit.usable
+    findings = {finding.name: finding for finding in check_table(spoilt)}
+    assert ("odd_points" in findings) is named
+    if named:
+        cell = f"N = {report.fitted.params[7]:.3g} at D = {report.fitted.tokens[7]:.3g}"
+        assert cell in findings["odd_points"].numbers
+
+
+def test_better_forms_that_leave_the_interval(report: TableReport) -> None:
+    """Losses of an interaction with gamma .5: its form fits better, and the interval shown is Chinchilla's own."""
+    N, D = report.fitted.params, report.fitted.tokens
+    rows = replace(report.fitted, loss=1.5 + (400 / N**0.6 + 9000 / D**0.62) ** 0.5)
+    analysis = analyse(rows, targets=(1e21,), resamples=0)
+    plain = optimum(analysis.reports[0].fit, 1e21)
+    interval = Interval(0.99 * plain.params, 1.01 * plain.params, 0.95, "planted")
+    spoilt = replace(report, analysis=analysis, optima=(OptimalAllocation(plain, interval, None, None),))
+    assert [finding.level for finding in forms_disagree(spoilt)] == ["warn"]
+    wide = replace(interval, low=0.0, high=np.inf)
+    assert not list(forms_disagree(replace(spoilt, optima=(OptimalAllocation(plain, wide, None, None),))))
 
 
 @pytest.mark.parametrize(("count", "level"), [(1, "info"), (10, "warn")])

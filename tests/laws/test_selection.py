@@ -4,16 +4,15 @@ import numpy as np
 import pytest
 
 from scaling.laws.agreement import compare_conventions, compare_estimators
-from scaling.laws.backtest import backtest
+from scaling.laws.backtest import forecaster
 from scaling.laws.envelope import fit_envelope
 from scaling.laws.fit import fit_law
-from scaling.laws.forecast import forecast, score
+from scaling.laws.forecast import score
 from scaling.laws.forms import CHINCHILLA, CROSS
 from scaling.laws.intervals import delta_interval, parameter_intervals, predict_interval
 from scaling.laws.observations import FloatArray, Observations, points
 from scaling.laws.selection import aicc, select
 from scaling.laws.splits import below_fraction, relative_error, top_share
-from scaling.laws.weighting import weigh_by_replicates, weigh_by_sem
 
 from .published import load
 from .test_fit import NOISY, REFERENCE, planted
@@ -22,13 +21,13 @@ CROSSED = planted(CROSS, (1.6, 300.0, 500.0, 0.33, 0.5, 0.15), noise=0.002, seed
 
 
 def test_planted_form_gets_the_weight() -> None:
-    selection = select(CROSSED)
     weight: dict[str, float] = {}
-    for candidate in selection.candidates:
-        weight[candidate.fit.law.name] = weight.get(candidate.fit.law.name, 0) + candidate.weight
+    for member in select(CROSSED).average.members:
+        name = member.candidate.way.law.name
+        weight[name] = weight.get(name, 0) + member.weight
     assert sum(weight.values()) == pytest.approx(1)
     assert max(weight, key=lambda name: weight[name]) == "cross"
-    assert weight["cross"] > 0.375  # half as much again as an even share of four forms
+    assert weight["cross"] > 0.37  # more than an even share of three forms
 
 
 def test_aicc_prefers_the_planted_form() -> None:
@@ -45,15 +44,15 @@ def test_selection_does_not_look_at_held_rows() -> None:
     spoiled = NOISY.loss.copy()
     spoiled[split.held] *= 2
     again = select(Observations(NOISY.params, NOISY.tokens, spoiled).take(split.kept))
-    assert np.array_equal(one.weights, again.weights)
+    assert np.array_equal(one.average.weights, again.average.weights)
 
 
 def test_noiseless_law_is_forecast_exactly() -> None:
     rows = planted(CHINCHILLA, (1.8, 480.0, 2100.0, 0.35, 0.37))
     split = top_share(rows)
-    selection = select(rows.take(split.kept))
+    average = select(rows.take(split.kept)).average
     held = rows.take(split.held)
-    assert relative_error(selection.predict(held), held.loss) < 1e-5
+    assert relative_error(average.predict(held), held.loss) < 1e-5
 
 
 # shared/data/README.md, "Held out": mean relative error of plain Chinchilla beyond the top fifth by compute.
@@ -79,8 +78,7 @@ def test_extrapolation_beats_plain_chinchilla(cut) -> None:  # type: ignore[no-u
         split = cut(rows)
         train, held = rows.take(split.kept), rows.take(split.held)
         plain = fit_law(CHINCHILLA, train)
-        selection, trial = select(train), backtest(train)
-        error, coverage = score(forecast(selection, train, held, widening=trial.widening), held)
+        error, coverage = score(forecaster(train).predict(held), held)
         ratios.append(error / relative_error(CHINCHILLA.predict(plain.theta, held), held.loss))
         coverages.append(coverage)
     assert np.exp(np.mean(np.log(ratios))) <= 0.7
@@ -128,33 +126,10 @@ def test_interval_of_a_measurement_is_wider_than_that_of_the_curve() -> None:
 
 
 def test_duplicating_the_target_changes_no_forecast() -> None:
-    selection = select(NOISY)
-    one = forecast(selection, NOISY, points(1e10, 2e11))
-    two = forecast(selection, NOISY, points([1e10, 1e10], 2e11))
+    asked = forecaster(NOISY)
+    one = asked.predict(points(1e10, 2e11))
+    two = asked.predict(points([1e10, 1e10], 2e11))
     assert two.low == pytest.approx(np.repeat(one.low, 2))
-
-
-def test_weights_from_standard_errors() -> None:
-    sem = np.where(np.arange(len(NOISY)) % 2, 0.01, 0.05) * NOISY.loss
-    rows = Observations(NOISY.params, NOISY.tokens, NOISY.loss, loss_sem=sem)
-    weights = weigh_by_sem(rows).weights
-    assert weights[1] / weights[0] == pytest.approx(5)
-    assert weights.mean() == pytest.approx(1)
-    with pytest.raises(ValueError, match="no row has a loss_sem"):
-        weigh_by_sem(NOISY)
-
-
-def test_weights_from_replicates_follow_the_noise() -> None:
-    """Noise planted as a power of the loss (sd from 4.7% down to 0.4%) comes back within its sampling error."""
-    rng = np.random.default_rng(3)
-    base = planted(CHINCHILLA, tuple(TRUTH)).take(np.repeat(np.arange(24), 8))
-    noise = 1e-4 * base.loss**4
-    rows = Observations(base.params, base.tokens, base.loss * np.exp(noise * rng.standard_normal(len(noise))))
-    weights = weigh_by_replicates(rows).weights
-    slope = np.polyfit(np.log(base.loss), np.log(weights), 1)[0]
-    assert slope == pytest.approx(-4, abs=0.5)
-    with pytest.raises(ValueError, match="no two rows"):
-        weigh_by_replicates(NOISY)
 
 
 def isoflop_rows() -> Observations:
