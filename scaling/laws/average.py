@@ -22,6 +22,7 @@ EXPONENT_STEP = 0.1  # of log C, on either side
 BESIDE = 1e-2  # in log N: for slopes and curvatures along a budget
 TAILS, NARROWER = 3.0, 0.7  # of a form's error: chosen on public tables, as docs/laws.md tells
 BEND_SHARE = 0.5  # of what the fitted bend does to N*, that counts as one standard deviation
+BAND_REACH = 3.0  # e-folds of N on either side of the best
 WIDE = 6.0  # e-folds beyond the sizes, grown with the budget, within which the best N is looked for
 
 
@@ -235,6 +236,21 @@ class Average:
             slopes=[moved(member.slopes(at).T)[None] for member in self.members],
             bend=float(moved(self.misfit.bend(at))),
         )
+
+    def band(self, flops: float, share: float) -> tuple[float, float] | None:
+        """Give the least and the largest N whose loss at a budget is that of the best N at (1 - share) times it."""
+        best, allowed = self.lowest(flops), self.lowest(flops * (1 - share))
+        if best is None or allowed is None:
+            return None
+        at = best + np.linspace(-BAND_REACH, BAND_REACH, GRID)
+        losses = self.predict(points(np.exp(at), flops / 6 / np.exp(at)))
+        limit = self.predict(points(np.exp(allowed), flops * (1 - share) / 6 / np.exp(allowed)))[0]
+        middle = int(np.argmin(losses))
+        inside = losses <= limit
+        outside_below, outside_above = np.flatnonzero(~inside[:middle]), np.flatnonzero(~inside[middle:])
+        low = int(outside_below[-1]) + 1 if len(outside_below) else 0
+        high = middle + int(outside_above[0]) - 1 if len(outside_above) else GRID - 1
+        return float(np.exp(at[low])), float(np.exp(at[high]))
 
     def by_form(self, flops: float) -> dict[str, float]:
         """Give N* by each form alone, its ways weighted as they are; forms without a minimum are left out."""
