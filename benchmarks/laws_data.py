@@ -13,6 +13,23 @@ from scaling.laws.table import observations_from_rows
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 COLUMNS = {"params": "N_params", "tokens": "D_tokens", "flops": "C_flops", "run": "run_id"}
+# Sets that are counted, by the experiment that they read; the others are further readings of one of these.
+FAMILIES = {
+    "datablations_c4_182": "datablations",
+    "epoch_chinchilla_240": "chinchilla",
+    "kyo_takano": "chinchilla",
+    "gemstones_cool_end": "gemstones",
+    **{f"mlf_{name}": "mlf" for name in ("c4", "openlm", "falcon", "redpajama", "c4_en", "programming", "ptb", "val")},
+}
+LOSSES = {  # further columns of mlf_c4.csv
+    "openlm": "loss_openlm",
+    "falcon": "loss_paloma_falcon-refinedweb",
+    "redpajama": "loss_paloma_redpajama",
+    "c4_en": "loss_paloma_c4_en",
+    "programming": "loss_paloma_dolma_100_programing_languages",
+    "ptb": "loss_paloma_ptb",
+    "val": "loss_val_de-en_100",
+}
 TRUTH = np.array([1.8, 480.0, 2100.0, 0.35, 0.37])
 
 
@@ -28,6 +45,9 @@ def published() -> dict[str, Observations]:
         if "epoch_excluded" in rows[0]:
             kept = np.array([row["epoch_excluded"] == "0" for row in rows])
             sets[f"{path.stem}_240"] = sets[path.stem].take(kept)
+        if path.stem == "mlf_c4":
+            for name, column in LOSSES.items():
+                sets[f"mlf_{name}"] = observations_from_rows(rows, {**COLUMNS, "loss": column}, first_line=2)
         if "epochs" in rows[0]:
             fresh = np.array([float(row["epochs"]) <= 1 for row in rows])
             sets[f"{path.stem}_one_epoch"] = sets[path.stem].take(fresh)

@@ -12,6 +12,10 @@ ODD_ROWS = 0.005  # probability that clean rows of normal noise have any that is
 SWEEPS = 5  # of naming odd rows and measuring the scale without them
 TREND_ROWS = 12  # from which the trend of the noise with compute is estimated at all
 TREND_FLOOR = 0.05  # of the scale: a residual below tells no more of it than one there
+TREND_CAP = 6.0  # times the median size: a residual above tells no more
+TREND_STEPS = 50
+TREND_DOUBT = 4.0  # squared errors of a trend that are taken off its square
+LAPLACE_ERROR = float(np.sqrt(np.pi / 2 - 1))  # of the log of a mean absolute value, of one normal deviate
 CLEAR = 3.0  # standard errors of what the rows of a size share, beyond which they are taken for rows of one run
 EXACT = 1e-7  # relative: no loss is known better, and a difference below is rounding
 
@@ -89,16 +93,24 @@ def spread(residuals: FloatArray, num_params: int) -> float:
 def noise_trend(residuals: FloatArray, flops: FloatArray, num_params: int) -> float:
     """Give the power of compute, [n], with which the size of residuals, [n], changes; 0 where that is not seen.
 
-    The slope of log |residual| (Harvey 1976), shrunk towards zero by what its own error explains (James & Stein 1961).
+    By maximum likelihood of Laplace's distribution with such a scale (Harvey 1976 for a normal one, which single rows
+    would decide), shrunk towards zero by what its own error explains (James & Stein 1961).
     """
     x = np.log(flops) - np.log(flops).mean()
     squares = float(x @ x)
     if len(x) < TREND_ROWS or squares <= 0:
         return 0.0
-    y = np.log(np.maximum(np.abs(residuals), TREND_FLOOR * robust_scale(residuals, num_params)))
-    slope = float(x @ (y - y.mean())) / squares
-    error = float(np.std(y - y.mean() - slope * x) / np.sqrt(squares))
-    return slope * max(0.0, 1.0 - 4.0 * error**2 / slope**2) if slope else 0.0
+    sizes = np.maximum(np.abs(residuals), TREND_FLOOR * robust_scale(residuals, num_params))
+    slope = 0.0
+    for _ in range(TREND_STEPS):  # Fisher's scoring of the slope, the scale being its own best at each
+        relative = sizes * np.exp(-slope * x)
+        relative = np.minimum(relative, TREND_CAP * np.median(relative))
+        step = float(x @ (relative / relative.mean())) / squares
+        slope += step
+        if abs(step) < 1e-6:
+            break
+    error = LAPLACE_ERROR / np.sqrt(squares)
+    return slope * max(0.0, 1.0 - TREND_DOUBT * error**2 / slope**2) if slope else 0.0
 
 
 @dataclass(frozen=True)
