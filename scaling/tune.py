@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
-from rich.console import Console
 
 from scaling.command import run_hydra
 from scaling.config import ConfigError, StudyConfig, tune_config
@@ -27,6 +26,7 @@ from scaling.specs import RunSpec
 from scaling.stages.local import make_workers, study_slots
 from scaling.stages.study import plan_study, prepare_study, study_cost
 from scaling.stages.vocabularies import require_one_vocabulary
+from scaling.terminal import PlainConsole
 from scaling.training.config import Job
 from scaling.tuning import answer, space
 from scaling.tuning.config import TuneOptions
@@ -52,7 +52,7 @@ def task(composed: DictConfig) -> int:
 
 def search_recipe(config: StudyConfig, options: TuneOptions) -> int:
     """Search, then hold the best against the default recipe on new seeds, and write the answer."""
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     default = proxy_spec(config, options, config.recipe, config.grid.seed)
     try:
         space.require_known(config.recipe, options.space)
@@ -88,7 +88,7 @@ def search_recipe(config: StudyConfig, options: TuneOptions) -> int:
             runner=runner,
             make_run=make_run,
             should_stop=should_stop,
-            on_change=lambda s: console.print(progress(s, num_trials), highlight=False, soft_wrap=True),
+            on_change=lambda s: console.print(progress(s, num_trials), soft_wrap=True),
         )
         points = search.best_points(study, options.finalists, own_point)
         contenders = [None, *points]
@@ -101,7 +101,7 @@ def search_recipe(config: StudyConfig, options: TuneOptions) -> int:
             console.print(f"{len(points)} finalists and the default recipe on {len(options.seeds)} new seeds each")
             failed |= train_all(list(runs.values()), runner, should_stop=should_stop)
     for name, reason in failed.items():
-        console.print(f"failed: {name}: {reason}", style="red", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"failed: {name}: {reason}", style="red", soft_wrap=True)
     if should_stop():
         console.print("interrupted: every run is saved, and the same command goes on from here")
         return EXIT_INTERRUPTED
@@ -146,12 +146,12 @@ def write_answer(
     ]
     found = answer.as_json(recipe, verdict, trials)
     write_json(config.folder / "tune.json", found)
-    out = Console()
+    out = PlainConsole()
     if config.json:
         out.print_json(data=found)
         return
     for line in (*answer.table(verdict), "", verdict.words, f"recipe: {path}", how_to_run(config)):
-        out.print(line, highlight=False, markup=False, soft_wrap=True)
+        out.print(line, soft_wrap=True)
 
 
 def carried(default: RunSpec) -> str:
@@ -182,7 +182,7 @@ def show(config: StudyConfig, options: TuneOptions, default: RunSpec) -> int:
         "seconds": seconds * runs / slots,
         "default": to_plain(config.recipe),
     }
-    out = Console()
+    out = PlainConsole()
     if config.json:
         out.print_json(data=plan)
         return 0
@@ -198,7 +198,7 @@ def show(config: StudyConfig, options: TuneOptions, default: RunSpec) -> int:
         held = {key: value for key, value in to_plain(dimension).items() if value is not None}
         lines.append(f"  {name}: {held}")
     for line in lines:
-        out.print(line, highlight=False, markup=False, soft_wrap=True)
+        out.print(line, soft_wrap=True)
     return 0
 
 

@@ -18,6 +18,7 @@ from scaling.store import (
     Forecast,
     data_hash,
     export_points,
+    point_rows,
     read_forecasts,
     read_ledgers,
     save_forecasts,
@@ -36,18 +37,18 @@ def test_saving_twice_is_saving_once_and_a_lost_file_comes_back(tmp_path: Path) 
     study = plan()
     records = make_records(study)
     exclusions = [Exclusion("run", 5, "diverged")]
-    save_study(tmp_path, study, records, exclusions)
+    save_study(tmp_path, study, point_rows(study, records), exclusions)
     before = [table(tmp_path, name) for name in ("specs", "points", "exclusions")]
-    save_study(tmp_path, study, records, exclusions)
+    save_study(tmp_path, study, point_rows(study, records), exclusions)
     assert [table(tmp_path, name) for name in ("specs", "points", "exclusions")] == before
     (tmp_path / STORE_FILE).unlink()
-    save_study(tmp_path, study, records, exclusions)
+    save_study(tmp_path, study, point_rows(study, records), exclusions)
     assert [table(tmp_path, name) for name in ("specs", "points", "exclusions")] == before
 
 
 def test_a_broken_file_is_moved_aside(tmp_path: Path) -> None:
     (tmp_path / STORE_FILE).write_bytes(b"not a database, certainly" * 50)
-    save_study(tmp_path, plan(), make_records(plan()), [])
+    save_study(tmp_path, plan(), point_rows(plan(), make_records(plan())), [])
     assert len(table(tmp_path, "points")) == 16
     assert (tmp_path / "store.corrupt").exists()
 
@@ -56,7 +57,7 @@ def test_exports_keep_every_digit_and_missing_stays_missing(tmp_path: Path) -> N
     study = plan()
     records = make_records(study, noise=0.01)
     records[0] = make_record(study, study.points[0], None)
-    export_points(tmp_path, save_study(tmp_path, study, records, []))
+    export_points(tmp_path, point_rows(study, records))
     with (tmp_path / "points.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows[0]["final_loss_nats"] == ""
@@ -69,6 +70,8 @@ def test_exports_keep_every_digit_and_missing_stays_missing(tmp_path: Path) -> N
 def test_the_ledger_outlives_the_database(tmp_path: Path) -> None:
     entry = Forecast("run", "14k", 1000, "chinchilla", 2.0, 1.9, 2.1, 0.95, "method", "hash", "2026-01-01")
     save_forecasts(tmp_path, [entry])
+    save_study(tmp_path, plan(), [], [])
+    assert len(table(tmp_path, "forecasts")) == 1
     (tmp_path / STORE_FILE).unlink()
     assert read_forecasts(tmp_path) == (entry,)
     assert entry.relative_error is None
@@ -93,14 +96,16 @@ def test_every_validation_set_has_columns_of_its_own(tmp_path: Path) -> None:
     other = ValidationLoss(loss_nats=2.5, loss_sem_nats=0.1, bits_per_byte=3.0, word_perplexity=None, tokens=7)
     records = [replace(record, validation_sets={"2nd": other}) for record in make_records(study)[1:]]
     records.append(make_record(study, study.points[0], None))
-    export_points(tmp_path, save_study(tmp_path, study, records, []))
+    export_points(tmp_path, point_rows(study, records))
+    save_study(tmp_path, study, point_rows(study, records), [])
     with sqlite3.connect(tmp_path / STORE_FILE) as store:
         columns = 'size, "2nd_loss_nats", "2nd_bits_per_byte", "2nd_word_perplexity"'
         found = set(store.execute(f"select {columns} from points where status = 'done'"))
     assert {row[1:] for row in found} == {(2.5, 3.0, None)}
     with (tmp_path / "points.csv").open(newline="") as file:
         assert sorted(row["2nd_loss_nats"] for row in csv.DictReader(file)) == sorted(["", *["2.5"] * 15])
-    save_study(tmp_path, study, make_records(study), [])  # a study without that set has not its columns
+    # A study without that set has not its columns.
+    save_study(tmp_path, study, point_rows(study, make_records(study)), [])
     with sqlite3.connect(tmp_path / STORE_FILE) as store:
         assert not [row for row in store.execute("pragma table_info(points)") if row[1].startswith("2nd")]
 

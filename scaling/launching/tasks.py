@@ -14,8 +14,7 @@ from scaling.records import (
     STATUS_FILE,
     RunRecord,
     RunStatus,
-    read_record,
-    record_path,
+    recorded,
 )
 from scaling.values import ValueMismatch, read_json
 
@@ -54,7 +53,11 @@ class Outcome:
 
 def outcome(task: Task, exit_code: int | None) -> Outcome:
     """How a task ended. `exit_code` is its process' (negative: by that signal), or None where nobody waited for it."""
-    records = [read_record(path) for path in missing_first(task) if path.exists()]
+    try:
+        found = [recorded(task.folder, budget) for budget in task.budgets]
+    except OSError as error:
+        return Outcome("failed", f"its records cannot be read: {error}")
+    records = [record for record in found if record is not None]
     for kind in ("out_of_memory", "diverged"):
         for record in records:
             if record.status == kind:
@@ -76,15 +79,12 @@ def outcome(task: Task, exit_code: int | None) -> Outcome:
     return Outcome("failed", f"exit code {exit_code}; {last}")
 
 
-def missing_first(task: Task) -> list[Path]:
-    return [record_path(task.folder, budget) for budget in task.budgets]
-
-
-def new_records(task: Task, known: set[Path]) -> list[RunRecord]:
-    """The task's records that are not in `known`, which then has them."""
-    paths = [path for path in missing_first(task) if path not in known and path.exists()]
-    known.update(paths)
-    return [read_record(path) for path in paths]
+def new_records(task: Task, known: set[tuple[str, int]]) -> list[RunRecord]:
+    """The task's records that are not in `known`, by run and budget, which then has them."""
+    missing = [budget for budget in task.budgets if (task.folder.name, budget) not in known]
+    found = [record for budget in missing if (record := recorded(task.folder, budget)) is not None]
+    known.update((task.folder.name, record.budget_tokens) for record in found)
+    return found
 
 
 def last_status(folder: Path) -> RunStatus | None:

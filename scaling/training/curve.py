@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from scaling.curves import CurveRow, curve_path, segment_name
+from scaling.values import finite_or_null
 
 if TYPE_CHECKING:
     from torch.utils import tensorboard as torch_tensorboard
@@ -30,7 +31,7 @@ class CurveWriter:
 
     def write(self, row: CurveRow) -> int:
         """Returns the file's size in bytes, which a checkpoint keeps."""
-        self._file.write((json.dumps(asdict(row)) + "\n").encode())
+        self._file.write((json.dumps(finite_or_null(asdict(row))) + "\n").encode())
         self._file.flush()
         if self._event_tokens is None:
             return self._file.tell()
