@@ -6,6 +6,7 @@
 
 import errno
 import hashlib
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -32,6 +33,8 @@ SECONDS_BEFORE_A_WORD = 10.0
 # What folders have that were made before they were marked: a file of ours, or a JSON file with keys of ours.
 OUR_FILES = (STUDY_LOCK, "tune.db")
 OUR_KEYS = {"plan.json": {"study", "runs", "points"}, "fits.json": {"schema", "fits"}}
+
+RUN_NAME = re.compile(r".+-[a-z]+-s\d+-[0-9a-f]{10}")  # as `RunSpec.id` makes it
 
 Kind = Literal["study", "table"]
 
@@ -103,11 +106,12 @@ def _has_keys(folder: Path, name: str) -> bool:
 
 
 def _strangers(folder: Path) -> list[str]:
-    """What is in a folder that nothing of ours accounts for, by name; of one that is not there, nothing."""
+    """What is in a folder that nothing of ours accounts for, by name; of one that is not there, nothing. The folders of
+    runs are ours by their names."""
     if not folder.is_dir():
         return []
     ours = {folder / MARK_FILE, folder / STUDY_LOCK, *left_overs(folder)}
-    return sorted(path.name for path in folder.iterdir() if path not in ours)
+    return sorted(path.name for path in folder.iterdir() if path not in ours and not RUN_NAME.fullmatch(path.name))
 
 
 @contextmanager

@@ -19,12 +19,13 @@ from omegaconf import DictConfig
 from scaling.command import run_hydra
 from scaling.config import ConfigError, StudyConfig, tune_config
 from scaling.data.fingerprint import fingerprint
+from scaling.folders import study_lock
 from scaling.launching.runner import SlotRunner
 from scaling.planning.config import RecipeConfig
 from scaling.records import JOB_FILE
 from scaling.specs import RunSpec
 from scaling.stages.local import make_workers, study_slots
-from scaling.stages.study import plan_study, prepare_study, study_cost
+from scaling.stages.study import plan_study, prepare_study, study_cost, take_folder
 from scaling.stages.vocabularies import require_one_vocabulary
 from scaling.terminal import PlainConsole
 from scaling.training.config import Job
@@ -66,6 +67,7 @@ def search_recipe(config: StudyConfig, options: TuneOptions) -> int:
     except ModuleNotFoundError:
         raise ConfigError("a search needs optuna: pip install 'optuna>=5.0', or scaling-sweep[tune]") from None
     corpus = prepare_study(config, console)[fingerprint(config.data)]
+    take_folder(config)
 
     def make_run(values: Mapping[str, float], seed: int = config.grid.seed, *, watched: bool = True) -> Run:
         recipe = space.with_values(config.recipe, values)
@@ -74,7 +76,7 @@ def search_recipe(config: StudyConfig, options: TuneOptions) -> int:
             recipe = replace(recipe, evaluate_every_tokens=every)
         return write_job(config, proxy_spec(config, options, recipe, seed), corpus)
 
-    with slot_runner(config) as runner, stop_on_signals() as should_stop:
+    with slot_runner(config) as runner, stop_on_signals() as should_stop, search.told_by_the_database():
         question = {"proxy": to_plain(default), "space": to_plain(options.space)}
         try:
             study = search.open_study(config.folder / "tune.db", config.study, options, question)
@@ -133,25 +135,29 @@ def write_answer(
 ) -> None:
     recipe = answer.tuned_recipe(config.recipe, verdict)
     path = config.folder / "recipe" / f"{config.study}.yaml"
-    path.parent.mkdir(parents=True, exist_ok=True)
     about = (
         f"Tuned by `python -m scaling.tune study={config.study}` at {options.size} (width {default.model.d_model}) on "
         f"{default.budgets[0]:,} tokens of {config.data.name}: {len(study.trials)} trials, {options.sampler}.",
         carried(default),
     )
-    write_atomically(path, answer.recipe_yaml(recipe, verdict, about).encode())
     trials = [
         {"number": t.number, "state": t.state.name.lower(), "loss_nats": t.value, **t.params, **t.user_attrs}
         for t in study.trials
     ]
     found = answer.as_json(recipe, verdict, trials)
-    write_json(config.folder / "tune.json", found)
     out = PlainConsole()
+    # The answer first: a disk that takes no file does not take it back.
     if config.json:
         out.print_json(data=found)
-        return
-    for line in (*answer.table(verdict), "", verdict.words, f"recipe: {path}", how_to_run(config)):
-        out.print(line, soft_wrap=True)
+    else:
+        for line in (*answer.table(verdict), "", verdict.words):
+            out.print(line, soft_wrap=True)
+    with study_lock(config.folder):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, answer.recipe_yaml(recipe, verdict, about).encode())
+        write_json(config.folder / "tune.json", found)
+    if not config.json:
+        out.print(f"recipe: {path}\n{how_to_run(config)}", soft_wrap=True)
 
 
 def carried(default: RunSpec) -> str:

@@ -15,7 +15,7 @@ from scaling.model.counting import count_parameters
 from scaling.records import RunRecord, read_records
 from scaling.specs import RunSpec
 from scaling.stages.local import study_slots
-from scaling.stages.study import plan_study, prepare_study, study_cost
+from scaling.stages.study import plan_study, prepare_study, study_cost, take_folder
 from scaling.terminal import PlainConsole
 from scaling.tune import EXIT_INTERRUPTED, EXIT_SOME_FAILED, slot_runner, stop_on_signals, write_job
 from scaling.tuning import space
@@ -46,6 +46,7 @@ def check_corners(config: StudyConfig, options: TuneOptions) -> int:
         )
         return 0
     corpus = prepare_study(config, console)[fingerprint(config.data)]
+    take_folder(config)
     runs = {spec.id: corner_run(config, spec, corpus) for spec in everything}
     with slot_runner(config) as runner, stop_on_signals() as should_stop:
         failed = train_all(

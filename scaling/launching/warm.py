@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from scaling.folders import storage_words
 from scaling.records import EXIT_FAILED, LOG_FILE
 
 NOTICES = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
@@ -97,6 +98,8 @@ def _be_a_worker(folder: Path, run_folder: Callable[[Path], int]) -> None:
         code = run_folder(folder)
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else EXIT_FAILED
+    except OSError as error:
+        print(f"error: {storage_words(error)}", file=sys.stderr)
     finally:
         # Here ends the process, as the interpreter would end it: nothing may climb into the parent's loop.
         if sys.exc_info()[0] not in (None, SystemExit):

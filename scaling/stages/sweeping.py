@@ -10,7 +10,7 @@ from scaling.claims import tidy
 from scaling.command import EXIT_BAD_CONFIG, EXIT_NO_ANSWER
 from scaling.config import ConfigError, StudyConfig
 from scaling.findings import refusals
-from scaling.folders import study_lock
+from scaling.folders import require_ours, study_lock
 from scaling.launching.early import dismiss
 from scaling.launching.slurm import in_flight
 from scaling.launching.tasks import LaunchResult, Task
@@ -69,6 +69,7 @@ def sweep_study(
     if config.dry_run:
         return dry_run(config)
     console = PlainConsole(stderr=True)
+    require_ours(config.folder, "study", key="study", overwrite=config.overwrite)
     findings = check_plan(config, plan_study(config))
     print_findings(findings, console)
     if refusals(findings):

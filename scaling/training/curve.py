@@ -31,8 +31,12 @@ class CurveWriter:
 
     def write(self, row: CurveRow) -> int:
         """Returns the file's size in bytes, which a checkpoint keeps."""
-        self._file.write((json.dumps(finite_or_null(asdict(row))) + "\n").encode())
-        self._file.flush()
+        try:
+            self._file.write((json.dumps(finite_or_null(asdict(row))) + "\n").encode())
+            self._file.flush()
+        except OSError as error:
+            error.filename = self._file.name
+            raise
         if self._event_tokens is None:
             return self._file.tell()
         due = row.tokens // self._event_tokens > self._tokens // self._event_tokens
