@@ -182,6 +182,11 @@ def point_rows(plan: Plan, records: Sequence[RunRecord]) -> list[dict[str, Any]]
     return [dict.fromkeys(columns) | point_row(plan, record) for record in records]
 
 
+def _in_64_bits(value: Any) -> Any:
+    """A count that SQLite and Parquet cannot hold, as the FLOPs of a large run, as the nearest number that they can."""
+    return float(value) if isinstance(value, int) and abs(value) >= 1 << 63 else value
+
+
 def save_study(
     folder: Path,
     plan: Plan,
@@ -203,7 +208,9 @@ def save_study(
         names = ", ".join(f'"{column}"' for column in columns)
         store.execute(f"create table points ({names}, primary key (run_id, budget_tokens))")
         marks = ", ".join("?" * len(columns))
-        store.executemany(f"insert into points values ({marks})", [tuple(row.values()) for row in rows])
+        store.executemany(
+            f"insert into points values ({marks})", [tuple(_in_64_bits(v) for v in row.values()) for row in rows]
+        )
         specs = [(run.id, run.size, json.dumps(to_plain(run))) for run in plan.runs]
         store.executemany("insert or replace into specs values (?, ?, ?)", specs)
         reasons = [(e.run_id, e.tokens, e.reason) for e in exclusions]
@@ -318,5 +325,6 @@ def export_points(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer.writerows(rows)
     write_atomically(folder / "points.csv", text.getvalue().encode())
     packed = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist([dict(row) for row in rows]) if rows else pa.table({}), packed)
+    plain = [{name: _in_64_bits(value) for name, value in row.items()} for row in rows]
+    pq.write_table(pa.Table.from_pylist(plain) if rows else pa.table({}), packed)
     write_atomically(folder / "points.parquet", packed.getvalue())

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 MOST_SHOWN = 200  # characters of a value in a message
+LARGEST = 10**36  # FLOPs, of which nobody will have so many
 
 # A temporary file: the name of the file to be, the process, eight digits of chance; up to version 0.2 without these.
 _TEMPORARY = re.compile(r"\.(.+\.\d+-[0-9a-f]{8}|[a-z]+(-\d+)?\.(json|jsonl|pt|html|md)\.\d+)\.tmp")
@@ -130,7 +131,7 @@ def _convert_scalar(kind: Any, value: object, where: str) -> Any:
             raise ValueMismatch(f"{where} is {shown(value)}, beyond every number that a computer holds") from None
     # YAML 1.1 reads 4e6 as text; a float with a whole value is what a person means by a token count of 4e6.
     if kind is int and isinstance(value, float) and value.is_integer():
-        return int(value)
+        return _convert_scalar(kind, int(value), where)
     if kind in (int, float) and isinstance(value, str):
         try:
             number = float(value)
@@ -139,6 +140,8 @@ def _convert_scalar(kind: Any, value: object, where: str) -> Any:
         if not math.isfinite(number):
             raise ValueMismatch(f"{where} is {shown(value)}; it must be a {_name(kind)}")
         return _convert_scalar(kind, number, where)
+    if kind is int and isinstance(value, int) and abs(value) > LARGEST:
+        raise ValueMismatch(f"{where} is {shown(value)}; no count is as large")
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise ValueMismatch(f"{where} is {shown(value)}; it must be a {_name(kind)}")
     return value
