@@ -27,7 +27,7 @@ def contents(folder: Path) -> dict[str, str]:
     for path in sorted(folder.rglob("*")):
         if path.name in (MARK_FILE, ".study.lock") or (path.is_dir() and not path.is_symlink()):
             continue
-        text = os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
+        text = str(path.readlink()).encode() if path.is_symlink() else path.read_bytes()
         found[str(path.relative_to(folder))] = hashlib.sha256(text).hexdigest()
     return found
 
