@@ -17,14 +17,14 @@ from scaling.config import stored_plan, study_config
 from scaling.results import LedgerLine
 from scaling.stages.overview import Overview, PointState, look_at
 from scaling.store import read_ledgers
-from scaling.terminal import PlainConsole
+from scaling.terminal import PlainConsole, warn
 from scaling.values import to_plain
 
 
 def task(composed: DictConfig) -> int:
     config = study_config(composed)
     overview = look_at(config.folder, stored_plan(config))
-    ledger = ledger_lines(read_ledgers(config.folder.parent))
+    ledger = ledger_lines(read_ledgers(config.folder.parent, warn))
     if config.json:
         PlainConsole().print_json(data={**to_plain(overview), "ledger": [to_plain(line) for line in ledger]})
     else:

@@ -25,7 +25,7 @@ from scaling.stages.checkup import prepared_manifest
 from scaling.stages.outlook import belief_of_study, room_of
 from scaling.stages.study import plan_study
 from scaling.stages.vocabularies import require_one_vocabulary
-from scaling.terminal import PlainConsole
+from scaling.terminal import PlainConsole, warn
 from scaling.values import finite_or_null, read_json, to_plain, write_json
 
 ROUNDS, NEXT = "rounds", "next"
@@ -146,7 +146,7 @@ class Assessment:
 
 
 def assess(config: StudyConfig, plan: Plan, goal: Until) -> Assessment:
-    records = list(read_records(config.folder))
+    records = list(read_records(config.folder, warn))
     try:
         belief = measured_belief(plan, records)
     except NoBelief as error:
