@@ -195,10 +195,9 @@ def write_atomically(path: Path, content: bytes, *, flush: bool = True, name: st
                 os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        error.filename, error.filename2 = str(path), None
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def left_overs(folder: Path) -> list[Path]:

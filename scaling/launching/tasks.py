@@ -9,6 +9,7 @@ from typing import Literal
 
 from scaling.records import (
     EXIT_BUSY,
+    EXIT_FAILED,
     EXIT_INTERRUPTED,
     LOG_FILE,
     STATUS_FILE,
@@ -73,7 +74,7 @@ def outcome(task: Task, exit_code: int | None) -> Outcome:
         return Outcome(_error_kind(status.error), status.error)
     if exit_code is not None and exit_code < 0:
         return Outcome("lost", f"killed by {signal.Signals(-exit_code).name}")
-    if exit_code is None or (status is not None and status.state == "running"):
+    if exit_code is None or (exit_code != EXIT_FAILED and status is not None and status.state == "running"):
         return Outcome("lost", "its process is gone without a word")
     last = f"the last line of {task.folder / LOG_FILE}: {last_line(task.folder)}"
     return Outcome("failed", f"exit code {exit_code}; {last}")

@@ -108,8 +108,9 @@ def sweep_study(
             break
     dismiss()
     failed.update(unfinished(config, chosen, failed))
-    withheld, finished = False, None
-    told = [f"failed: {name}: {reason}" for name, reason in failed.items()]
+    withheld = False
+    for name, reason in failed.items():
+        console.print(f"failed: {name}: {reason}", style="red", soft_wrap=True)
     if finish and not (failed and config.fail_fast):
         from scaling.stages.finish import finish_study
 
@@ -117,12 +118,10 @@ def sweep_study(
             tidy(config.folder)
         finished = finish_study(config, plan, findings)
         withheld = finished.withheld
-        told += [finished.verdict, *([] if finished.unwritten else [f"report: {finished.page}"])]
-    for line in told:
-        style = "red" if line.startswith("failed: ") else None
-        console.print(line, style=style, soft_wrap=True)
-    if finished is not None and finished.unwritten is not None:
-        raise finished.unwritten
+        console.print(finished.verdict, soft_wrap=True)
+        if finished.unwritten is not None:
+            raise finished.unwritten
+        console.print(f"report: {finished.page}", soft_wrap=True)
     if failed:
         return EXIT_SOME_FAILED
     return EXIT_NO_ANSWER if withheld else 0
