@@ -75,6 +75,7 @@ def take(folder: Path, kind: Kind, *, key: str, overwrite: bool = False) -> None
     require_ours(folder, kind, key=key, overwrite=overwrite)
     folder.mkdir(parents=True, exist_ok=True)
     with study_lock(folder):
+        remove_left_overs(folder)
         mark = read_mark(folder)
         if mark is None or mark.kind != kind:
             write_json(folder / MARK_FILE, Mark(MARK_SCHEMA, kind, {} if mark is None else mark.written))

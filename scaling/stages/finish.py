@@ -35,7 +35,7 @@ from scaling.store import (
     save_study,
 )
 from scaling.terminal import warn
-from scaling.values import write_json
+from scaling.values import remove_left_overs, write_json
 
 FITS_FILE = "fits.json"
 
@@ -182,6 +182,7 @@ def _fit(config: StudyConfig, plan: Plan, all_records: list[RunRecord], findings
 def _write(config: StudyConfig, plan: Plan, records: list[RunRecord], exclusions: list[Exclusion], laws: _Laws) -> None:
     """What cannot be made again first, the mirror of the rest last. Raises OSError."""
     folder, report = config.folder, laws.report
+    remove_left_overs(folder)
     if laws.scored:
         save_forecasts(folder, score(read_forecasts(folder), records))
     rows = point_rows(plan, records)
