@@ -4,7 +4,7 @@ import math
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from scaling.analysis.config import FitOptions, TableOptions
 from scaling.data.config import DataConfig
+from scaling.folders import study_lock
 from scaling.launching.config import LaunchConfig
 from scaling.planning.config import GridConfig, ModelOptions, RecipeConfig, TimeModel
 from scaling.planning.power import PowerConfig
@@ -21,7 +22,7 @@ from scaling.sinks.config import require_known
 from scaling.specs import Plan, read_plan
 from scaling.training.config import Runtime
 from scaling.tuning.config import TuneOptions
-from scaling.values import ValueMismatch, from_plain, read_json, shown, to_plain, write_atomically
+from scaling.values import ValueMismatch, from_plain, read_json, remove_left_overs, shown, to_plain, write_atomically
 
 if TYPE_CHECKING:
     from scaling.analysis.compare import CompareOptions
@@ -216,9 +217,12 @@ def write_experiment(folder: Path, name: str, config: StudyConfig, about: str, *
     for path in texts:
         if not in_study and path.exists() and not (path.is_file() and WRITTEN_HERE.encode() in path.read_bytes()):
             raise ConfigError(f"{path} is there and was not written by this command: name another folder with out=")
-    for path, text in texts.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, text.encode())
+    with study_lock(folder.parent) if in_study else nullcontext():
+        for path, text in texts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if in_study:
+                remove_left_overs(path.parent)
+            write_atomically(path, text.encode())
     return command
 
 

@@ -22,6 +22,7 @@ from scaling.stages.finish import finish_study, forecast_held_out
 from scaling.stages.study import make_tasks, write_plan
 from scaling.store import read_forecasts
 from scaling.training.worker import run_folder
+from scaling.values import remove_left_overs
 from tests.faults import KINDS, Disk, Kind, failing
 from tests.planted_study import plant
 from tests.test_configs import load
@@ -89,10 +90,12 @@ def computed_once(function: Callable[..., object]) -> Callable[..., object]:
 
 
 def train(config: StudyConfig, plan: Plan, planted: Path, *, held_out: bool) -> None:
-    """Link the planted records, which is no write here: a run has a life of its own."""
+    """Link the planted records, which is no write here: a run has a life of its own. What a kill left in its folder its
+    worker clears, and the end of a sweep."""
     for point in plan.points:
         if point.held_out == held_out:
             path = record_path(config.folder / point.run_id, point.tokens)
+            remove_left_overs(path.parent)
             if not path.exists():
                 path.hardlink_to(record_path(planted / "default" / point.run_id, point.tokens))
 
