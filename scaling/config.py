@@ -22,7 +22,16 @@ from scaling.sinks.config import require_known
 from scaling.specs import Plan, read_plan
 from scaling.training.config import Runtime
 from scaling.tuning.config import TuneOptions
-from scaling.values import ValueMismatch, from_plain, read_json, remove_left_overs, shown, to_plain, write_atomically
+from scaling.values import (
+    ValueMismatch,
+    from_plain,
+    read_json,
+    remove_left_overs,
+    require_name,
+    shown,
+    to_plain,
+    write_atomically,
+)
 
 if TYPE_CHECKING:
     from scaling.analysis.compare import CompareOptions
@@ -72,11 +81,9 @@ class StudyConfig:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if not self.study.strip(".") or not all(letter.isalnum() or letter in "_-." for letter in self.study):
-            raise ValueError(
-                f"study is {shown(self.study)}; it names a folder: use letters, digits, '_', '-' and '.', and not dots "
-                "alone"
-            )
+        require_name("study", self.study)
+        if not all(letter.isalnum() or letter in "_-." for letter in self.study):
+            raise ValueError(f"study is {shown(self.study)}; it names a folder: use letters, digits, '_', '-' and '.'")
         if self.retry < 0:
             raise ValueError(f"retry is {self.retry}; it must be at least 0")
         require_known(self.sinks)

@@ -6,6 +6,7 @@
 
 import errno
 import hashlib
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -56,8 +57,9 @@ def require_ours(folder: Path, kind: Kind, *, key: str, overwrite: bool = False)
     """Raise FolderError where the folder is a file, or holds what no command of ours made; with `overwrite` it is taken
     all the same, and files whose names are ours are written over. `key` is what the user calls it by. Writes nothing.
     """
-    if folder.exists() and not folder.is_dir():
-        raise FolderError(f"{key} is {folder}, which is a file: name another folder")
+    there = _nearest(folder)
+    if not there.is_dir():
+        raise FolderError(f"{key} is {folder}, and {there} is a file: name another folder")
     whose = kind_of(folder)
     if not overwrite and whose is not None and whose != kind:
         what = "a study, whose own report would be lost" if whose == "study" else "the report on a table"
@@ -67,6 +69,18 @@ def require_ours(folder: Path, kind: Kind, *, key: str, overwrite: bool = False)
             f"{key} is {folder}, which holds {found[0]} and was not made by this program: name another folder, or say "
             "overwrite=true, which writes over files of the same names and removes none"
         )
+
+
+def require_writable(folder: Path) -> None:
+    """Raise OSError, before hours are spent, where a folder can be neither written nor made."""
+    there = _nearest(folder)
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(there))
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or what is there of its parents."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
 def take(folder: Path, kind: Kind, *, key: str, overwrite: bool = False) -> None:

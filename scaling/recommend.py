@@ -126,7 +126,7 @@ def answered_anyway(
     """Print the answer also where it cannot be written down."""
     try:
         yield
-    except OSError:
+    except (OSError, ConfigError):
         show(options, answer, chosen, "", speed)
         raise
 

@@ -113,8 +113,10 @@ def _hints(kind: Any) -> dict[str, Any]:
 def require_name(what: str, name: str) -> None:
     """Raise ValueError for a name that cannot be one file's or folder's: wherever a file names a path, it names one
     below its own folder."""
-    if not name.strip(".") or not name.isprintable() or "/" in name or "\\" in name or len(name) > MOST_SHOWN:
-        raise ValueError(f"{what} is {shown(name)}; it becomes a file's or folder's name, and cannot")
+    if not name.strip(".") or not name.isprintable() or "/" in name or "\\" in name:
+        raise ValueError(f"{what} is {shown(name)}; it names a file or folder: use letters, digits, '_', '-' and '.'")
+    if len(name.encode()) > MOST_SHOWN:
+        raise ValueError(f"{what} is {shown(name)}, longer than a file's name: use at most {MOST_SHOWN} letters")
 
 
 def shown(value: object) -> str:

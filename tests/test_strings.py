@@ -97,7 +97,7 @@ def test_a_question_does_not_come_to_life_in_an_experiment(tmp_path: Path, monke
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "a\\b", "a\0b", "a\nb", "x" * 300])
 def test_a_name_from_a_file_is_one_files_name(name: str) -> None:
-    with pytest.raises(ValueError, match="becomes a file's"):
+    with pytest.raises(ValueError, match=r"names a file|longer than"):
         require_name("size", name)
     plain = {"number": 1, "kind": "runs", "wave": 1, "groups": [[name]], "seconds": 1.0}
     with pytest.raises(ValueError, match=r"slurm/1\.json"):

@@ -10,7 +10,7 @@ from scaling.claims import tidy
 from scaling.command import EXIT_BAD_CONFIG, EXIT_NO_ANSWER
 from scaling.config import ConfigError, StudyConfig
 from scaling.findings import refusals
-from scaling.folders import require_ours, study_lock
+from scaling.folders import require_ours, require_writable, study_lock
 from scaling.launching.early import dismiss
 from scaling.launching.slurm import in_flight
 from scaling.launching.tasks import LaunchResult, Task
@@ -70,6 +70,7 @@ def sweep_study(
         return dry_run(config)
     console = PlainConsole(stderr=True)
     require_ours(config.folder, "study", key="study", overwrite=config.overwrite)
+    require_writable(config.folder)
     findings = check_plan(config, plan_study(config))
     print_findings(findings, console)
     if refusals(findings):
