@@ -2,7 +2,10 @@
 with the undisturbed study."""
 
 import json
+import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,9 +28,12 @@ from scaling.training.worker import run_folder
 from scaling.values import remove_left_overs
 from tests.faults import KINDS, Disk, Kind, failing
 from tests.planted_study import plant
+from tests.study.test_commands import ROOT, command, finished, losses, text_folder
 from tests.test_configs import load
 from tests.test_recommend import options
 from tests.tiny_run import make_run, make_spec
+
+__all__ = ["finished", "text_folder"]
 
 Life = Callable[[Path], object]  # everything that a command does below a folder; what it returns is the end
 
@@ -186,3 +192,42 @@ def test_at_every_moment(kind: Kind, life: Life, tmp_path: Path, capsys: pytest.
     writes = check(life, tmp_path, range, kind, capsys)
     with capsys.disabled():
         print(f"\n{kind}: {writes} writes failed in turn")
+
+
+ON_A_SMALL_DISK = """
+mount -t tmpfs -o size={size} tmpfs {disk} && {sweep} >{out}/1.out 2>{out}/1.err; echo $? >{out}/1.code
+mount -o remount,ro {disk} && {fit} >{out}/2.out 2>{out}/2.err; echo $? >{out}/2.code
+mount -o remount,rw,size=80m {disk} && {sweep} >{out}/3.out 2>{out}/3.err; echo $? >{out}/3.code
+mount -o remount,ro {disk} && {fit} >{out}/4.out 2>{out}/4.err; echo $? >{out}/4.code
+cp -r {disk}/runs {out}
+"""
+
+
+@pytest.mark.slow  # two sweeps for each size
+@pytest.mark.parametrize("size", ["300k", "700k", "1500k", "3m"])
+def test_a_sweep_on_a_disk_that_fills_goes_on_when_it_is_larger(
+    size: str, tmp_path: Path, text_folder: Path, finished: Path
+) -> None:
+    """A file system in memory, of so many bytes, that only this test's own processes see; read-only for a fit."""
+    own_mounts = ["unshare", "--mount", "--map-root-user"]
+    if shutil.which("unshare") is None or subprocess.run([*own_mounts, "true"], check=False).returncode:
+        pytest.skip("no file systems of one's own here (unshare --mount)")
+    disk, out = tmp_path / "disk", tmp_path / "out"
+    disk.mkdir()
+    out.mkdir()
+    sweep = command(disk, text_folder, "runtime.checkpoint_every_seconds=0.2")
+    fit = [sys.executable, "-m", "scaling.fit", "study=tiny", f"runs={disk / 'runs'}", f"cache={disk / 'cache'}"]
+    script = ON_A_SMALL_DISK.format(size=size, disk=disk, out=out, sweep=shlex.join(sweep), fit=shlex.join(fit))
+    ran = subprocess.run([*own_mounts, "sh", "-c", script], cwd=ROOT, check=False, capture_output=True, text=True)
+    said = {path.name: path.read_text() for path in out.iterdir() if path.is_file()}
+    assert ran.returncode == 0, (ran.stderr, said)
+    assert "Traceback" not in "".join(said.values())
+    assert not [path for path in (out / "runs").rglob("log.txt") if "Traceback" in path.read_text()]
+    assert said["1.code"].strip() in ("1", "2")
+    assert any(words in said["1.err"] for words in ("No space left", "is full")), said["1.err"]
+    assert said["3.code"].strip() == "0", said["3.err"]
+    assert losses(out) == losses(finished)
+    assert [path for path in out.rglob("*") if path.name.endswith((".tmp", ".corrupt", ".damaged"))] == []
+    assert said["4.code"].strip() == "2"
+    assert "Read-only file system" in said["4.err"]
+    assert "Forced" in said["4.out"] or "law" in said["4.out"], "the verdict is told though it cannot be kept"
