@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from scaling.analysis.config import FitOptions, TableOptions
 from scaling.data.config import DataConfig
-from scaling.folders import study_lock
+from scaling.folders import below, study_lock
 from scaling.launching.config import LaunchConfig
 from scaling.planning.config import GridConfig, ModelOptions, RecipeConfig, TimeModel
 from scaling.planning.power import PowerConfig
@@ -222,6 +222,8 @@ def write_experiment(folder: Path, name: str, config: StudyConfig, about: str, *
         folder / "experiment" / f"{name}.yaml": "\n".join(head) + OmegaConf.to_yaml(OmegaConf.create(plain)),
     }
     for path in texts:
+        if in_study:
+            below(folder.parent, str(path.relative_to(folder.parent)))
         if not in_study and path.exists() and not (path.is_file() and WRITTEN_HERE.encode() in path.read_bytes()):
             raise ConfigError(f"{path} is there and was not written by this command: name another folder with out=")
     with study_lock(folder.parent) if in_study else nullcontext():

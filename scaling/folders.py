@@ -189,6 +189,12 @@ def _remove(folder: Path, name: str, digest: str) -> None:
             parent.rmdir()
 
 
+def require_no_link(path: Path) -> None:
+    """Raise FolderError for a link in the place of a file that would be changed where it lies."""
+    if path.is_symlink():
+        raise FolderError(f"{path} is a link, and what it leads to may be somebody else's: remove it")
+
+
 def below(folder: Path, name: str) -> Path:
     """`folder`/`name`, which a file of the study gives. Raises FolderError where that is not below the folder, be it
     by its dots or by a link on the way."""

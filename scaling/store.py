@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scaling.folders import FolderError, below, study_lock
+from scaling.folders import below, require_no_link, study_lock
 from scaling.records import RunRecord, record_path
 from scaling.specs import Plan
 from scaling.values import NotJson, ValueMismatch, from_file, parse_json, to_plain, write_atomically
@@ -117,8 +117,7 @@ SYSTEM_ERRORS = {
 def in_one_transaction(path: Path, write: Callable[[sqlite3.Connection], None]) -> None:
     """Change a database, made if absent. A file that SQLite calls broken is moved aside and made anew; one that is
     merely held by another program, or on a full disk, stays as it is, and OSError says so."""
-    if path.is_symlink():
-        raise FolderError(f"{path} is a link, and what it leads to may be somebody else's: remove it")
+    require_no_link(path)
     try:
         try:
             _transact(path, write)

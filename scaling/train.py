@@ -47,7 +47,9 @@ def task(composed: "DictConfig") -> int:
 def run_in_own_process(composed: "DictConfig") -> int:
     """The task of somebody else's launcher: the run of `run`, in a process whose end is not the launcher's."""
     folder = Path(str(composed.run))
-    with (folder / LOG_FILE).open("ab") as log:
+    from scaling.values import open_to_append
+
+    with open_to_append(folder / LOG_FILE) as log:
         command = [sys.executable, "-m", "scaling.train", str(folder)]
         return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False).returncode
 

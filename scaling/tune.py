@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from scaling.command import run_hydra
 from scaling.config import ConfigError, StudyConfig, tune_config
 from scaling.data.fingerprint import fingerprint
-from scaling.folders import study_lock
+from scaling.folders import below, require_no_link, study_lock
 from scaling.launching.runner import SlotRunner
 from scaling.planning.config import RecipeConfig
 from scaling.records import JOB_FILE
@@ -68,6 +68,7 @@ def search_recipe(config: StudyConfig, options: TuneOptions) -> int:
         raise ConfigError("a search needs optuna: pip install 'optuna>=5.0', or scaling-sweep[tune]") from None
     corpus = prepare_study(config, console)[fingerprint(config.data)]
     take_folder(config)
+    require_no_link(config.folder / "tune.db")
 
     def make_run(values: Mapping[str, float], seed: int = config.grid.seed, *, watched: bool = True) -> Run:
         recipe = space.with_values(config.recipe, values)
@@ -229,9 +230,10 @@ def proxy_spec(config: StudyConfig, options: TuneOptions, recipe: RecipeConfig, 
 
 def write_job(config: StudyConfig, spec: RunSpec, corpus: Path, under: str = "trials") -> Run:
     """Freeze the run's job into its folder."""
-    folder = config.folder / under / spec.id
+    job = below(config.folder, f"{under}/{spec.id}/{JOB_FILE}")
+    folder = job.parent
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / JOB_FILE, Job(spec, config.runtime, str(corpus.resolve())))
+    write_json(job, Job(spec, config.runtime, str(corpus.resolve())))
     return Run(folder, spec.budgets)
 
 

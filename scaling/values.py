@@ -17,7 +17,7 @@ import typing
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 T = TypeVar("T")
 
@@ -200,6 +200,12 @@ def write_atomically(path: Path, content: bytes, *, flush: bool = True, name: st
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def open_to_append(path: Path) -> BinaryIO:
+    """A file of our own that grows, made if absent. A link is refused: what it leads to may be anybody's."""
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK  # which does not wait, whatever it is
+    return os.fdopen(os.open(path, flags, 0o666), "ab")
 
 
 def left_overs(folder: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from scaling.folders import below
 from scaling.values import read_json, require_name, write_json
 
 SLURM_FOLDER = "slurm"
@@ -80,7 +81,7 @@ def read_submissions(study_folder: Path) -> list[Submission]:
 
 
 def write_submission(study_folder: Path, submission: Submission) -> None:
-    path = submission_path(study_folder, submission.number)
+    path = below(study_folder, f"{SLURM_FOLDER}/{submission.number}.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, submission)
 

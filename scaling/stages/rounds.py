@@ -11,7 +11,7 @@ from pathlib import Path
 from scaling.analysis.prior import NoBelief, measured_belief, measured_sd
 from scaling.command import EXIT_NO_ANSWER
 from scaling.config import ConfigError, StudyConfig, write_experiment
-from scaling.folders import study_lock
+from scaling.folders import below, study_lock
 from scaling.laws.design import Belief
 from scaling.laws.quantities import NAMES
 from scaling.planning.config import GridConfig
@@ -197,7 +197,7 @@ def resumed(base: StudyConfig) -> tuple[StudyConfig, int]:
 
 def write_round(folder: Path, made: Round) -> Round:
     """The round as it is on disk: another command's, where that has begun the round of this number."""
-    path = folder / ROUNDS / f"round-{made.number:03d}.json"
+    path = below(folder, f"{ROUNDS}/round-{made.number:03d}.json")
     with study_lock(folder):
         if path.exists():
             return read_json(Round, path)

@@ -19,7 +19,7 @@ from scaling.launching.workers import FreshWorkers, WarmWorkers
 from scaling.records import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, JOB_FILE, LOG_FILE, STOP_FILE, recorded
 from scaling.stages.study import make_tasks, prepare_study
 from scaling.training.config import Job
-from scaling.values import read_json, write_json
+from scaling.values import open_to_append, read_json, write_json
 
 FRUITLESS_COMEBACKS = 5  # in a row
 
@@ -164,6 +164,6 @@ def log_to(path: Path) -> None:
     """From here on this process' words go to the run's own log."""
     sys.stdout.flush()
     sys.stderr.flush()
-    with path.open("ab") as log:
+    with open_to_append(path) as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)

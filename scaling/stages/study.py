@@ -7,7 +7,7 @@ from pathlib import Path
 from scaling.config import CONFIG_FILE, PLAN_FILE, ConfigError, StudyConfig
 from scaling.data.fingerprint import fingerprint
 from scaling.data.prepare import prepare
-from scaling.folders import study_lock, take
+from scaling.folders import below, study_lock, take
 from scaling.launching.tasks import Task
 from scaling.planning.corpus_facts import corpus_facts
 from scaling.planning.cost import Cost
@@ -142,7 +142,8 @@ def write_jobs(
         # Budgets that are already there stay in the job: its progress counts them and the worker skips them.
         there = [b for b in plan.by_id[run_id].budgets if recorded(folder, b) is not None]
         spec = replace(plan.by_id[run_id], budgets=tuple(sorted({*wanted, *there})))
+        job = below(config.folder, f"{run_id}/{JOB_FILE}")
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / JOB_FILE, Job(spec, config.runtime, str(corpora[spec.corpus].resolve())))
+        write_json(job, Job(spec, config.runtime, str(corpora[spec.corpus].resolve())))
         folders.append(folder)
     return folders

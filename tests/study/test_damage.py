@@ -16,9 +16,13 @@ from scaling import fit, recommend, status
 from scaling.command import EXIT_BAD_CONFIG, EXIT_NO_ANSWER
 from scaling.config import StudyConfig
 from scaling.curves import curve_path, read_curve
-from scaling.records import EXIT_DONE, LaterRecord, is_done, read_records, record_path, recorded
+from scaling.folders import FolderError
+from scaling.launching.slots import Slot
+from scaling.launching.workers import FreshWorkers
+from scaling.records import EXIT_DONE, EXIT_FAILED, LaterRecord, is_done, read_records, record_path, recorded
 from scaling.specs import Plan, read_plan
-from scaling.stages.study import list_tasks
+from scaling.stages.study import list_tasks, write_jobs
+from scaling.train import run_one
 from scaling.training.worker import run_folder
 from scaling.values import ValueMismatch
 from tests.planted_study import planted_study
@@ -216,3 +220,30 @@ def test_a_plan_is_read_as_it_was_written(study: tuple[StudyConfig, Plan]) -> No
     os.mkfifo(config.folder / "plan.json")
     with pytest.raises(ValueMismatch, match="is no file"):
         read_plan(config.folder / "plan.json")
+
+
+def test_a_study_that_was_received_writes_through_none_of_its_links(tmp_path: Path, corpus_folder: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "thesis.tex").write_text("mine")
+    spec = make_spec(steps=(8, 12))
+    _, folder = make_run(tmp_path / "study", spec, corpus_folder)
+    for name in ("curve-trunk.jsonl", "log.txt"):
+        (folder / name).symlink_to(home / "thesis.tex")
+    with pytest.raises(OSError, match="symbolic link"):
+        run_folder(folder)
+    assert run_one(folder) == EXIT_FAILED
+    with pytest.raises(OSError, match="symbolic link"):
+        FreshWorkers().start(folder, Slot("cpu", (), {}))
+    assert (home / "thesis.tex").read_text() == "mine"
+
+
+def test_no_job_goes_into_a_runs_folder_that_is_a_link(study: tuple[StudyConfig, Plan], tmp_path: Path) -> None:
+    config, plan = study
+    point = plan.points[0]
+    shutil.rmtree(config.folder / point.run_id)
+    (tmp_path / "home").mkdir()
+    (config.folder / point.run_id).symlink_to(tmp_path / "home")
+    with pytest.raises(FolderError, match="leads out of"):
+        write_jobs(config, plan, dict.fromkeys({run.corpus for run in plan.runs}, tmp_path), [point])
+    assert list((tmp_path / "home").iterdir()) == []
