@@ -13,8 +13,8 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from scaling import fit, recommend, status
-from scaling.command import EXIT_BAD_CONFIG, EXIT_NO_ANSWER
-from scaling.config import StudyConfig
+from scaling.command import EXIT_BAD_CONFIG, EXIT_NO_ANSWER, told_in_one_paragraph
+from scaling.config import StudyConfig, stored_config, stored_plan
 from scaling.curves import curve_path, read_curve
 from scaling.folders import FolderError
 from scaling.launching.slots import Slot
@@ -159,17 +159,27 @@ def test_a_file_of_the_study_that_cannot_be_is_one_sentence(
 ) -> None:
     config, _ = study
     name = how.split()[0]
-    before = {path for path in Path().rglob("*") if not path.name.startswith(".")}
     spoil(config.folder / name, OWN_FILES[how])
-    commands = [(recommend, "study=default", "flops=1e14"), (fit, "study=default"), (status, "study=default")]
-    reading = commands[: 2 if name == "config.json" else 3]
-    command, *arguments = reading[list(OWN_FILES).index(how) % len(reading)]
-    assert run(command, *arguments) == EXIT_BAD_CONFIG
+    codes: list[int] = []
+    with told_in_one_paragraph(codes):
+        stored_plan(replace(stored_config(config.folder), runs="runs"))
+    assert codes == [EXIT_BAD_CONFIG]
     told = capsys.readouterr().err
     assert name in told
     assert told.startswith("error: ")
     assert told.count("\n") == 1
     assert len(told) < 1000
+
+
+def test_every_command_says_so(study: tuple[StudyConfig, Plan], capsys: pytest.CaptureFixture[str]) -> None:
+    config, _ = study
+    before = {path for path in Path().rglob("*") if not path.name.startswith(".")}
+    for command, *arguments in ((status,), (fit,), (recommend, "flops=1e14")):
+        spoil(config.folder / "plan.json", '{"study": ')
+        assert run(command, "study=default", *arguments) == EXIT_BAD_CONFIG
+        told = capsys.readouterr().err
+        assert "plan.json is not JSON" in told
+        assert told.count("\n") == 1
     assert {path for path in Path().rglob("*") if not path.name.startswith(".")} == before
 
 
