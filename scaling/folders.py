@@ -32,7 +32,7 @@ MARK_SCHEMA = 1
 SECONDS_BEFORE_A_WORD = 10.0
 
 # What folders have that were made before they were marked: a file of ours, or a JSON file with keys of ours.
-OUR_FILES = (STUDY_LOCK, "tune.db")
+OUR_FILES = ("tune.db",)
 OUR_KEYS = {"plan.json": {"study", "runs", "points"}, "fits.json": {"schema", "fits"}}
 
 RUN_NAME = re.compile(r".+-[a-z]+-s\d+-[0-9a-f]{10}")  # as `RunSpec.id` makes it

@@ -58,7 +58,6 @@ def test_somebodys_folder_is_refused_and_taken_only_when_told(name: str, tmp_pat
     ("name", "text", "kind"),
     [
         ("plan.json", '{"study": "x", "runs": [], "points": []}', "study"),
-        (".study.lock", "", "study"),
         ("tune.db", "", "study"),
         ("14k-wsd-s0-0123456789/job.json", "{}", None),
         ("fits.json", '{"schema": 1, "fits": []}', "table"),
