@@ -127,6 +127,19 @@ class Home:
             if path.is_file() and not any(path.is_relative_to(folder) for folder in ours)
         }
 
+    @property
+    def said(self) -> Path:
+        return self.root.with_suffix(".err")
+
+    def tracebacks(self) -> list[str]:
+        """Of the commands' words and the workers' logs, but for those of an interrupt while a process still imports."""
+        found = []
+        for path in [self.said, *(self.root / "runs").rglob("log.txt")]:
+            text = path.read_text(errors="replace") if path.exists() else ""
+            if text.count("Traceback (most recent call last)") > text.count("\nKeyboardInterrupt"):
+                found.append(f"{path}: {text[-3000:]}")
+        return found
+
     def look_at_ledgers(self) -> None:
         """Every prediction that was ever seen on disk is there as it was made; what was measured stays measured."""
         for study in (PLANTED, *STUDIES):
@@ -159,6 +172,7 @@ def test_a_hundred_kills_change_nothing(tmp_path: Path, text_folder: Path) -> No
         assert home.losses() == expected
         home.look_at_ledgers()
         assert home.surroundings() == before
+        assert home.tracebacks() == []
         assert [path for path in home.root.rglob("*") if path.name.endswith((".partial", ".damaged", ".corrupt"))] == []
         assert list(home.root.rglob(".*.tmp")) == []
         for study in STUDIES:
@@ -182,8 +196,9 @@ def kill_until_done(home: Home, mark: str, generator: random.Random, told: Count
     stopped: list[tuple[float, int]] = []
 
     def start(words: list[str]) -> subprocess.Popen[bytes]:
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        return subprocess.Popen(words, **quiet, cwd=ROOT, env={**os.environ, "CHAOS_MARK": mark})  # type: ignore[call-overload, no-any-return]
+        environment = {**os.environ, "CHAOS_MARK": mark}
+        with home.said.open("ab") as said:
+            return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=said, cwd=ROOT, env=environment)
 
     while told.total() < KILLS and (waiting or sweeps):
         while waiting and len(sweeps) < 2:  # at a time, or a small machine does nothing but start
