@@ -8,11 +8,15 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from scaling.config import StudyConfig
 from scaling.folders import study_lock
-from scaling.records import record_path
+from scaling.records import RunRecord, record_path
+from scaling.specs import Plan
+from scaling.stages import finish
 from scaling.stages.finish import forecast_held_out
 from scaling.store import LEDGER_FILE, Forecast, read_forecasts, read_ledgers, save_forecasts
 from tests.planted_study import planted_study
@@ -131,3 +135,26 @@ def test_a_fit_that_is_stopped_in_its_analysis_keeps_nobody_waiting_and_erases_n
     assert fit.returncode in (0, 3), told
     assert (config.folder / LEDGER_FILE).read_bytes() == made
     assert len(read_forecasts(config.folder)) == 2 * plan.num_held_out
+
+
+def test_a_fit_that_a_later_report_has_overtaken_fits_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last point ends and the sweep reports on it, while `fit` is at the laws of the points before."""
+    config, plan = planted_study(tmp_path, "fit.bootstrap=0")
+    last = record_path(config.folder / plan.points[-1].run_id, plan.points[-1].tokens)
+    last.rename(tmp_path / "kept")
+    written: list[int] = []
+
+    def fit(config: StudyConfig, plan: Plan, records: list[RunRecord], findings: object) -> SimpleNamespace:
+        if not last.exists():
+            (tmp_path / "kept").rename(last)
+            (config.folder / "fits.json").write_text("{}")
+        return SimpleNamespace(report=SimpleNamespace(findings=(), fits_json={}))
+
+    def write(config: StudyConfig, plan: Plan, records: list[RunRecord], exclusions: object, laws: object) -> None:
+        written.append(len(records))
+
+    monkeypatch.setattr(finish, "_fit", fit)
+    monkeypatch.setattr(finish, "_write", write)
+    monkeypatch.setattr(finish, "verdict", lambda report: SimpleNamespace(words="A law", sentence="Said."))
+    assert finish.finish_study(config, plan, ()).unwritten is None
+    assert written == [len(plan.points)]
