@@ -5,7 +5,7 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -174,6 +174,14 @@ def stored_config(folder: Path) -> StudyConfig:
     if not path.exists():
         raise ConfigError(f"{folder} holds no {CONFIG_FILE}: run the study's sweep again, which trains nothing anew")
     return read_json(StudyConfig, path)
+
+
+def config_here(folder: Path) -> StudyConfig:
+    """As `stored_config`, for a command that writes: a study that was renamed, copied or received is where its folder
+    is, whatever its file says. Raises ConfigError."""
+    stored = stored_config(folder)
+    with _as_config_error():
+        return replace(stored, runs=str(folder.parent), study=folder.absolute().name)
 
 
 def refit_config(composed: DictConfig, typed: Sequence[str]) -> StudyConfig:

@@ -30,8 +30,8 @@ from scaling.command import EXIT_NO_ANSWER, run_hydra
 from scaling.config import (
     PLAN_FILE,
     ConfigError,
+    config_here,
     recommend_options,
-    stored_config,
     study_config,
     write_experiment,
 )
@@ -65,7 +65,7 @@ def task(composed: DictConfig) -> int:
 
 def from_study(options: RecommendOptions) -> int:
     folder = Path(options.runs) / str(options.study)
-    config = replace(stored_config(folder), runs=options.runs)
+    config = config_here(folder)
     require_one_vocabulary(config, "a recommendation")
     plan = read_plan(folder / PLAN_FILE)
     records, _ = usable(plan, list(read_records(folder, warn)))

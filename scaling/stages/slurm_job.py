@@ -4,12 +4,12 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from scaling.claims import queue_id
 from scaling.command import EXIT_NO_ANSWER
-from scaling.config import stored_config, stored_plan
+from scaling.config import config_here, stored_plan
 from scaling.launching import slurm
 from scaling.launching.pool import PoolOptions, run_pool
 from scaling.launching.slots import Slot, Slots, cpu_environment
@@ -31,8 +31,7 @@ def do_job(path: Path, early: list[int]) -> int:
     if submission.kind == "runs":
         index = int(os.environ.get("SLURM_ARRAY_TASK_ID", "0"))
         return run_group(study_folder, submission, submission.groups[index], early)
-    stored = stored_config(study_folder)
-    config = replace(stored, runs=str(study_folder.parent))
+    config = config_here(study_folder)
     plan = stored_plan(config)
     if submission.kind == "forecast":
         from scaling.stages.finish import forecast_held_out
