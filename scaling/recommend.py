@@ -19,11 +19,10 @@ from scaling.analysis.forecasts import new_forecasts
 from scaling.analysis.observations import CONVENTIONS, observations, points_at, usable
 from scaling.analysis.recommend import (
     NoRecommendation,
-    Predict,
     RecommendOptions,
+    SelectedForecast,
     goal_of,
     recommend,
-    selected_forecast,
 )
 from scaling.analysis.table import TableError, read_table
 from scaling.command import EXIT_NO_ANSWER, run_hydra
@@ -74,8 +73,8 @@ def from_study(options: RecommendOptions) -> int:
     counts = {c.text: observations(plan, records, c) for c in CONVENTIONS.values()}
     rows = counts[CONVENTIONS["total"].text]
     speed = options.flops_per_second or measured_speed(records)
-    predict = selected_forecast(rows)
-    answer = answer_for(options, rows, f"{len(rows)} points of {plan.study}", speed, predict, counts)
+    forecast = SelectedForecast(rows)
+    answer = answer_for(options, rows, f"{len(rows)} points of {plan.study}", speed, forecast, counts)
     if not answer.reachable or refusals(answer.findings):
         return show(options, answer, None, "", speed)
     room = room_of(config, prepared_manifest(config))
@@ -94,7 +93,7 @@ def from_study(options: RecommendOptions) -> int:
         if point not in known | {(r.run_id, r.budget_tokens) for r in records}:
             planned = plan_study(wider)
             at = points_at(planned, [point], CONVENTIONS["total"])
-            prediction = predict(float(at.params[0]), float(at.tokens[0]), config.fit.level)
+            prediction = forecast.predict(float(at.params[0]), float(at.tokens[0]), config.fit.level)
             save_forecasts(folder, new_forecasts(prediction, planned, [point], records, SELECTED))
     return show(options, answer, chosen, command, speed)
 
@@ -103,7 +102,7 @@ def from_table(options: RecommendOptions) -> int:
     table = read_table(table_options(options))
     rows = table.observations
     speed = options.flops_per_second
-    answer = answer_for(options, rows, f"{len(rows)} rows of {options.source}", speed, selected_forecast(rows))
+    answer = answer_for(options, rows, f"{len(rows)} rows of {options.source}", speed, SelectedForecast(rows))
     if not answer.reachable or refusals(answer.findings):
         return show(options, answer, None, "", speed)
     config = study_config(compose("sweep"))
@@ -136,7 +135,7 @@ def answer_for(
     rows: Observations,
     source: str,
     flops_per_second: float | None,
-    predict: Predict,
+    forecast: SelectedForecast,
     counts: dict[str, Observations] | None = None,
 ) -> Recommendation:
     try:
@@ -147,7 +146,7 @@ def answer_for(
         rows,
         goal,
         source=source,
-        predict=predict,
+        forecast=forecast,
         counts=counts,
         share=options.share,
         level=options.level,

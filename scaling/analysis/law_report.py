@@ -46,6 +46,7 @@ def law_report(
     rows: Rows,
     *,
     targets: Sequence[float] | None,
+    at: Sequence[tuple[float, float]] = (),
     resamples: int,
     level: float,
     seed: int,
@@ -53,13 +54,13 @@ def law_report(
 ) -> LawReport:
     """Fit every form, select the forecast, forecast the targets, ask the same question in other ways.
 
-    `targets` are FLOPs as 6 N D; None stands for the largest that was fitted and ten times that. `seconds` are
-    durations to be listed beside the fits'.
+    `targets` are FLOPs as 6 N D; None stands for the largest that was fitted and ten times that. `at` are N and D whose
+    loss is asked for. `seconds` are durations to be listed beside the fits'.
     """
     fitted, held = rows.fitted, rows.held_out
     largest = largest_budget(fitted)
     targets = targets or (largest, BEYOND * largest)
-    analysis = analyse(fitted, held=held, targets=targets, resamples=resamples, seed=seed, level=level)
+    analysis = analyse(fitted, held=held, targets=targets, at=at, resamples=resamples, seed=seed, level=level)
     began = time.perf_counter()
     curves = {FINISHED: finished_curves(fitted), **rows.curves}
     estimators = compare_estimators(analysis.reports[0].fit, fitted, targets[0], curves)

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from scaling.analysis.config import Columns
 from scaling.findings import Finding
 from scaling.laws.agreement import compare_conventions, compare_estimators
 from scaling.laws.analysis import sample_rows
-from scaling.laws.backtest import Forecaster, forecaster
+from scaling.laws.backtest import Best, Forecaster, forecaster
 from scaling.laws.decide import Choice, Goal, band, decide, least_params, tokens_for_loss
 from scaling.laws.fit import Fit, fit_law
 from scaling.laws.forms import CHINCHILLA
@@ -22,7 +23,6 @@ from scaling.values import require_name
 
 DECADES_WARN, DECADES_REFUSE = 1.5, 3.0
 SECONDS_PER_HOUR = 3600.0
-Predict = Callable[[float, float, float], Prediction]  # of N, D and the level of the interval
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def recommend(
     goal: Goal,
     *,
     source: str,
-    predict: Predict,
+    forecast: "SelectedForecast",
     counts: Mapping[str, Observations] | None = None,
     share: float = 0.005,
     level: float = 0.9,
@@ -108,8 +108,9 @@ def recommend(
 ) -> Recommendation:
     """Answer a goal from measured rows.
 
-    `predict` gives the forecast at (N, D); `counts` the same rows under each convention, the
-    first being that of `rows`. Raises NoRecommendation.
+    A budget that is all for training is spent as the selected forecast of the rows, `forecast`, holds best; any other
+    goal asks Chinchilla's law. `counts` are the same rows under each convention, the first being that of `rows`. Raises
+    NoRecommendation.
     """
     fit = fit_law(CHINCHILLA, rows)
     if not fit.usable:
@@ -140,26 +141,33 @@ def recommend(
         findings=(),
     )
     params, tokens, flops = (float(x[0]) for x in (choice.params, choice.tokens, choice.training_flops))
+    best = forecast.best(goal.flops, level) if goal.flops is not None and not goal.inference_tokens else None
+    if best is not None:
+        params, tokens, flops = best.params, best.tokens, best.flops
     if not (math.isfinite(params) and math.isfinite(flops) and params > 0 and tokens > 0):
         return base
     beyond = math.log10(flops / float(np.max(6.0 * rows.params * rows.tokens)))
     far = _too_far(beyond, force)
     law_loss = float(choice.loss[0])
-    prediction = predict(params, tokens, level)
+    prediction = forecast.predict(params, tokens, level)
     low, high = band(fit.theta, law_loss, goal.inference_tokens, share)
     ends = tokens_for_loss(np.repeat(fit.theta[None], 2, axis=0), np.array([low, high]), np.full(2, law_loss))
+    ends_of_band = (low, float(ends[0])), (high, float(ends[1]))
+    spent = None if best is None else forecast.band(best.flops, share)
+    if spent is not None:
+        ends_of_band = (spent[0], flops / 6 / spent[0]), (spent[1], flops / 6 / spent[1])
     asked_loss = goal.loss is not None
     return replace(
         base,
         reachable=True,
-        params=_ranged(fit, rows, goal, lambda c: c.params, params, level),
-        tokens=_ranged(fit, rows, goal, lambda c: c.tokens, tokens, level),
+        params=_ranged(fit, rows, goal, lambda c: c.params, params, level) if best is None else _of(best, "params"),
+        tokens=_ranged(fit, rows, goal, lambda c: c.tokens, tokens, level) if best is None else _of(best, "tokens"),
         flops=_ranged(fit, rows, goal, lambda c: c.training_flops, flops, level),
         inference_flops=float(choice.inference_flops[0]) if goal.inference_tokens else None,
         law_loss=law_loss,
         expected_loss=Ranged(float(prediction.loss[0]), float(prediction.low[0]), float(prediction.high[0])),
         method=prediction.method,
-        band=((low, float(ends[0])), (high, float(ends[1]))),
+        band=ends_of_band,
         least_params=float(least_params(fit.theta[None], np.array([law_loss]))[0]) if asked_loss else None,
         least_tokens=_least_tokens(fit.theta, law_loss) if asked_loss else None,
         decades_beyond=beyond,
@@ -182,6 +190,11 @@ def _ranged(
         found: Interval = delta_interval(fit, rows, function, level=level, log=True)
     whole = math.isfinite(found.low) and math.isfinite(found.high)
     return Ranged(value, found.low, found.high) if whole else Ranged(value, None, None)
+
+
+def _of(best: Best, what: Literal["params", "tokens"]) -> Ranged:
+    interval = best.params_interval if what == "params" else best.tokens_interval
+    return Ranged(getattr(best, what), interval.low, interval.high)
 
 
 def _least_tokens(theta: FloatArray, loss: float) -> float:
@@ -233,14 +246,25 @@ def goal_of(options: RecommendOptions, flops_per_second: float | None) -> Goal:
     return Goal(flops, options.params, options.tokens, loss, options.inference_tokens)
 
 
-def selected_forecast(rows: Observations) -> Predict:
-    """The selected average over forms at (N, D), with the interval of a measurement; selected when first asked."""
+class SelectedForecast:
+    """The selected average over forms of rows, tested on them; selected when first asked."""
 
-    @cache
-    def selected() -> Forecaster:
-        return forecaster(sample_rows(rows))
+    def __init__(self, rows: Observations) -> None:
+        """Keep the rows, or of very many a sample."""
+        self._rows = sample_rows(rows)
 
-    def predict(params: float, tokens: float, level: float) -> Prediction:
-        return selected().predict(points(params, tokens), level)
+    @cached_property
+    def _selected(self) -> Forecaster:
+        return forecaster(self._rows)
 
-    return predict
+    def predict(self, params: float, tokens: float, level: float) -> Prediction:
+        """The loss of a new run at (N, D)."""
+        return self._selected.predict(points(params, tokens), level)
+
+    def best(self, flops: float, level: float) -> Best | None:
+        """N and D for a budget, None where no N is best."""
+        return self._selected.best(flops, level)
+
+    def band(self, flops: float, share: float) -> tuple[float, float] | None:
+        """The least and the largest N that lose at most a share of a budget."""
+        return self._selected.average.band(flops, share)

@@ -36,13 +36,20 @@ def noise_of(report: LawReport) -> float:
     return max(seeds, robust)
 
 
+def _odd(report: LawReport) -> BoolArray:
+    """Points that the noise of the others does not explain, [n]."""
+    fit, rows = report.surface.fit, report.surface.observations
+    return row_noise(fit.residuals, rows.flops, len(fit.parameters)).odd
+
+
 def lack_of_fit(report: LawReport) -> Iterator[Finding]:
     """Residuals larger than seeds explain, by the F test of lack of fit (Fisher 1922)."""
     fit, noise = report.surface.fit, report.noise
     if not fit.parameters or noise is None or noise.relative_sd <= 0:
         return
-    freedom = max(fit.num_points - len(fit.parameters), 1)
-    ratio = float(np.sum(fit.residuals**2)) / freedom / noise.relative_sd**2
+    residuals = fit.residuals[~_odd(report)]  # named by `odd_points`
+    freedom = max(len(residuals) - len(fit.parameters), 1)
+    ratio = float(np.sum(residuals**2)) / freedom / noise.relative_sd**2
     if ratio > MISFIT_WARN**2 and f_tail(ratio, freedom, max(noise.num_points - noise.num_cells, 1)) < UNLIKELY:
         yield Finding(
             "lack_of_fit",
@@ -57,9 +64,12 @@ def lack_of_fit(report: LawReport) -> Iterator[Finding]:
 def uneven_noise(report: LawReport) -> Iterator[Finding]:
     """One weight for all points is wrong where the noise of small runs is many times that of large ones."""
     fit, rows = report.surface.fit, report.surface.observations
+    if not fit.parameters:
+        return
     order = np.argsort(rows.flops)
+    order = order[~_odd(report)[order]]
     half = len(order) // 2
-    if not fit.parameters or half < len(fit.parameters):
+    if half < len(fit.parameters):
         return
     low, high = (float(np.sqrt(np.mean(fit.residuals[part] ** 2))) for part in (order[:half], order[-half:]))
     ratio = max(low, high) / max(min(low, high), 1e-12)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from scaling.laws.backtest import Backtest, Best, Forecaster, forecaster
+from scaling.laws.backtest import Best, Forecaster, forecaster
 from scaling.laws.bootstrap import Bootstrap, bootstrap
 from scaling.laws.broken import BROKEN_FLOPS
 from scaling.laws.fit import Fit, fit_law
@@ -27,7 +27,7 @@ from scaling.laws.observations import Observations, points
 from scaling.laws.optimum import Allocation, optimum
 from scaling.laws.repeated import DATA_CONSTRAINED
 from scaling.laws.search import spread_rows
-from scaling.laws.selection import Selection, default_forms
+from scaling.laws.selection import default_forms
 from scaling.laws.slices import held_out_slice, slice_rows
 
 LARGE = 3000  # rows beyond which the other forms and the selection see a sample, and the bootstrap is left out
@@ -54,6 +54,25 @@ class TargetForecast:
 
 
 @dataclass(frozen=True)
+class PointForecast:
+    """What to expect of N and D that are given.
+
+    Attributes:
+        params, tokens: N and D.
+        loss: the selected forecast there, with the interval of a new run.
+        curve_interval: of the mean of many runs.
+        extrapolation: log10 of its 6 N D over the largest that was fitted; below zero within.
+    """
+
+    params: float
+    tokens: float
+    loss: float
+    loss_interval: Interval
+    curve_interval: Interval
+    extrapolation: float
+
+
+@dataclass(frozen=True)
 class Analysis:
     """The forms, the selected forecast, and what it says of the targets.
 
@@ -65,6 +84,7 @@ class Analysis:
         heldout: score of the selected forecast on the held-out rows, None without any.
         heldout_prediction: what it says of them.
         forecasts: of the targets.
+        points: forecasts of the N and D that were asked for.
         seconds: by what took them.
     """
 
@@ -75,17 +95,8 @@ class Analysis:
     heldout: HeldOut | None
     heldout_prediction: Prediction | None
     forecasts: tuple[TargetForecast, ...]
+    points: tuple[PointForecast, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def selection(self) -> Selection | None:
-        """The average over candidates, None where no form can be fitted."""
-        return None if self.forecaster is None else self.forecaster.selection
-
-    @property
-    def backtest(self) -> Backtest | None:
-        """How forecasts from rungs of the training rows did, None likewise."""
-        return None if self.forecaster is None else self.forecaster.backtest
 
 
 def analyse(
@@ -93,6 +104,7 @@ def analyse(
     *,
     held: Observations | None = None,
     targets: Sequence[float] = (),
+    at: Sequence[tuple[float, float]] = (),
     resamples: int = 4000,
     seed: int = 0,
     level: float = 0.95,
@@ -104,6 +116,7 @@ def analyse(
         observations: the training rows.
         held: rows to score on, never fitted.
         targets: budgets in FLOPs, as 6 N D.
+        at: N and D whose loss is asked for.
         resamples: of the bootstrap of Chinchilla's law; 0 leaves it out, and so do more than `LARGE` rows and a
             single trajectory.
         seed: of the resampling.
@@ -138,6 +151,7 @@ def analyse(
             for flops in targets
             if chinchilla.usable and asked is not None
         ),
+        points=() if asked is None else forecast_points(asked, at, level),
         seconds={"fit": fitted - began, "bootstrap": resampled - fitted, "selection": selected - resampled},
     )
 
@@ -189,7 +203,7 @@ def _forecaster(observations: Observations, delta: float, known: Sequence[Fit]) 
         asked = forecaster(observations, delta=delta, known=joint)
     except ValueError as problem:
         return None, str(problem)
-    return asked, asked.selection.why
+    return asked, asked.why
 
 
 def _heldout(prediction: Prediction, held: Observations) -> HeldOut:
@@ -202,16 +216,42 @@ def _target(
 ) -> TargetForecast:
     alone = optimum(fit, flops)
     best = asked.best(flops, level) or _best_alone(fit, alone, observations, boot, level)
-    prediction = asked.predict(points(best.params, best.tokens), level)
-    curve = asked.curve(points(best.params, best.tokens), level)
+    (there,) = forecast_points(asked, [(best.params, best.tokens)], level)
     return TargetForecast(
         best=best,
         allocation=alone,
-        loss=float(prediction.loss[0]),
-        loss_interval=Interval(float(prediction.low[0]), float(prediction.high[0]), level, prediction.method),
-        curve_interval=Interval(float(curve.low[0]), float(curve.high[0]), level, curve.method),
+        loss=there.loss,
+        loss_interval=there.loss_interval,
+        curve_interval=there.curve_interval,
         extrapolation=float(np.log10(flops / largest_budget(observations))),
     )
+
+
+def forecast_points(asked: Forecaster, at: Sequence[tuple[float, float]], level: float) -> tuple[PointForecast, ...]:
+    """Give the loss at each N and D.
+
+    Raises:
+        ValueError: an N or a D is not positive.
+    """
+    found = []
+    for params, tokens in at:
+        where = points(params, tokens)
+        new_run, curve = asked.predict(where, level), asked.curve(where, level)
+        found.append(
+            PointForecast(
+                params=params,
+                tokens=tokens,
+                loss=float(new_run.loss[0]),
+                loss_interval=_first(new_run),
+                curve_interval=_first(curve),
+                extrapolation=float(np.log10(6 * params * tokens / asked.average.reach.flops)),
+            )
+        )
+    return tuple(found)
+
+
+def _first(prediction: Prediction) -> Interval:
+    return Interval(float(prediction.low[0]), float(prediction.high[0]), prediction.level, prediction.method)
 
 
 def _best_alone(fit: Fit, at: Allocation, observations: Observations, boot: Bootstrap | None, level: float) -> Best:

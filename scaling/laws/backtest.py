@@ -56,15 +56,26 @@ class Rung:
 
 @dataclass(frozen=True)
 class Backtest:
-    """The rungs, and what their errors say about the interval of the next forecast."""
+    """The rungs, and what their errors say about the interval of the next forecast.
+
+    Attributes:
+        rungs: the highest cut first.
+        known: what they said, where the rungs themselves are not at hand.
+    """
 
     rungs: tuple[Rung, ...]
+    known: Widening | None = None
+
+    @property
+    def tested(self) -> bool:
+        """Whether any forecast could be compared with what was measured."""
+        return bool(self.rungs) or self.known is not None
 
     @property
     def widening(self) -> Widening:
         """The factor that would have made announcements as large as errors, tried up to the farthest row."""
         if not self.rungs:
-            return Widening()
+            return self.known or Widening()
         scores = np.array([rung.rms_score**2 for rung in self.rungs])
         factor = float(np.sqrt((PRIOR_RUNGS + scores.sum()) / (PRIOR_RUNGS + len(scores))))
         return Widening(max(NARROWEST, factor), max(float(rung.decades.max()) for rung in self.rungs))
@@ -94,17 +105,17 @@ class Best:
 
 @dataclass(frozen=True)
 class Forecaster:
-    """A selection with its backtest, ready to be asked.
+    """An average with its backtest, ready to be asked.
 
     Attributes:
-        selection: the average over candidates.
+        average: over the candidates.
         backtest: its errors on rungs of the same rows.
-        observations: the rows it was fitted to.
+        why: these candidates and weights, in one sentence.
     """
 
-    selection: Selection
+    average: Average
     backtest: Backtest
-    observations: Observations
+    why: str
 
     def predict(self, at: Points | Observations, level: float = 0.95) -> Prediction:
         """Predict the loss of a new run at m points, with the interval of what will be measured there.
@@ -124,10 +135,12 @@ class Forecaster:
 
     def _prediction(self, at: Points | Observations, level: float, new_run: bool) -> Prediction:
         check_level(level)
-        average, widening = self.selection.average, self.backtest.widening
-        moments = announced(average, at, new_run)
-        half = average.half_width(moments, level) * widening.stretch(decades_beyond(self.observations, at))
-        method = "rows + forms" + (" + measurement" if new_run else "") + (" + backtest" if self.backtest.rungs else "")
+        average, widening = self.average, self.backtest.widening
+        moments = average.log_loss(at, new_run)
+        half = average.half_width(moments, level) * widening.stretch(decades_beyond(average.reach.flops, at))
+        method = (
+            "rows + forms" + (" + measurement" if new_run else "") + (" + backtest" if self.backtest.tested else "")
+        )
         with np.errstate(over="ignore"):
             ends = np.exp(moments.mean - half), np.exp(moments.mean + half)
         return Prediction(np.exp(moments.mean), *ends, level, method)
@@ -139,7 +152,7 @@ class Forecaster:
             ValueError: level is no probability.
         """
         check_level(level)
-        average = self.selection.average
+        average = self.average
         log_n, exponent = average.best_params(flops), average.exponent(flops)
         if log_n is None or exponent is None:
             return None
@@ -164,14 +177,6 @@ def _interval(moments: Moments, average: Average, level: float) -> Interval:
     return Interval(float(moments.mean[0]) - half, float(moments.mean[0]) + half, level, "rows + forms")
 
 
-def announced(average: Average, at: Points | Observations, new_run: bool = True) -> Moments:
-    """Give what the average says of the log loss at m points before any backtest; of a new run there, or of many."""
-    moments = average.log_loss(at)
-    if not new_run:
-        return moments
-    return replace(moments, noise=moments.noise + average.noise.at(6 * at.params * at.tokens) ** 2)
-
-
 def forecaster(observations: Observations, *, delta: float = DELTA, known: Sequence[Fit] = ()) -> Forecaster:
     """Select from the rows and test the selection on their rungs; `known` as in `select`.
 
@@ -179,17 +184,18 @@ def forecaster(observations: Observations, *, delta: float = DELTA, known: Seque
         ValueError: not even one form can be fitted.
     """
     selection = select(observations, delta=delta, known=known)
-    return Forecaster(selection, backtest(selection), observations)
+    return Forecaster(selection.average, backtest(selection, observations), selection.why)
 
 
-def backtest(selection: Selection) -> Backtest:
+def backtest(selection: Selection, observations: Observations) -> Backtest:
     """Compare what the rows below each cut announced of the later rows with what those were."""
     rungs = []
     for cut, average in selection.below:
-        later = average.everything.take(~cut.kept & ~selection.average.odd)
+        later = observations.take(~cut.kept & ~selection.odd)
         if not len(later):
             continue
-        moments, decades = announced(average, later), decades_beyond(average.rows, later)
+        moments, decades = average.log_loss(later, new_run=True), decades_beyond(average.reach.flops, later)
         errors = np.log(later.loss) - moments.mean
-        rungs.append(Rung(cut.name, cut.flops, len(average.rows), errors, np.sqrt(moments.variance), decades))
+        num_fitted = int(cut.kept.sum())
+        rungs.append(Rung(cut.name, cut.flops, num_fitted, errors, np.sqrt(moments.variance), decades))
     return Backtest(tuple(rungs))

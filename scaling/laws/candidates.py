@@ -18,7 +18,7 @@ from scaling.laws.ladder import Cut
 from scaling.laws.newton import polish
 from scaling.laws.noise import huber_moments
 from scaling.laws.objective import huber
-from scaling.laws.observations import BoolArray, FloatArray, Observations, Points
+from scaling.laws.observations import BoolArray, FloatArray, Observations
 from scaling.laws.surface import Surface
 
 EFFICIENT = 1.345  # delta over the noise: 95% of the efficiency of least squares (Huber 1981, section 4.5)
@@ -51,38 +51,15 @@ class Candidate:
 
     Attributes:
         way: form and weighting.
-        surface: the form over all rows of the ladder.
-        coords: [P], as the surface has them.
+        theta: parameters in raw units, [P].
         residuals: log of the measured loss minus log of the fitted, of all rows, [n], those beyond the cut too.
-        pull: what each row's log loss does to the coordinates, [P, n]; zero beyond the cut.
+        pull: what each row's log loss does to the parameters, each over its own size, [P, n]; zero beyond the cut.
     """
 
     way: Way
-    surface: Surface
-    coords: FloatArray
+    theta: FloatArray
     residuals: FloatArray
     pull: FloatArray
-
-    @property
-    def theta(self) -> FloatArray:
-        """Parameters in raw units, [P]."""
-        return self.surface.to_raw(self.coords)
-
-    def log_loss(self, at: Points | Observations) -> FloatArray:
-        """Give the log of the loss, [m]."""
-        with np.errstate(all="ignore"):
-            return np.asarray(np.log(self.way.law.predict(self.theta, at)))
-
-    def influence(self, at: Points | Observations) -> FloatArray:
-        """Give what each row's log loss does to the log loss at m points, to first order, [m, n]."""
-        steps = 1e-4 * np.maximum(np.abs(self.coords), 1e-2)
-        ahead = np.clip(self.coords + np.diag(steps), self.surface.lower, self.surface.upper)
-        behind = np.clip(self.coords - np.diag(steps), self.surface.lower, self.surface.upper)
-        with np.errstate(all="ignore"):
-            both = np.log(self.way.law.predict(self.surface.to_raw(np.concatenate([ahead, behind])), at))
-        width = np.einsum("pp->p", ahead - behind)
-        slopes = (both[: len(steps)] - both[len(steps) :]) / width[:, None]
-        return np.asarray(np.nan_to_num(slopes.T, posinf=0.0, neginf=0.0) @ self.pull)
 
 
 def fit_lanes(fit: Fit, surface: Surface, weights: FloatArray, delta: float) -> tuple[FloatArray, FloatArray]:
@@ -133,11 +110,11 @@ def fit_candidates(
             weights *= (np.count_nonzero(weights, axis=1) / weights.sum(axis=1))[:, None]
             coords, values = fit_lanes(fit, surface, weights, delta)
             residuals, pulls = _first_order(surface, coords, weights, delta, level)
-            raw = surface.to_raw(coords)
+            raw, pulls = surface.to_raw(coords), _in_raw_units(surface, coords, pulls)
             for lane, (way, j) in enumerate((way, j) for way, _ in chosen for j in range(len(cuts))):
                 enough = np.count_nonzero(weights[lane]) >= coords.shape[1] + 2
                 if enough and np.isfinite(values[lane]) and np.isfinite(raw[lane]).all():
-                    found[j].append(Candidate(way, surface, coords[lane], residuals[lane], pulls[lane]))
+                    found[j].append(Candidate(way, raw[lane], residuals[lane], pulls[lane]))
     return found
 
 
@@ -158,3 +135,21 @@ def _first_order(
     inside, second = huber_moments(noise, delta)
     loss_of_efficiency = np.sqrt(second) / inside / noise
     return expansion.residuals, loss_of_efficiency * (inverse @ (force / scale[:, :, None])) / scale[:, :, None]
+
+
+def _in_raw_units(surface: Surface, coords: FloatArray, pulls: FloatArray) -> FloatArray:
+    """Give what each row does to the raw parameters, each over its own size, [S, P, n], from what it does to coords."""
+    P = coords.shape[1]
+    steps = 1e-5 * np.maximum(np.abs(coords), 1e-3)[:, :, None] * np.eye(P)
+    ahead, behind = coords[:, None] + steps, coords[:, None] - steps
+    with np.errstate(all="ignore"):
+        rise = surface.to_raw(ahead) - surface.to_raw(behind)
+        slopes = rise / np.einsum("sqq->sq", 2 * steps)[:, :, None]
+        raw = surface.to_raw(coords)
+        relative = np.nan_to_num(slopes / relative_sizes(raw)[:, None], posinf=0.0, neginf=0.0)
+    return np.asarray(relative.transpose(0, 2, 1) @ pulls)
+
+
+def relative_sizes(theta: FloatArray) -> FloatArray:
+    """Give what changes of parameters are told in: their own sizes, and one where a parameter is zero."""
+    return np.where(theta == 0, 1.0, np.abs(theta))

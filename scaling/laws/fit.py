@@ -11,6 +11,7 @@ from scaling.laws.objective import DELTA, Objective
 from scaling.laws.observations import FloatArray, Observations
 from scaling.laws.search import search, search_near
 
+PLAIN_SQUARES = 1e3  # a delta beyond any residual of a log loss
 NEAR_POOL = 60  # points of a search that a related fit tries
 
 Status = Literal["converged", "unidentified", "at_bound", "refused"]
@@ -73,7 +74,7 @@ def fit_law(
     Args:
         law: the form to fit.
         observations: the rows, their weights included.
-        delta: the residual of the log loss at which Huber's loss turns linear.
+        delta: the residual of the log loss at which Huber's loss turns linear; infinity makes it plain least squares.
         weighting: where the weights come from, in words, for the record.
         near: a fit of this law to other weights or to most of these rows, whose outer search is then used again.
 
@@ -82,6 +83,7 @@ def fit_law(
     """
     if not delta > 0:
         raise ValueError(f"delta is {delta}: it must be positive; Hoffmann et al. use 1e-3")
+    delta = min(delta, PLAIN_SQUARES)
     refusal = before_fit(law, observations)
     if refusal is not None:
         return Fit(

@@ -29,14 +29,13 @@ class Widening:
         return np.asarray(self.factor * np.sqrt(np.maximum(decades / max(self.tested, UNTESTED), 1.0)))
 
 
-def decades_beyond(observations: Observations, at: Points | Observations) -> FloatArray:
-    """Give log10 of the compute of each of m points over the largest observed, zero within, [m].
+def decades_beyond(largest: float, at: Points | Observations) -> FloatArray:
+    """Give log10 of the compute of each of m points over the largest observed, FLOPs, zero within, [m].
 
     Compute is 6 N D on both sides: points to be forecast have no count of their own.
     """
-    largest = float(np.max(observations.params * observations.tokens))
     with np.errstate(invalid="ignore"):
-        return np.maximum(np.log10(at.params * at.tokens / largest), 0.0)
+        return np.maximum(np.log10(6 * at.params * at.tokens / largest), 0.0)
 
 
 def score(prediction: Prediction, observations: Observations) -> tuple[float, float]:

@@ -122,6 +122,11 @@ def after_fit(law: Law, observations: Observations, surface: Surface, optimum: O
             f"{where}: the end of the allowed range and no estimate; add points that spread the variable it belongs "
             "to, or use a form without it",
         )
+    if not (np.isfinite(raw).all() and np.isfinite(surface.from_raw(raw)).all()):
+        lost = ", ".join(name for name, value in zip(names, raw, strict=True) if not 0 < abs(value) < np.inf)
+        return Verdict(
+            "at_bound", f"{lost or 'a parameter'} is beyond what a number holds; check the units of the columns"
+        )
     linear = linearise(surface, theta, observations.weights, delta, observations.trajectory_index())
     if linear.condition > MAX_CONDITION:
         return Verdict(

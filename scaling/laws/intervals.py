@@ -124,7 +124,8 @@ def delta_interval(
     check_level(level)
 
     def transformed(theta: FloatArray) -> FloatArray:
-        return np.log(function(theta)) if log else function(theta)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # a coefficient of zero
+            return np.log(function(theta)) if log else function(theta)
 
     linear = linearise_fit(fit, observations)
     value, variance = delta_variance(fit, observations, linear, transformed)

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from scaling.laws.analysis import Analysis, TargetForecast
-from scaling.laws.backtest import Backtest, Rung
+from scaling.laws.analysis import Analysis, PointForecast, TargetForecast
+from scaling.laws.backtest import Rung
 from scaling.laws.fit import Fit
 from scaling.laws.form_report import FormReport, HeldOut
 from scaling.laws.intervals import Interval
-from scaling.laws.misfit import DIRECTIONS
 from scaling.laws.selection import aicc
+from scaling.laws.stored import forecaster_payload
 
 SCHEMA = 1
 Json = dict[str, Any]
@@ -50,6 +50,7 @@ def fits_payload(
         "fits": [fit_payload(report) for report in analysis.reports],
         "selected": _selected(analysis),
         "forecasts": [_forecast(target) for target in analysis.forecasts],
+        "points": [point_payload(point) for point in analysis.points],
         "seconds": {**analysis.seconds, **(seconds or {})},
     }
 
@@ -134,43 +135,25 @@ def heldout_payload(heldout: HeldOut | None) -> Json | None:
 
 
 def _selected(analysis: Analysis) -> Json:
-    selection = analysis.selection
-    if selection is None:
+    asked = analysis.forecaster
+    if asked is None:
         return {
             "law": None, "weights": None, "why": analysis.selection_message, "heldout": None, "candidates": [],
-            "misfit": None, "noise": None, "widen": None, "tested_decades": None, "backtest": [],
+            "covariance": None, "misfit": None, "noise": None, "reach": None, "widen": None, "tested_decades": None,
+            "tested": False, "backtest": [],
         }  # fmt: skip
-    trial, average = analysis.backtest or Backtest(()), selection.average
+    stored = forecaster_payload(asked)
     criteria = {report.fit.law.name: aicc(report.fit) for report in analysis.reports}
+    for candidate in stored["candidates"]:
+        candidate["aicc"] = criteria.get(candidate["law"])
+    members = asked.average.members
     return {
-        "law": selection.law,
-        "weights": {member.candidate.way.name: member.weight for member in average.members},
-        "why": selection.why,
+        "law": "average" if len(members) > 1 else members[0].way.law.name,
+        "weights": {member.way.name: member.weight for member in members},
+        "why": asked.why,
         "heldout": heldout_payload(analysis.heldout),
-        "candidates": [
-            {
-                "law": member.candidate.way.law.name,
-                "compute_power": member.candidate.way.compute_power,
-                "delta": member.candidate.way.delta,
-                "inner_errors": dict(zip(average.cuts, member.inner_errors, strict=True)),
-                "aicc": criteria.get(member.candidate.way.law.name),
-                "weight": member.weight,
-            }
-            for member in average.members
-        ],
-        "misfit": {
-            "probability": average.misfit.probability,
-            "each": dict(zip(DIRECTIONS, average.misfit.each, strict=True)),
-            "belief": average.misfit.belief,
-        },
-        "noise": {
-            "relative_sd": average.noise.scale,
-            "compute_power": average.noise.trend,
-            "shared": average.shared.share / (1 + average.shared.share),
-        },
-        "widen": trial.widening.factor,
-        "tested_decades": trial.widening.tested,
-        "backtest": [_rung(rung) for rung in trial.rungs],
+        **stored,
+        "backtest": [_rung(rung) for rung in asked.backtest.rungs],
     }
 
 
@@ -184,6 +167,21 @@ def _rung(rung: Rung) -> Json:
         "mean_rel_error": rung.mean_rel_error,
         "rms_score": rung.rms_score,
         "decades": float(rung.decades.max()),
+    }
+
+
+def point_payload(point: PointForecast) -> Json:
+    """Give the forecast of one point as a dict."""
+    return {
+        "params": point.params,
+        "tokens": point.tokens,
+        "flops": 6 * point.params * point.tokens,
+        "loss": point.loss,
+        "intervals": {
+            "loss": interval_payload(point.loss_interval),
+            "mean_loss": interval_payload(point.curve_interval),
+        },
+        "log10_extrapolation": point.extrapolation,
     }
 
 

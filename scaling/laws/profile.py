@@ -11,15 +11,17 @@ import numpy as np
 
 from scaling.laws.distributions import t_two_sided
 from scaling.laws.fit import Fit
+from scaling.laws.newton import polish
 from scaling.laws.noise import shared_correlation
-from scaling.laws.objective import DELTA
+from scaling.laws.objective import huber_sums
 from scaling.laws.observations import FloatArray, Observations
 
 FIRST_STEPS = 40  # of the way to the limit is the profile's first step
 # Least absolute deviations under Gaussian noise: variance of the estimate over what a Laplace likelihood takes it for
 # (Koenker & Machado 1999, the quantile regression's likelihood-ratio test).
 GAUSSIAN = float(np.pi / 2)
-LARGEST = 1e9  # nats per token, beyond any loss
+LEAST_OBJECTIVE = 1e-28  # of a perfect fit: the square of what rounding leaves
+TOLERANCE = 1e-9  # relative, of an objective that is compared
 PRECISION = 1e-3  # relative, of the ends of a profile
 LARGEST_EXPONENT = 3.0  # to which the profile of an exponent is followed
 BESIDE = 0.3  # of its interval's width, that a profile is followed to either side
@@ -115,58 +117,29 @@ def _end(fit: Fit, rows: Observations, name: str, ceiling: float, limit: float) 
 
 
 class _Walk:
-    """The objective at one value of a parameter after another, each fit begun where the last ended."""
+    """The objective of the fit at one value of a parameter after another, each fit begun where the last ended.
+
+    E, and the exponents of a sum of powers, are coordinates of the surface but for a factor, so that one is held.
+    """
 
     def __init__(self, fit: Fit, rows: Observations, name: str) -> None:
-        self._law, self._rows = fit.law, rows
-        self._place = fit.law.parameter_names.index(name)
-        theta = fit.theta
-        # A coefficient or an exponent of zero stays there: its term is not in the law.
-        self._free = np.array([i for i, value in enumerate(theta) if i != self._place and value > 0])
-        self._theta = theta
-        self._log = np.log(theta[self._free])
-        self.least = self._sum(self._residuals(theta))
+        self._surface, self._place = fit.law.surface(rows), fit.law.parameter_names.index(name)
+        self._weights, self._delta = rows.weights, fit.objective.delta
+        self._estimate = self._surface.from_raw(fit.theta)
+        one = fit.theta
+        one[self._place] = 1.0
+        self._unit = self._surface.from_raw(one)[self._place]
+        self._last = self._estimate
+        residuals = self._surface.residuals(self._estimate[None])
+        self.least = max(float(huber_sums(residuals, self._weights, self._delta)[0]), LEAST_OBJECTIVE)
 
     def objective(self, value: float) -> float:
         """The least sum of Huber losses with this value of the parameter."""
-        from scipy.optimize import least_squares  # half a second to import, which a sweep's start need not wait for
-
-        def residuals(log: FloatArray) -> FloatArray:
-            return self._residuals(self._with(value, log))
-
-        def slopes(log: FloatArray) -> FloatArray:
-            return self._slopes(self._with(value, log))
-
-        found = least_squares(
-            residuals,
-            self._log,
-            jac=slopes,
-            loss="huber",
-            f_scale=DELTA,
-            max_nfev=200,
-        )
-        self._log = found.x
-        return self._sum(self._residuals(self._with(value, found.x)))
-
-    def _with(self, value: float, log: FloatArray) -> FloatArray:
-        theta = self._theta.copy()
-        theta[self._place] = value
-        theta[self._free] = np.exp(np.clip(log, -200.0, 200.0))
-        return theta
-
-    def _residuals(self, theta: FloatArray) -> FloatArray:
-        with np.errstate(over="ignore"):  # far from the optimum
-            values = np.log(np.minimum(self._law.predict(theta, self._rows), LARGEST)) - np.log(self._rows.loss)
-        return np.asarray(values * np.sqrt(self._rows.weights))
-
-    def _slopes(self, theta: FloatArray) -> FloatArray:
-        """Derivatives of the residuals by the logarithms of the free parameters, [n, P]."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            gradient = self._law.gradient(theta, self._rows)[self._free] * theta[self._free][:, None]
-            slopes = gradient / self._law.predict(theta, self._rows) * np.sqrt(self._rows.weights)
-        return np.asarray(np.nan_to_num(slopes.T, posinf=0.0, neginf=0.0))
-
-    @staticmethod
-    def _sum(residuals: FloatArray) -> float:
-        size = np.abs(residuals)
-        return float(np.where(size <= DELTA, 0.5 * size**2, DELTA * (size - 0.5 * DELTA)).sum())
+        starts = np.stack([self._last, self._estimate])
+        starts[:, self._place] = held = value * self._unit
+        lower, upper = self._surface.lower.copy(), self._surface.upper.copy()
+        lower[self._place] = upper[self._place] = held
+        found = polish(self._surface, starts, self._weights, self._delta, lower=lower, upper=upper, tolerance=TOLERANCE)
+        best = int(np.argmin(found.values))
+        self._last = found.coords[best]
+        return max(float(found.values[best]), LEAST_OBJECTIVE)

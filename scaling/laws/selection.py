@@ -13,19 +13,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scaling.laws.average import Average, Member
+from scaling.laws.average import Average, Member, NewRun, Reach
 from scaling.laws.candidates import Candidate, fit_candidates
 from scaling.laws.fit import Fit, fit_law
 from scaling.laws.forms import CHINCHILLA, CROSS, Law
 from scaling.laws.joint import INTERACTION
 from scaling.laws.ladder import Cut, ladder
 from scaling.laws.misfit import Misfit, known_misfit, misfit, tangent
-from scaling.laws.noise import row_noise
+from scaling.laws.noise import NOTHING_SHARED, RowNoise, SharedNoise, row_noise, shared_noise
 from scaling.laws.objective import DELTA
-from scaling.laws.observations import BoolArray, Observations
+from scaling.laws.observations import BoolArray, FloatArray, IntArray, Observations, value_groups
 from scaling.laws.repeated import DATA_CONSTRAINED, unique_of
 
 FORMS: tuple[Law, ...] = (CHINCHILLA, CROSS, INTERACTION)
+NUM_PARAMS = 5  # that the rows are taken to have spent, of whichever form
+LEAST_WEIGHT = 0.01  # of a candidate that stays in the average
+BENT = 0.9  # belief in a misfit from which residuals that sizes share are taken for it
 POWER = 2.0  # of a candidate's error, for its weight
 ERROR_FLOOR = 1e-7  # relative: below this two candidates are equally right
 REPEATED = 1.01  # tokens over unique tokens beyond which text was repeated
@@ -39,12 +42,14 @@ class Selection:
         law: "average", or the name of the only candidate.
         average: the candidates with their weights.
         below: the average that the rows below each cut would have given, by the cut.
+        odd: rows that no candidate was fitted to, [n].
         why: in one sentence.
     """
 
     law: str
     average: Average
     below: tuple[tuple[Cut, Average], ...]
+    odd: BoolArray
     why: str
 
 
@@ -98,9 +103,10 @@ def select(
     if whole is None:
         raise ValueError("no form can be fitted: its parameters leave the range of floating point; check the units")
     return Selection(
-        law="average" if len(whole.members) > 1 else whole.members[0].candidate.way.law.name,
+        law="average" if len(whole.members) > 1 else whole.members[0].way.law.name,
         average=whole,
         below=tuple((cut, a) for cut, a in zip(cuts[1:], averages[1:], strict=True) if a is not None),
+        odd=noise.odd,
         why=_why(whole),
     )
 
@@ -130,9 +136,62 @@ def _average(
         if side.any():
             weights[side] = share * raw[side] / raw[side].sum()
     weights /= weights.sum()
-    order = np.argsort(-weights, kind="stable")
-    members = [Member(candidates[i], float(weights[i]), tuple(inner[:, i].tolist())) for i in order if weights[i] > 0]
-    return Average(tuple(members), tuple(names), rows.take(cuts[j].kept), np.flatnonzero(cuts[j].kept), bent, rows, odd)
+    shown = [int(i) for i in np.argsort(-weights, kind="stable") if weights[i] >= LEAST_WEIGHT]
+    weights /= weights[shown].sum()
+    members = [
+        Member(candidates[i].way, candidates[i].theta, float(weights[i]), tuple(inner[:, i].tolist())) for i in shown
+    ]
+    return _build([candidates[i] for i in shown], members, names, bent, rows, cuts[j].kept)
+
+
+def _build(
+    candidates: Sequence[Candidate],
+    members: Sequence[Member],
+    cuts: Sequence[str],
+    bent: Misfit,
+    rows: Observations,
+    below: BoolArray,
+) -> Average:
+    """The average with what the noise of the rows below its cut does to it."""
+    part = rows.take(below)
+    weights = np.array([member.weight for member in members])
+    residuals = weights @ np.array([candidate.residuals[below] for candidate in candidates])
+    noise = row_noise(residuals, part.flops, NUM_PARAMS)
+    clusters, shared = _what_is_shared(residuals, noise, bent, part)
+    pulled = np.concatenate([candidate.pull[:, below] for candidate in candidates]) * noise.sd
+    alone = 1 / (1 + shared.share)
+    together = np.zeros((len(pulled), int(clusters.max()) + 1))
+    np.add.at(together.T, clusters, pulled.T)
+    reach = 6 * part.params * part.tokens
+    return Average(
+        members=tuple(members),
+        cuts=tuple(cuts),
+        misfit=bent,
+        own=alone * pulled @ pulled.T,
+        shared=(1 - alone) * together @ together.T,
+        share=shared.share,
+        freedom=float(max(int(np.sum(~noise.odd)) - NUM_PARAMS, 1)),
+        shared_freedom=shared.freedom,
+        new_run=NewRun(noise.scale, noise.trend, noise.centre, noise.largest),
+        reach=Reach(float(part.params.min()), float(part.params.max()), float(reach.max())),
+    )
+
+
+def _what_is_shared(
+    residuals: FloatArray, noise: RowNoise, bent: Misfit, rows: Observations
+) -> tuple[IntArray, SharedNoise]:
+    """Number of each row's run, or of its size where no run is named, [n], and what the rows of one have in common."""
+    named = len(np.unique(rows.trajectory)) < len(rows)
+    clusters = rows.trajectory_index()
+    if not named:
+        for number, group in enumerate(value_groups(rows.params)):
+            clusters[group] = number
+    kept = ~noise.odd
+    # A bend with N is shared by the rows of a size as well.
+    if bent.tangent is None or (not named and bent.belief > BENT):
+        return clusters, NOTHING_SHARED
+    own = bent.tangent.columns(rows)[0][kept] / noise.sd[kept, None]
+    return clusters, shared_noise(residuals[kept] / noise.sd[kept], own, clusters[kept], named)
 
 
 def _finite(value: float | None, otherwise: float) -> float:
@@ -150,11 +209,9 @@ def _misfit(candidates: Sequence[Candidate], rows: Observations, kept: BoolArray
 
 def _why(average: Average) -> str:
     if len(average.members) == 1:
-        return f"{average.members[0].candidate.way.name} is the only candidate that could be fitted"
+        return f"{average.members[0].way.name} is the only candidate that could be fitted"
     bent, cuts = average.misfit, len(average.cuts)
-    trusted = sum(
-        m.weight for m in average.members if m.candidate.way.trusts_form and m.candidate.way.law is CHINCHILLA
-    )
+    trusted = sum(m.weight for m in average.members if m.way.trusts_form and m.way.law is CHINCHILLA)
     how = (
         f"by the inverse square of their errors on the rows above {cuts} cut{'s' if cuts > 1 else ''} in compute"
         if cuts

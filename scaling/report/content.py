@@ -67,8 +67,8 @@ DEFINITIONS = (
     (
         "Selected forecast",
         "The average of several forms and weightings, each weighted by the inverse square of its error on the fitted "
-        "points with most compute when fitted to the others. It gives the losses of the targets and of the held-out "
-        "points; the best N and D come from the Chinchilla law.",
+        "points with most compute when fitted to the others. It gives the best N and D, and the losses of the targets "
+        "and of the held-out points.",
     ),
     ("Frontier", "The points that no other point beats with the same compute or less."),
     (

@@ -8,18 +8,16 @@ from scaling.report.numbers import amount, greek, level_text, minus, percent, pl
 from scaling.report.tables import number_columns, text_columns
 from scaling.results import LawReport
 
-LEAST_SHOWN = 0.01  # weight of a candidate
-
 
 def selected(report: LawReport) -> str:
     """Which form forecasts the losses, why, and how wide its intervals are."""
-    selection, trial = report.analysis.selection, report.analysis.backtest
-    if selection is None or trial is None:
+    asked = report.analysis.forecaster
+    if asked is None:
         return f"No forecast was selected: {sentence(report.analysis.selection_message)}"
-    what = "an average over forms" if len(selection.average.members) > 1 else "one form"
+    what = "an average over forms" if len(asked.average.members) > 1 else "one form"
     return (
-        f"The best N and D of a budget and the losses there are forecast by {what}: {sentence(selection.why)} "
-        f"{_tested(trial)}"
+        f"The best N and D of a budget and the losses there are forecast by {what}: {sentence(asked.why)} "
+        f"{_tested(asked.backtest)}"
     )
 
 
@@ -52,13 +50,11 @@ def selection_tables(report: LawReport) -> tuple[Table, ...]:
 
 
 def _candidates(report: LawReport) -> Table | None:
-    selection = report.analysis.selection
-    if selection is None:
+    if report.analysis.forecaster is None:
         return None
-    average = selection.average
-    shown = [member for member in average.members if member.weight >= LEAST_SHOWN]
+    average = report.analysis.forecaster.average
     rows = [
-        (m.candidate.way.name.replace("_", " "), *map(percent, m.inner_errors), percent(m.weight, 1)) for m in shown
+        (m.way.name.replace("_", " "), *map(percent, m.inner_errors), percent(m.weight, 1)) for m in average.members
     ]
     result = report.analysis.heldout
     test = ""
@@ -72,8 +68,7 @@ def _candidates(report: LawReport) -> Table | None:
         "candidates",
         "Candidates of the forecast",
         "Each form with every row counting by its noise, and with rows weighted by a power of compute. Error: mean "
-        f"absolute relative error on the rows that were left out; less than {percent(LEAST_SHOWN, 0)} of the weight is "
-        f"not listed.{test}",
+        f"absolute relative error on the rows that were left out.{test}",
         (*text_columns("Form"), *number_columns(*(f"Error {name}" for name in average.cuts), "Weight")),
         tuple(rows),
     )
@@ -97,8 +92,8 @@ def _by_form(report: LawReport) -> Table | None:
 
 
 def _backtest(report: LawReport) -> Table | None:
-    trial = report.analysis.backtest
-    if trial is None or not trial.rungs:
+    asked = report.analysis.forecaster
+    if asked is None or not asked.backtest.rungs:
         return None
     return Table(
         "backtest",
@@ -118,7 +113,7 @@ def _backtest(report: LawReport) -> Table | None:
                 f"{significant(10 ** float(rung.decades.max()), 2)}×", percent(rung.mean_abs_rel_error),
                 minus(f"{100 * rung.mean_rel_error:+.2f}%"), significant(rung.rms_score, 2),
             )
-            for rung in trial.rungs
+            for rung in asked.backtest.rungs
         ),
     )  # fmt: skip
 

@@ -23,7 +23,7 @@ CROSSED = planted(CROSS, (1.6, 300.0, 500.0, 0.33, 0.5, 0.15), noise=0.002, seed
 def test_planted_form_gets_the_weight() -> None:
     weight: dict[str, float] = {}
     for member in select(CROSSED).average.members:
-        name = member.candidate.way.law.name
+        name = member.way.law.name
         weight[name] = weight.get(name, 0) + member.weight
     assert sum(weight.values()) == pytest.approx(1)
     assert max(weight, key=lambda name: weight[name]) == "cross"

@@ -78,7 +78,7 @@ def a_study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("_fit", "forecast"):
             patch.setattr(finish, name, computed_once(getattr(finish, name)))
-        for name in ("answer_for", "selected_forecast", "shape_for"):
+        for name in ("answer_for", "SelectedForecast", "shape_for"):
             patch.setattr(recommend, name, computed_once(getattr(recommend, name)))
         live(tmp_path_factory.mktemp("first"))
         yield live

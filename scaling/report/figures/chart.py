@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from scaling.laws.observations import FloatArray
-from scaling.report.figures.style import INK, log_ticks, round_ticks
+from scaling.report.figures.style import INK, apart, log_ticks, round_ticks
 
 Dash = Literal["solid", "dash"]
 Symbol = Literal["circle", "diamond", "cross", "bar"]
@@ -31,6 +31,7 @@ def log_axis(label: str, ends: tuple[float, float], form: Callable[[float], str]
 
 
 def linear_axis(label: str, ends: tuple[float, float], form: Callable[[float], str], most: int = 7) -> Axis:
+    ends = apart(*ends)
     return Axis(label, ends, tuple((tick, form(tick)) for tick in round_ticks(*ends, most)), log=False)
 
 

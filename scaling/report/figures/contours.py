@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from scaling.laws.intervals import percentiles
 from scaling.laws.observations import FloatArray, Observations, points
 from scaling.report.figures.chart import Area, Chart, Dots, Line, Mark, Words, log_axis
 from scaling.report.figures.notes import row_notes
@@ -15,6 +14,7 @@ from scaling.report.numbers import amount, level_text, power_of_ten, short_amoun
 from scaling.report.reading import interval_level
 from scaling.results import LawReport
 
+PATH_POINTS = 24
 GRID = 120
 CLEAR = 0.05  # of the picture, between the value of a line and the next point
 STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -32,24 +32,17 @@ def contour_figure(report: LawReport) -> FigureGroup | None:
     if report.optima:
         best = report.optima[-1].allocation
         alt += f" At {power_of_ten(best.flops)} FLOPs it lies at N = {amount(best.params)}, D = {amount(best.tokens)}."
-    band = "without a band, for want of a bootstrap"
-    if report.surface.bootstrap is not None:
-        band = f"with its {level_text(interval_level(report))} band from the bootstrap"
     return FigureGroup(
         "contours",
         "Equal loss, equal compute, and the best path",
         "Curved lines: sizes and token counts that the fitted law expects to reach the same loss (nats/token). "
-        "Grey diagonals: equal compute, C = 6 N D. Orange: the N and D with the lowest fitted loss for each compute, "
-        f"{band}; dashed where no fitted point has that much, or that little, compute. "
+        "Grey diagonals: equal compute, C = 6 N D. Orange: the best N and D for each compute by the forecast, which "
+        f"averages over forms, with its {level_text(interval_level(report))} band; dashed where no fitted point has "
+        "that much, or that little, compute. "
         "Look for: does the path run through the measured points or outside of them? Outside, the best size is "
         "extrapolation.",
         (Panel("contours", alt, chart(report), height=4.1),),
     )
-
-
-def _path(report: LawReport, budgets: FloatArray, theta: FloatArray) -> FloatArray:
-    """N* for parameters, [R, P], and budgets, [m]: [R, m]."""
-    return report.surface.fit.law.optimal_params(theta[:, None, :], budgets)
 
 
 def chart(report: LawReport) -> Chart:
@@ -142,28 +135,23 @@ def _isoflops(N: tuple[float, float], D: tuple[float, float]) -> Iterator[Mark]:
 
 
 def _path_marks(report: LawReport, smallest: float, largest: float) -> Iterator[Mark]:
-    fit = report.surface.fit
-    budgets = np.geomspace(smallest / 10, largest * 10, 160) * FLOPS_PER_PARAM_TOKEN
-    best = _path(report, budgets, fit.theta[None])[0]
-    if not np.isfinite(best).all():
+    """The path of the best N and D by the selected forecast; its band's edges lie on lines of equal compute."""
+    asked = report.analysis.forecaster
+    if asked is None:
         return
+    level = interval_level(report)
+    wanted = np.geomspace(smallest / 10, largest * 10, PATH_POINTS) * FLOPS_PER_PARAM_TOKEN
+    found = [(flops, best) for flops in wanted.tolist() if (best := asked.best(flops, level)) is not None]
+    if not found:
+        return
+    budgets = np.array([flops for flops, _ in found])
+    params = np.array([best.params for _, best in found])
+    edge = np.array([best.params_interval.low for _, best in found])
+    edge = np.concatenate([edge, np.array([best.params_interval.high for _, best in found])[::-1]])
+    around = np.concatenate([budgets, budgets[::-1]]) / FLOPS_PER_PARAM_TOKEN / edge
     measured = FLOPS_PER_PARAM_TOKEN * report.fitted.params * report.fitted.tokens
     inside = (budgets >= measured.min()) & (budgets <= measured.max())
-    tokens = budgets / FLOPS_PER_PARAM_TOKEN / best
-    yield from _band(report, budgets)
-    yield Line(best, tokens, VERMILION, dash="dash")
-    yield Line(best[inside], tokens[inside], VERMILION, width=2.2, label="best N and D")
-
-
-def _band(report: LawReport, budgets: FloatArray) -> Iterator[Mark]:
-    """The band of N* at each compute: its edges lie on lines of equal compute."""
-    boot, level = report.surface.bootstrap, interval_level(report)
-    if boot is None or not len(boot):
-        return
-    draws = _path(report, budgets, boot.parameters)
-    if np.isnan(draws).mean() > 1 - level:
-        return
-    low, high = percentiles(draws, level)
-    edge = np.concatenate([low, high[::-1]])
-    tokens = np.concatenate([budgets, budgets[::-1]]) / FLOPS_PER_PARAM_TOKEN / edge
-    yield Area(edge, tokens, BAND, opacity=0.25, label=f"{level_text(level)} band")
+    tokens = budgets / FLOPS_PER_PARAM_TOKEN / params
+    yield Area(edge, around, BAND, opacity=0.25, label=f"{level_text(level)} band")
+    yield Line(params, tokens, VERMILION, dash="dash")
+    yield Line(params[inside], tokens[inside], VERMILION, width=2.2, label="best N and D")

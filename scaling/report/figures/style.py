@@ -46,6 +46,7 @@ RC: dict[Any, Any] = {
 }
 
 
+ALIKE = 1e-6  # relative: values nearer than this are one on an axis
 ON_DARK = {
     PAPER: "#16181b",
     INK: "#e8e9eb",
@@ -74,6 +75,14 @@ def on_dark(colour: str) -> str:
     hue, lightness, saturation = colorsys.rgb_to_hls(red, green, blue)
     channels = colorsys.hls_to_rgb(hue, 0.85 - 0.5 * lightness, saturation)
     return "#" + "".join(f"{round(255 * channel):02x}" for channel in channels)
+
+
+def apart(low: float, high: float) -> tuple[float, float]:
+    """Ends of an axis that are told apart: as they are, or where all values are alike a little to either side."""
+    if high - low > ALIKE * max(abs(low), abs(high)):
+        return low, high
+    beside = max(ALIKE * max(abs(low), abs(high)), ALIKE)
+    return low - beside, high + beside
 
 
 def log_ticks(low: float, high: float) -> list[float]:
