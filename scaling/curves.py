@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from scaling.values import NotJson, ValueMismatch, from_file, parse_json
+from scaling.values import NotJson, ValueMismatch, from_file, parse_json, read_file
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,11 @@ def read_curve(path: Path, tell: Callable[[str], None] = lambda words: None) -> 
     """Also of a run that is under way: a line that is being written has no end yet and is left out. So is one that
     cannot be read, which is told. Raises OSError."""
     rows: list[CurveRow] = []
-    lines = path.read_bytes().rpartition(b"\n")[0].splitlines()
+    try:
+        lines = read_file(path).rpartition(b"\n")[0].splitlines()
+    except ValueMismatch as error:
+        tell(str(error))
+        return rows
     for number, line in enumerate(lines, start=1):
         try:
             row = from_file(CurveRow, parse_json(line), "it")

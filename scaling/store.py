@@ -23,7 +23,7 @@ from typing import Any
 from scaling.folders import below, require_no_link, study_lock
 from scaling.records import RunRecord, record_path
 from scaling.specs import Plan
-from scaling.values import NotJson, ValueMismatch, from_file, parse_json, to_plain, write_atomically
+from scaling.values import NotJson, ValueMismatch, from_file, parse_json, read_file, to_plain, write_atomically
 
 STORE_FILE = "store.sqlite"
 LEDGER_FILE = "forecasts.jsonl"
@@ -243,11 +243,11 @@ def read_forecasts(folder: Path, tell: Callable[[str], None] = lambda words: Non
 
 
 def _lines(path: Path) -> list[bytes]:
-    if not path.exists():
+    try:
+        content = read_file(path)
+    except FileNotFoundError:
         return []
-    if not path.is_file():
-        raise ValueMismatch(f"{path} is no file: move it away and run the command again")
-    return [line for line in path.read_bytes().split(b"\n") if line.strip()]
+    return [line for line in content.split(b"\n") if line.strip()]
 
 
 def _forecast(line: bytes) -> Forecast:

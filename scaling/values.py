@@ -240,11 +240,22 @@ def from_file(kind: type[T], plain: object, path: Path | str) -> T:
 def read_plain(path: Path) -> Any:
     """A JSON file's plain value. Raises ValueMismatch where it is none."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise ValueMismatch(f"{path} is no file: move it away and run the command again")
-        return parse_json(path.read_bytes())
+        return parse_json(read_file(path))
     except NotJson as error:
         raise ValueMismatch(f"{path} is not JSON ({error}); delete it and run the command again") from None
+
+
+def read_file(path: Path) -> bytes:
+    """A file's bytes. Raises ValueMismatch for what is none, such as a folder, or a pipe, which would keep its reader
+    waiting; FileNotFoundError and other OSErrors as usual."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueMismatch(f"{path} is no file: move it away and run the command again")
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(descriptor)
 
 
 class NotJson(ValueError):

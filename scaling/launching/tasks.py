@@ -17,7 +17,7 @@ from scaling.records import (
     RunStatus,
     recorded,
 )
-from scaling.values import ValueMismatch, read_json
+from scaling.values import ValueMismatch, read_file, read_json
 
 OutcomeKind = Literal["done", "diverged", "out_of_memory", "lost", "failed", "interrupted", "busy"]
 
@@ -98,8 +98,8 @@ def last_status(folder: Path) -> RunStatus | None:
 
 def last_line(folder: Path) -> str:
     try:
-        lines = (folder / LOG_FILE).read_text(errors="replace").strip().splitlines()
-    except OSError:
+        lines = read_file(folder / LOG_FILE).decode(errors="replace").strip().splitlines()
+    except (OSError, ValueMismatch):
         return "(none)"
     return lines[-1] if lines else "(empty)"
 

@@ -20,7 +20,7 @@ from scaling.training.parallel import load_whole, whole
 from scaling.training.progress import Progress
 from scaling.training.step import TrainState
 from scaling.training.team import Team
-from scaling.values import from_plain, to_plain, write_atomically
+from scaling.values import ValueMismatch, from_plain, read_file, to_plain, write_atomically
 
 CHECKPOINT_SCHEMA = 2
 DIGEST_BYTES = hashlib.sha256().digest_size
@@ -76,9 +76,9 @@ def _unused(path: Path) -> Path:
 def read_checkpoint(path: Path, *, run_id: str, budget: int | None, device: torch.device) -> dict[str, Any]:
     """The file's contents. Raises CheckpointError."""
     try:
-        file = path.read_bytes()
-    except IsADirectoryError:
-        raise CheckpointError(f"{path} is a folder") from None
+        file = read_file(path)
+    except ValueMismatch:
+        raise CheckpointError(f"{path} is no file") from None
     payload, digest = file[:-DIGEST_BYTES], file[-DIGEST_BYTES:]
     if hashlib.sha256(payload).digest() != digest:
         raise CheckpointError(f"{path} is truncated, damaged or no checkpoint of this version")

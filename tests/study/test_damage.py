@@ -122,6 +122,7 @@ def test_laws_are_fitted_without_what_is_damaged(
     point = plan.points[3]
     spoil(record_path(config.folder / point.run_id, point.tokens), RECORDS["a loss below zero"])
     curve_path(config.folder / point.run_id, None).write_text('{"tokens": 5, "train_lo\n{"tokens": -1}\n')
+    os.mkfifo(curve_path(config.folder / plan.points[-1].run_id, None))
     for name in ("cut", "pipe"):
         (tmp_path / "runs" / name).mkdir()
     (tmp_path / "runs" / "cut" / "forecasts.jsonl").write_text('{"run_id": "x", "si')
@@ -131,6 +132,7 @@ def test_laws_are_fitted_without_what_is_damaged(
     for words in (
         f"record-{point.tokens}.json",
         "curve-trunk.jsonl, line 1",
+        "curve-trunk.jsonl is no file",
         "runs/cut/forecasts.jsonl, line 1",
         "pipe",
     ):
