@@ -27,11 +27,13 @@ class Scenario:
         rows: the losses.
         truth: the law that the targets follow, in the table's own count of N.
         odd: rows that were spoilt one by one, [n].
+        noise: standard deviation of the log loss of a new run.
     """
 
     rows: Observations
     truth: Law
     odd: np.ndarray
+    noise: float = NOISE
 
     def best(self, flops: float) -> tuple[float, float]:
         """Give N* for a budget and the loss there."""
@@ -117,7 +119,7 @@ Draw = Callable[[np.random.Generator, FloatArray, FloatArray], Scenario]
 def noisy(law: Law, truth: Law | None = None, noise: float = NOISE) -> Draw:
     def scenario(rng: np.random.Generator, N: FloatArray, D: FloatArray) -> Scenario:
         loss = law(N, D) * np.exp(noise * rng.standard_normal(len(N)))
-        return Scenario(Observations(N, D, loss), truth or law, np.zeros(len(N), dtype=np.bool_))
+        return Scenario(Observations(N, D, loss), truth or law, np.zeros(len(N), dtype=np.bool_), noise)
 
     return scenario
 
@@ -140,7 +142,7 @@ def changing(first: float, last: float) -> Draw:
         c = np.log(N * D)
         noise = first * (last / first) ** ((c - c.min()) / np.ptp(c))
         loss = base(N, D) * np.exp(noise * rng.standard_normal(len(N)))
-        return Scenario(Observations(N, D, loss), base, np.zeros(len(N), dtype=np.bool_))
+        return Scenario(Observations(N, D, loss), base, np.zeros(len(N), dtype=np.bool_), last)
 
     return scenario
 
@@ -160,7 +162,7 @@ def runs(named: bool) -> Draw:
         noise = 0.005 * rng.standard_normal(9)[run] + 0.001 * rng.standard_normal(len(N))
         rows = Observations(N, D, base(N, D) * np.exp(noise))
         named_rows = replace(rows, trajectory=run.astype(np.str_)) if named else rows
-        return Scenario(named_rows, base, np.zeros(len(N), dtype=np.bool_))
+        return Scenario(named_rows, base, np.zeros(len(N), dtype=np.bool_), float(np.hypot(0.005, 0.001)))
 
     return scenario
 

@@ -66,7 +66,7 @@ def study(name: str, seed: int) -> tuple[Result, tuple[str, ...]]:
             found[f"width {times:g}"] = float(np.log(held.high / held.low) / np.log(plain.high / plain.low))
         at = points(params, flops / 6 / params)
         told = asked.predict(at)
-        new = loss * np.exp(NOISE * rng.standard_normal())
+        new = loss * np.exp(scenario.noise * rng.standard_normal())
         found[f"loss {times:g}"] = float(told.low[0] <= new <= told.high[0])
         found[f"error {times:g}"] = abs(float(told.loss[0]) / loss - 1)
         found[f"plain {times:g}"] = abs(float(CHINCHILLA.predict(fit.theta, at)[0]) / loss - 1)

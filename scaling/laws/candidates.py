@@ -1,8 +1,8 @@
 """Forms under weightings, each fitted to the rows below every cut of a ladder, as one batch of lanes a form.
 
-Two ways to fit. Where the form is right, every row counts by its noise and Huber's loss is nearly a square: no other
-way uses the rows better. Where the form errs, rows near the target tell most and large residuals tell least: rows are
-weighted by C^w, and the loss is nearly an absolute value.
+Two ways to fit. Where Chinchilla's form is right, every row counts by its noise and Huber's loss is nearly a square: no
+other way uses the rows better. Where it errs, rows near the target tell most and large residuals tell least: rows are
+weighted by C^w, and the loss is nearly an absolute value, under this form and others.
 
 Legend: K candidates, J cuts, n rows, m points, P parameters of a candidate.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaling.laws.fit import NEAR_POOL, Fit
-from scaling.laws.forms import Law
+from scaling.laws.forms import CHINCHILLA, Law
 from scaling.laws.ladder import Cut
 from scaling.laws.newton import polish
 from scaling.laws.noise import huber_moments
@@ -22,7 +22,7 @@ from scaling.laws.observations import BoolArray, FloatArray, Observations
 from scaling.laws.surface import Surface
 
 EFFICIENT = 1.345  # delta over the noise: 95% of the efficiency of least squares (Huber 1981, section 4.5)
-POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)
+POWERS = (0.25, 0.5, 0.75, 1.0)
 STARTS, FEW_ROWS = 2, 100  # a lane has one start from the search of the form on all rows, and two where rows are few
 ITERATIONS, TOLERANCE = 25, 1e-6  # what a forecast needs, not what a table of parameters shows
 UNDEFINED = 1e6  # Huber loss of a row where a start is undefined
@@ -99,13 +99,17 @@ def fit_candidates(
     for fit in fits:
         surface = fit.law.surface(rows)
         efficient = max(fit.objective.delta, EFFICIENT * level)
-        ways = [(Way(fit.law, 0.0, efficient, True), np.asarray((level / noise) ** 2))]
-        ways += [
-            (Way(fit.law, power, fit.objective.delta, False), (rows.flops / rows.flops.max()) ** power)
+        by_compute = [
+            (Way(fit.law, power, fit.objective.delta, False), np.asarray((rows.flops / rows.flops.max()) ** power))
             for power in POWERS
         ]
-        for delta, trusts in ((efficient, True), (fit.objective.delta, False)):
-            chosen = [(way, weight) for way, weight in ways if way.trusts_form == trusts]
+        by_noise = [(Way(fit.law, 0.0, efficient, True), np.asarray((level / noise) ** 2))]
+        for delta, chosen in (
+            (efficient, by_noise if fit.law is CHINCHILLA else []),
+            (fit.objective.delta, by_compute),
+        ):
+            if not chosen:
+                continue
             weights = np.concatenate([kept * weight for _, weight in chosen])
             weights *= (np.count_nonzero(weights, axis=1) / weights.sum(axis=1))[:, None]
             coords, values = fit_lanes(fit, surface, weights, delta)

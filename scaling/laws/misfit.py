@@ -16,7 +16,7 @@ from scaling.laws.noise import EXACT, RowNoise, shared_noise, without_shared
 from scaling.laws.observations import FloatArray, Observations, Points
 
 DIRECTIONS = ("N", "D", "N and D together")
-ODDS, ODDS_ROWS = 0.5, 30  # that the form errs, before the residuals of so many rows are seen
+ODDS, ODDS_ROWS = 0.25, 30  # that the form errs, before the residuals of so many rows are seen
 PULLED_IN = 2.0  # standard deviations beyond which a residual counts as one there
 RANK = 1e-6  # relative: a column that the law's own derivatives leave less of says nothing new
 
@@ -75,9 +75,9 @@ class Misfit:
         """Probability that the form's error matters more than the noise, from 0 to 1.
 
         The residuals raise the odds by at most 1 / (-e p ln p) (Sellke, Bayarri & Berger 2001). Before them the odds
-        grow with the root of the number of rows, as noise averages out and an error of the form does not.
+        grow with the number of rows, as the variance of noise averages out and the square of a form's error does not.
         """
-        p, odds = max(self.probability, 1e-300), ODDS * float(np.sqrt(self.num_points / ODDS_ROWS))
+        p, odds = max(self.probability, 1e-300), ODDS * self.num_points / ODDS_ROWS
         if p < 1 / np.e:
             odds /= -np.e * p * float(np.log(p))
         return odds / (1 + odds)

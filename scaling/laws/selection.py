@@ -30,6 +30,7 @@ NUM_PARAMS = 5  # that the rows are taken to have spent, of whichever form
 LEAST_WEIGHT = 0.01  # of a candidate that stays in the average
 BENT = 0.9  # belief in a misfit from which residuals that sizes share are taken for it
 POWER = 2.0  # of a candidate's error, for its weight
+LUCK = 0.25  # of the noise of a loss: a smaller mean error on a few rows is luck
 ERROR_FLOOR = 1e-7  # relative: below this two candidates are equally right
 REPEATED = 1.01  # tokens over unique tokens beyond which text was repeated
 
@@ -98,7 +99,7 @@ def select(
     cuts = ladder(observations)
     noise = row_noise(carried[0].residuals, observations.flops, len(carried[0].parameters))
     found = fit_candidates(carried, observations, cuts, noise.sd, noise.odd)
-    averages = [_average(found, cuts, j, observations, noise.odd) for j in range(len(cuts))]
+    averages = [_average(found, cuts, j, observations, noise) for j in range(len(cuts))]
     whole = averages[0]
     if whole is None:
         raise ValueError("no form can be fitted: its parameters leave the range of floating point; check the units")
@@ -112,13 +113,13 @@ def select(
 
 
 def _average(
-    found: dict[int, list[Candidate]], cuts: Sequence[Cut], j: int, rows: Observations, odd: BoolArray
+    found: dict[int, list[Candidate]], cuts: Sequence[Cut], j: int, rows: Observations, noise: RowNoise
 ) -> Average | None:
     """The average that the rows below cut j give, weighted by what the cuts farther down foresee of them."""
     candidates = found[j]
     if not candidates:
         return None
-    kept = cuts[j].kept & ~odd
+    kept = cuts[j].kept & ~noise.odd
     errors, names = [], []
     for below in range(j + 1, len(cuts)):
         later = kept & ~cuts[below].kept
@@ -128,9 +129,13 @@ def _average(
             errors.append([_finite(score.get(c.way), max(known)) for c in candidates])
             names.append(cuts[below].name)
     inner = np.maximum(np.array(errors).reshape(len(errors), len(candidates)), ERROR_FLOOR)
-    raw = np.exp(-POWER * np.log(inner).mean(axis=0)) if len(inner) else np.ones(len(candidates))
+    raw = (
+        np.exp(-POWER * np.log(np.maximum(inner, LUCK * noise.scale)).mean(axis=0))
+        if len(inner)
+        else np.ones(len(candidates))
+    )
     bent = known_misfit(int(kept.sum())) if _repeats(rows) else _misfit(candidates, rows, kept)
-    trusts = np.array([c.way.trusts_form and c.way.law is CHINCHILLA for c in candidates])
+    trusts = np.array([c.way.trusts_form for c in candidates])
     weights = np.zeros(len(candidates))
     for side, share in ((trusts, 1 - bent.belief), (~trusts, bent.belief)):
         if side.any():
@@ -200,7 +205,7 @@ def _finite(value: float | None, otherwise: float) -> float:
 
 def _misfit(candidates: Sequence[Candidate], rows: Observations, kept: BoolArray) -> Misfit:
     for candidate in candidates:
-        if candidate.way.trusts_form and candidate.way.law is CHINCHILLA:
+        if candidate.way.trusts_form:
             residuals, part = candidate.residuals[kept], rows.take(kept)
             noise = row_noise(residuals, part.flops, len(CHINCHILLA.parameter_names))
             return misfit(tangent(candidate.theta, part), residuals, part, noise)
@@ -211,7 +216,7 @@ def _why(average: Average) -> str:
     if len(average.members) == 1:
         return f"{average.members[0].way.name} is the only candidate that could be fitted"
     bent, cuts = average.misfit, len(average.cuts)
-    trusted = sum(m.weight for m in average.members if m.way.trusts_form and m.way.law is CHINCHILLA)
+    trusted = sum(member.weight for member in average.members if member.way.trusts_form)
     how = (
         f"by the inverse square of their errors on the rows above {cuts} cut{'s' if cuts > 1 else ''} in compute"
         if cuts

@@ -88,7 +88,7 @@ def test_residuals_bend_where_the_form_is_wrong_and_not_where_it_is_right() -> N
     clean = [select(draw("clean", seed).rows).average.misfit for seed in range(0, 9, 3)]
     wrong = [select(draw("lr_grows", seed).rows).average.misfit for seed in range(0, 9, 3)]  # isoFLOP designs
     assert max(one.belief for one in clean) < 0.6
-    assert min(one.belief for one in wrong) > 0.9
+    assert min(one.belief for one in wrong) > 0.8
     assert all(one.each[0] < 0.01 for one in wrong)  # with N
 
 

@@ -26,8 +26,8 @@ def test_planted_form_gets_the_weight() -> None:
         name = member.way.law.name
         weight[name] = weight.get(name, 0) + member.weight
     assert sum(weight.values()) == pytest.approx(1)
-    assert max(weight, key=lambda name: weight[name]) == "cross"
-    assert weight["cross"] > 0.37  # more than an even share of three forms
+    assert weight["cross"] > 1.2 * weight["chinchilla"]
+    assert weight["cross"] + weight["interaction"] > 0.7  # which follow the same rows nearly as well
 
 
 def test_aicc_prefers_the_planted_form() -> None:
