@@ -16,7 +16,8 @@ verbs    `planning`: rules for learning rate, batch and shapes; grids; what a pl
          `sinks`: points that have ended, to W&B or MLflow
 nouns    `specs`: what shall be trained; `records`, `curves`: what happened; `findings`: what a check saw
          `speeds`: what a step takes on this machine; `corners`: a grid's learning rates, checked
-         `results`: what a study found; `store`: its database; `values`: dataclasses from and to JSON
+         `results`: what a study found; `store`: its ledger and database; `values`: dataclasses from and to JSON
+         `folders`: whose a folder is, who writes it now; `terminal`: what commands say
 leaves   `model`: the decoder, its parameter and FLOP counts
          `data`: corpora, tokenizers, token files
          `laws`: functional forms, fits, intervals (numpy and scipy alone)

@@ -23,12 +23,15 @@ def is_claimed(run_folder: Path) -> bool:
     The question holds the lock for an instant, shared: a worker that takes it waits that long.
     """
     try:
-        with (run_folder / LOCK_FILE).open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
+        lock = os.open(run_folder / LOCK_FILE, os.O_RDONLY | os.O_NONBLOCK)  # which does not wait, whatever it is
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
+    finally:
+        os.close(lock)
     return False
 
 

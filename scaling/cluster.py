@@ -18,9 +18,13 @@ def run_job() -> None:
 
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, listen)
+    from scaling.command import leave, told_in_one_paragraph
     from scaling.stages.slurm_job import do_job
 
-    sys.exit(do_job(Path(sys.argv[1]), early))
+    exit_codes: list[int] = []
+    with told_in_one_paragraph(exit_codes):
+        exit_codes.append(do_job(Path(sys.argv[1]), early))
+    leave(max(exit_codes))
 
 
 if __name__ == "__main__":

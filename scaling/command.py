@@ -5,6 +5,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import NoReturn
 
 import hydra
 from hydra.errors import HydraException
@@ -15,12 +16,15 @@ from hydra_plugins.scaling._register import register
 from scaling.config import ConfigError
 from scaling.config_folder import config_folder
 from scaling.data.config import DataError
+from scaling.folders import FolderError, storage_words
 from scaling.launching.slurm import SlurmError
+from scaling.terminal import visible
 from scaling.usage import asks_for_help, usage, with_flags_as_overrides
 from scaling.values import ValueMismatch
 
 EXIT_BAD_CONFIG = 2
 EXIT_NO_ANSWER = 3  # all went well, and the study, the table or the rounds still do not answer
+EXIT_INTERRUPTED, EXIT_NOBODY_LISTENS = 130, 141  # as of a shell's commands that INT and PIPE end
 
 
 def run_hydra(
@@ -54,7 +58,7 @@ def run_hydra(
     with told_in_one_paragraph(exit_codes):
         register()
         hydra.main(config_path=str(config_folder()), config_name=config_name, version_base="1.3")(run)()
-    sys.exit(max(exit_codes, default=0))
+    leave(max(exit_codes, default=0))
 
 
 def as_text(argument: str, keys: Sequence[str]) -> str:
@@ -70,19 +74,39 @@ def as_text(argument: str, keys: Sequence[str]) -> str:
     return f"{key}='{escaped}'"
 
 
+TOLD = (ConfigError, DataError, FolderError, ValueMismatch, SlurmError, HydraException, OmegaConfBaseException, OSError)
+
+
 @contextmanager
 def told_in_one_paragraph(exit_codes: list[int]) -> Iterator[None]:
     try:
         yield
-    except (ConfigError, DataError, ValueMismatch, SlurmError, HydraException, OmegaConfBaseException) as error:
+    except BrokenPipeError:
+        exit_codes.append(EXIT_NOBODY_LISTENS)
+    except KeyboardInterrupt:
+        print("interrupted: what was measured stays, and no file is half-written", file=sys.stderr)
+        exit_codes.append(EXIT_INTERRUPTED)
+    except TOLD as error:
         if any(argument.lower() == "debug=true" for argument in sys.argv[1:]):
             traceback.print_exc()
-        print(f"error: {explain(error)}", file=sys.stderr)
+        print(f"error: {visible(explain(error))}", file=sys.stderr)
         exit_codes.append(EXIT_BAD_CONFIG)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process; where nobody reads its words any more, without a word on that."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = code or EXIT_NOBODY_LISTENS
+    sys.exit(code)
 
 
 def explain(error: Exception) -> str:
     """The message in one paragraph; Hydra's advice to append an unknown key with + would only move the error."""
+    if isinstance(error, OSError) and not isinstance(error, HydraException):  # some of whose kinds are both
+        return storage_words(error)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     kept = [line for line in lines if not line.startswith(("To append to your config", "full_key:", "object_type="))]
     if any(line.startswith("Could not override") for line in kept):

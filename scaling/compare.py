@@ -9,7 +9,6 @@ and the interval is the narrower for it. It is refused where the validation text
 from pathlib import Path
 
 from omegaconf import DictConfig
-from rich.console import Console
 
 from scaling.analysis.compare import CompareOptions, Incomparable, Side, compare, study_sides, table_sides
 from scaling.analysis.table import TableError
@@ -17,9 +16,10 @@ from scaling.command import run_hydra
 from scaling.config import PLAN_FILE, ConfigError, compare_options, stored_config
 from scaling.records import read_records
 from scaling.report.comparison import print_comparison
-from scaling.specs import Plan
+from scaling.specs import read_plan
 from scaling.stages.vocabularies import require_one_vocabulary
-from scaling.values import finite_or_null, read_json, to_plain
+from scaling.terminal import PlainConsole, warn
+from scaling.values import finite_or_null, to_plain
 
 
 def task(composed: DictConfig) -> int:
@@ -33,9 +33,9 @@ def run(options: CompareOptions) -> int:
     except (Incomparable, TableError) as error:
         raise ConfigError(str(error)) from None
     if options.json:
-        Console().print_json(data=finite_or_null(to_plain(found)))
+        PlainConsole().print_json(data=finite_or_null(to_plain(found)))
     else:
-        print_comparison(found, Console())
+        print_comparison(found, PlainConsole())
     return 0
 
 
@@ -54,8 +54,8 @@ def sides(options: CompareOptions) -> tuple[Side, Side]:
     for folder in folders:
         config = stored_config(folder)
         require_one_vocabulary(config, f"comparing {folder}")
-        plan = read_json(Plan, folder / PLAN_FILE)
-        found.append((str(folder), plan, list(read_records(folder)), dict(to_plain(config.data))))
+        plan = read_plan(folder / PLAN_FILE)
+        found.append((str(folder), plan, list(read_records(folder, warn)), dict(to_plain(config.data))))
     return study_sides(found)
 
 

@@ -1,26 +1,37 @@
 """The edge: what Hydra composed becomes frozen dataclasses, validated before anything runs or is written."""
 
 import math
+import re
 import shlex
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from scaling.analysis.config import FitOptions, TableOptions
 from scaling.data.config import DataConfig
+from scaling.folders import below, study_lock
 from scaling.launching.config import LaunchConfig
 from scaling.planning.config import GridConfig, ModelOptions, RecipeConfig, TimeModel
 from scaling.planning.power import PowerConfig
 from scaling.sinks.config import require_known
-from scaling.specs import Plan
+from scaling.specs import Plan, read_plan
 from scaling.training.config import Runtime
 from scaling.tuning.config import TuneOptions
-from scaling.values import ValueMismatch, from_plain, read_json, to_plain, write_atomically
+from scaling.values import (
+    ValueMismatch,
+    from_plain,
+    read_json,
+    remove_left_overs,
+    require_name,
+    shown,
+    to_plain,
+    write_atomically,
+)
 
 if TYPE_CHECKING:
     from scaling.analysis.compare import CompareOptions
@@ -29,7 +40,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PLAN_FILE, CONFIG_FILE = "plan.json", "config.json"
-OF_ONE_COMMAND = ("dry_run", "json", "debug", "point", "next", "flops", "until", "max_flops")
+OF_ONE_COMMAND = ("dry_run", "json", "debug", "point", "next", "flops", "until", "max_flops", "overwrite")
 
 
 class ConfigError(ValueError):
@@ -67,10 +78,12 @@ class StudyConfig:
     until: str | None = None
     max_flops: float | None = None
     sinks: tuple[str, ...] = ()
+    overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if not self.study or not all(letter.isalnum() or letter in "_-." for letter in self.study):
-            raise ValueError(f"study is {self.study!r}; it names a folder: use letters, digits, '_', '-' and '.'")
+        require_name("study", self.study)
+        if not all(letter.isalnum() or letter in "_-." for letter in self.study):
+            raise ValueError(f"study is {shown(self.study)}; it names a folder: use letters, digits, '_', '-' and '.'")
         if self.retry < 0:
             raise ValueError(f"retry is {self.retry}; it must be at least 0")
         require_known(self.sinks)
@@ -152,7 +165,7 @@ def stored_plan(config: StudyConfig) -> Plan:
         raise ConfigError(
             f"{config.folder} holds no {PLAN_FILE}: run `python -m scaling.sweep study={config.study}` first"
         )
-    return read_json(Plan, path)
+    return read_plan(path)
 
 
 def stored_config(folder: Path) -> StudyConfig:
@@ -161,6 +174,14 @@ def stored_config(folder: Path) -> StudyConfig:
     if not path.exists():
         raise ConfigError(f"{folder} holds no {CONFIG_FILE}: run the study's sweep again, which trains nothing anew")
     return read_json(StudyConfig, path)
+
+
+def config_here(folder: Path) -> StudyConfig:
+    """As `stored_config`, for a command that writes: a study that was renamed, copied or received is where its folder
+    is, whatever its file says. Raises ConfigError."""
+    stored = stored_config(folder)
+    with _as_config_error():
+        return replace(stored, runs=str(folder.parent), study=folder.absolute().name)
 
 
 def refit_config(composed: DictConfig, typed: Sequence[str]) -> StudyConfig:
@@ -186,27 +207,51 @@ def refit_config(composed: DictConfig, typed: Sequence[str]) -> StudyConfig:
         return from_plain(StudyConfig, merged, "config")
 
 
-def write_experiment(folder: Path, name: str, config: StudyConfig, about: str) -> str:
+WRITTEN_HERE = "# Written by scaling-sweep, which may write it again: keep changes under another name."
+
+
+def write_experiment(folder: Path, name: str, config: StudyConfig, about: str, *, in_study: bool) -> str:
     """Write a config as a Hydra experiment, `experiment/<name>.yaml` with its corpus in `data/<name>.yaml`.
 
     The corpus is a file of its own since its keys depend on its kind, and Hydra would merge them with the default's.
-    Returns the command that runs it.
+    Every string of the config is text in it: none becomes an interpolation. Returns the command that runs it. Raises
+    ConfigError where a file of that name is there which this did not write, in a folder that is not a study's own
+    (`in_study`), and OSError.
     """
-    plain = to_plain(config)
+    plain = literal(to_plain(config))
     data = plain.pop("data")
     for key in OF_ONE_COMMAND:
         plain.pop(key, None)
     command = shlex.join(["python", "-m", "scaling.sweep", f"--config-dir={folder}", f"experiment={name}"])
-    head = ["# @package _global_", *(f"# {line}" for line in (*about.splitlines(), command))]
+    head = ["# @package _global_", WRITTEN_HERE, *(f"# {line}" for line in (*about.splitlines(), command))]
     head += ["defaults:", f"  - override /data: {name}", ""]
-    for group, text in (
-        ("data", OmegaConf.to_yaml(OmegaConf.create(data))),
-        ("experiment", "\n".join(head) + OmegaConf.to_yaml(OmegaConf.create(plain))),
-    ):
-        path = folder / group / f"{name}.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, text.encode())
+    texts = {
+        folder / "data" / f"{name}.yaml": f"{WRITTEN_HERE}\n" + OmegaConf.to_yaml(OmegaConf.create(data)),
+        folder / "experiment" / f"{name}.yaml": "\n".join(head) + OmegaConf.to_yaml(OmegaConf.create(plain)),
+    }
+    for path in texts:
+        if in_study:
+            below(folder.parent, str(path.relative_to(folder.parent)))
+        if not in_study and path.exists() and not (path.is_file() and WRITTEN_HERE.encode() in path.read_bytes()):
+            raise ConfigError(f"{path} is there and was not written by this command: name another folder with out=")
+    with study_lock(folder.parent) if in_study else nullcontext():
+        for path, text in texts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if in_study:
+                remove_left_overs(path.parent)
+            write_atomically(path, text.encode())
     return command
+
+
+def literal(plain: Any) -> Any:
+    """Plain values whose strings OmegaConf reads back as they are: what begins an interpolation is escaped."""
+    if isinstance(plain, dict):
+        return {key: literal(item) for key, item in plain.items()}
+    if isinstance(plain, list):
+        return [literal(item) for item in plain]
+    if isinstance(plain, str):
+        return re.sub(r"(\\*)\$\{", lambda found: 2 * found[1] + r"\${", plain)
+    return plain
 
 
 def _root(kind: type[T], composed: DictConfig) -> T:

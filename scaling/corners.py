@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from scaling.folders import study_lock
 from scaling.specs import Plan
 from scaling.values import ValueMismatch, read_json, write_json
 
@@ -55,6 +56,15 @@ class Corners:
     best_multiples: tuple[float, ...]
     remedy: str
 
+    def __post_init__(self) -> None:
+        for corner in self.corners:
+            if 1.0 not in corner.multiples or len(corner.multiples) != len(corner.losses):
+                raise ValueError(
+                    f"the corner {corner.size} has multiples {corner.multiples} and losses {corner.losses}"
+                )
+        if len(self.best_multiples) != len(self.corners):
+            raise ValueError(f"there are {len(self.corners)} corners and {len(self.best_multiples)} best multiples")
+
     @property
     def gain_sd(self) -> float:
         """Of a gain between two runs of equal expectation."""
@@ -66,7 +76,8 @@ class Corners:
 
 
 def write_corners(study_folder: Path, corners: Corners) -> None:
-    write_json(study_folder / CORNERS_FILE, corners)
+    with study_lock(study_folder):
+        write_json(study_folder / CORNERS_FILE, corners)
 
 
 def read_corners(study_folder: Path) -> Corners | None:

@@ -1,8 +1,10 @@
 """A run's training curves on disk: one file of JSON lines for the trunk and one for each branch."""
 
-import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from scaling.values import NotJson, ValueMismatch, from_file, parse_json, read_file
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,10 @@ class CurveRow:
     power_watts: float | None = None
     peak_memory_bytes: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.tokens < 0:
+            raise ValueError(f"tokens is {self.tokens}; it must be at least 0")
+
 
 def segment_name(budget: int | None) -> str:
     """Of the trunk (None) or of a budget's branch."""
@@ -32,7 +38,20 @@ def curve_path(run_folder: Path, budget: int | None) -> Path:
     return run_folder / f"curve-{segment_name(budget)}.jsonl"
 
 
-def read_curve(path: Path) -> list[CurveRow]:
-    """Also of a run that is under way: a line that is being written has no end yet and is left out."""
-    whole_lines = path.read_text().rpartition("\n")[0]
-    return [CurveRow(**json.loads(line)) for line in whole_lines.splitlines()]
+def read_curve(path: Path, tell: Callable[[str], None] = lambda words: None) -> list[CurveRow]:
+    """Also of a run that is under way: a line that is being written has no end yet and is left out. So is one that
+    cannot be read, which is told. Raises OSError."""
+    rows: list[CurveRow] = []
+    try:
+        lines = read_file(path).rpartition(b"\n")[0].splitlines()
+    except ValueMismatch as error:
+        tell(str(error))
+        return rows
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = from_file(CurveRow, parse_json(line), "it")
+        except (NotJson, ValueMismatch) as error:
+            tell(f"{path}, line {number}, cannot be read and is left out ({error})")
+            continue
+        rows.append(row)
+    return rows

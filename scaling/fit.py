@@ -12,20 +12,21 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from rich.console import Console
 
 from scaling.analysis.table import TableError
 from scaling.analysis.table_report import report_on_table
 from scaling.checks.catalogue import check_table, in_fits_json, require_known
 from scaling.command import EXIT_NO_ANSWER, as_text, run_hydra
-from scaling.config import PLAN_FILE, ConfigError, refit_config, stored_plan, table_options
+from scaling.config import ConfigError, refit_config, stored_plan, table_options
 from scaling.findings import refusals
+from scaling.folders import require_ours, study_lock, take
 from scaling.report.figures.catalogue import draw_figures
 from scaling.report.figures.plate import Figures
 from scaling.report.summary import print_summary
 from scaling.report.write import write_table_report
 from scaling.stages.checkup import check_plan
 from scaling.stages.finish import FITS_FILE, finish_study
+from scaling.terminal import PlainConsole
 from scaling.usage import asks_for_help
 from scaling.values import write_json
 
@@ -37,9 +38,12 @@ def task(composed: DictConfig) -> int:
     plan = stored_plan(config)
     finished = finish_study(config, plan, check_plan(config, plan))
     if config.json:
-        Console().print_json((config.folder / FITS_FILE).read_text())
+        PlainConsole().print_json(data=finished.fits_json)
     else:
         print(finished.verdict)
+    if finished.unwritten is not None:
+        raise finished.unwritten
+    if not config.json:
         print(finished.page)
     return EXIT_NO_ANSWER if finished.withheld else 0
 
@@ -47,9 +51,7 @@ def task(composed: DictConfig) -> int:
 def fit_table(composed: DictConfig, command: str) -> int:
     options = table_options(composed)
     out = Path(options.out)
-    if (out.exists() and not out.is_dir()) or (out / PLAN_FILE).exists():
-        what = "is a study, whose own report would be lost" if out.is_dir() else "is a file"
-        raise ConfigError(f"out is {out}, which {what}: name another folder")
+    require_ours(out, "table", key="out", overwrite=options.overwrite)
     try:
         require_known(options.force)
     except ValueError as error:
@@ -60,12 +62,17 @@ def fit_table(composed: DictConfig, command: str) -> int:
         raise ConfigError(str(error)) from None
     findings = check_table(report, options.force)
     report = replace(report, findings=findings, fits_json=in_fits_json(report.fits_json, findings))
-    page = write_table_report(report, out, draw_figures(report) if options.figures else Figures())
-    write_json(out / FITS_FILE, report.fits_json)
+    figures = draw_figures(report) if options.figures else Figures()
+    # The answer first: a disk that takes no file does not take it back.
     if options.json:
-        Console().print_json(data=report.fits_json)
+        PlainConsole().print_json(data=report.fits_json)
     else:
-        print_summary(report, Console())
+        print_summary(report, PlainConsole())
+    take(out, "table", key="out", overwrite=options.overwrite)
+    with study_lock(out):
+        write_json(out / FITS_FILE, report.fits_json)
+        page = write_table_report(report, out, figures)
+    if not options.json:
         print(page)
     return EXIT_NO_ANSWER if refusals(findings) else 0
 

@@ -6,13 +6,12 @@ has measured, and writes them as an experiment.
 Example: python -m scaling.plan grid=isoflop recipe=cosine
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from scaling.command import run_hydra
-from scaling.config import stored_config, study_config
+from scaling.config import config_here, study_config
 from scaling.stages.rounds import plan_next
 from scaling.stages.sweeping import dry_run
 
@@ -22,7 +21,7 @@ def task(composed: DictConfig) -> int:
     if config.next is None:
         return dry_run(config)
     folder = Path(config.next)
-    return plan_next(config, replace(stored_config(folder), runs=str(folder.parent)), folder)
+    return plan_next(config, config_here(folder), folder)
 
 
 def main() -> None:

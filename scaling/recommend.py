@@ -6,13 +6,13 @@ It prints N, D and the loss to expect, each with its interval, and writes the ne
 runs as it is. The forecast of a study's goes into its ledger, and is scored if that point is ever trained.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from hydra import compose
 from omegaconf import DictConfig
-from rich.console import Console
 
 from scaling.analysis.config import TableOptions
 from scaling.analysis.forecasts import new_forecasts
@@ -29,8 +29,8 @@ from scaling.command import EXIT_NO_ANSWER, run_hydra
 from scaling.config import (
     PLAN_FILE,
     ConfigError,
+    config_here,
     recommend_options,
-    stored_config,
     study_config,
     write_experiment,
 )
@@ -44,13 +44,14 @@ from scaling.planning.extension import Addition, extended_grid
 from scaling.records import RunRecord, read_records
 from scaling.report.recommendation import print_recommendation
 from scaling.results import Recommendation
-from scaling.specs import Plan
+from scaling.specs import Plan, read_plan
 from scaling.stages.checkup import prepared_manifest
 from scaling.stages.outlook import room_of
 from scaling.stages.study import plan_study
 from scaling.stages.vocabularies import require_one_vocabulary
 from scaling.store import SELECTED, read_forecasts, save_forecasts
-from scaling.values import finite_or_null, read_json, to_plain
+from scaling.terminal import PlainConsole, warn
+from scaling.values import finite_or_null, to_plain
 
 
 def task(composed: DictConfig) -> int:
@@ -63,10 +64,10 @@ def task(composed: DictConfig) -> int:
 
 def from_study(options: RecommendOptions) -> int:
     folder = Path(options.runs) / str(options.study)
-    config = replace(stored_config(folder), runs=options.runs)
+    config = config_here(folder)
     require_one_vocabulary(config, "a recommendation")
-    plan = read_json(Plan, folder / PLAN_FILE)
-    records, _ = usable(plan, list(read_records(folder)))
+    plan = read_plan(folder / PLAN_FILE)
+    records, _ = usable(plan, list(read_records(folder, warn)))
     if not records:
         raise ConfigError(f"{folder} has no measured point that a law could be fitted to: run its sweep first")
     counts = {c.text: observations(plan, records, c) for c in CONVENTIONS.values()}
@@ -84,17 +85,16 @@ def from_study(options: RecommendOptions) -> int:
         raise ConfigError(str(error)) from None
     wider = replace(config, grid=grid)
     point = find_point(plan_study(wider), chosen)
-    command = write_experiment(
-        Path(options.out or folder / "recommend"), experiment_name(options), wider, about(options, chosen)
-    )
-    known = read_forecasts(folder)
-    if not any((f.run_id, f.tokens) == point for f in known) and point not in {
-        (r.run_id, r.budget_tokens) for r in records
-    }:
-        planned = plan_study(wider)
-        at = points_at(planned, [point], CONVENTIONS["total"])
-        prediction = forecast.predict(float(at.params[0]), float(at.tokens[0]), config.fit.level)
-        save_forecasts(folder, [*known, *new_forecasts(prediction, planned, [point], records, SELECTED)])
+    with answered_anyway(options, answer, chosen, speed):
+        out = Path(options.out or folder / "recommend")
+        name, words = experiment_name(options), about(options, chosen)
+        command = write_experiment(out, name, wider, words, in_study=options.out is None)
+        known = {(f.run_id, f.tokens) for f in read_forecasts(folder, warn)}
+        if point not in known | {(r.run_id, r.budget_tokens) for r in records}:
+            planned = plan_study(wider)
+            at = points_at(planned, [point], CONVENTIONS["total"])
+            prediction = forecast.predict(float(at.params[0]), float(at.tokens[0]), config.fit.level)
+            save_forecasts(folder, new_forecasts(prediction, planned, [point], records, SELECTED))
     return show(options, answer, chosen, command, speed)
 
 
@@ -112,8 +112,22 @@ def from_table(options: RecommendOptions) -> int:
     grid = replace(config.grid, kind="tokens", sizes=(alone,), replicates=(), max_flops=None, holdout_share=0.0)
     power = replace(config.power, quantity=None)
     config = replace(config, study=name, question=about(options, chosen), grid=grid, power=power)
-    command = write_experiment(Path(options.out or "recommend"), name, config, about(options, chosen))
+    with answered_anyway(options, answer, chosen, speed):
+        out = Path(options.out or "recommend")
+        command = write_experiment(out, name, config, about(options, chosen), in_study=False)
     return show(options, answer, chosen, command, speed)
+
+
+@contextmanager
+def answered_anyway(
+    options: RecommendOptions, answer: Recommendation, chosen: Chosen, speed: float | None
+) -> Iterator[None]:
+    """Print the answer also where it cannot be written down."""
+    try:
+        yield
+    except (OSError, ConfigError):
+        show(options, answer, chosen, "", speed)
+        raise
 
 
 def answer_for(
@@ -198,17 +212,19 @@ def show(
             else {**to_plain(chosen.site.size), "params": chosen.params, "tokens": chosen.tokens, "flops": chosen.flops}
         )
         plain = to_plain(answer) if not refused else {"findings": to_plain(answer.findings), "reachable": None}
-        Console().print_json(data=finite_or_null(plain | {"shape": shape, "experiment": command or None}))
+        PlainConsole().print_json(data=finite_or_null(plain | {"shape": shape, "experiment": command or None}))
     else:
-        print_recommendation(answer, Console(), refused=refused)
+        print_recommendation(answer, PlainConsole(), refused=refused)
         if chosen is not None:
             size = chosen.site.size
             hours = "" if speed is None else f", {chosen.flops / speed / 3600:.3g} h at {speed:.3g} FLOPs a second"
             print(
                 f"Nearest shape: {size.num_layers} layers of {size.d_model} with {size.num_heads} heads, "
                 f"{chosen.params:,} parameters, on {chosen.tokens:,} tokens: {chosen.flops:.3g} counted FLOPs{hours}; "
-                f"by the law a loss of {chosen.law_loss:.4f}.\nTrain it: {command}"
+                f"by the law a loss of {chosen.law_loss:.4f}."
             )
+            if command:
+                print(f"Train it: {command}")
     return EXIT_NO_ANSWER if refused else 0
 
 

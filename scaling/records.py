@@ -9,16 +9,20 @@ runs/<study>/<run-id>/job.json                     what to train and how, frozen
                       log.txt                      the process' own words
                       trunk/, budget-*/            TensorBoard's events
                       profile/                     the trace of a few steps, with runtime.profile
-                      record-<tokens>.json         a measured point; its existence means done
+                      record-<tokens>.json         a measured point; one that can be read means done
+                      record-<tokens>.damaged      one that could not, before its point was trained again
 """
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from scaling.model.counting import ParameterCount
-from scaling.values import ValueMismatch, from_plain, read_plain, write_json
+from scaling.values import ValueMismatch, from_file, read_plain, write_json
 
 RECORD_SCHEMA = 2
 
@@ -134,6 +138,14 @@ class RunRecord:
     energy_joules: float | None = None
 
 
+AMOUNTS = (
+    "init_seed", "data_seed", "tokens", "steps", "unique_tokens", "epochs", "flops", "flops_kaplan", "flops_chinchilla",
+    "loss_sem_nats", "validation_tokens", "skipped_steps", "seconds", "tokens_per_second", "peak_memory_bytes",
+    "peak_flops_per_second", "mfu", "energy_joules",
+)  # fmt: skip
+LOSSES = ("final_loss_nats", "best_loss_nats", "bits_per_byte", "perplexity", "word_perplexity")
+
+
 @dataclass(frozen=True)
 class RunStatus:
     """The last word of a run's process. `updated_at` is seconds since the epoch; `gpu` is its CUDA_VISIBLE_DEVICES,
@@ -160,9 +172,44 @@ def write_record(run_folder: Path, record: RunRecord) -> None:
     write_json(record_path(run_folder, record.budget_tokens), record)
 
 
+class LaterRecord(ValueMismatch):
+    """A record of a later version: whole, and not to be trained over."""
+
+
 def read_record(path: Path) -> RunRecord:
-    """A record, of an earlier schema too. Raises ValueMismatch, naming the file, for a later one or a broken file."""
-    return from_plain(RunRecord, _upgraded(read_plain(path), path), str(path))
+    """A record, of an earlier schema too. Raises ValueMismatch, naming the file, for a broken one and for values that
+    no training has, LaterRecord for a later schema."""
+    record = from_file(RunRecord, _upgraded(read_plain(path), path), path)
+    if (problem := _impossible(record)) is not None:
+        raise ValueMismatch(f"{path} holds what no training leaves: {problem}")
+    return record
+
+
+def _impossible(record: RunRecord) -> str | None:
+    """What speaks against a record, as one that was edited, or damaged in its digits, may be."""
+    amounts = {name: getattr(record, name) for name in AMOUNTS} | {
+        f"params.{k}": v for k, v in vars(record.params).items()
+    }
+    losses = {name: getattr(record, name) for name in LOSSES}
+    for name, own in record.validation_sets.items():
+        if not name.replace("_", "").isalnum() or not name.isascii():
+            return f"validation_sets has the name {name!r}"
+        losses |= {f"validation_sets.{name}.loss_nats": own.loss_nats}
+    for name, amount in amounts.items():
+        if amount is not None and amount < 0:
+            return f"{name} is {amount}"
+    for name, loss in losses.items():
+        if loss is not None and not loss > 0:
+            return f"{name} is {loss}"
+    if record.budget_tokens < 1 or record.params.total < 1:
+        return f"budget_tokens is {record.budget_tokens} and its parameters are {record.params.total}"
+    if record.status == "done" and record.final_loss_nats is None:
+        return "it is done and has no final_loss_nats"
+    try:
+        datetime.fromisoformat(record.provenance.finished_at)
+    except ValueError:
+        return f"provenance.finished_at is {record.provenance.finished_at!r}"
+    return None
 
 
 def _upgraded(plain: Any, path: Path) -> Any:
@@ -172,18 +219,65 @@ def _upgraded(plain: Any, path: Path) -> Any:
         # What schema 2 added was not measured then, and one process trained each point: the fields' defaults.
         return {**plain, "schema": 2}
     if schema != RECORD_SCHEMA:
-        raise ValueMismatch(
+        later = isinstance(schema, int) and schema > RECORD_SCHEMA
+        raise (LaterRecord if later else ValueMismatch)(
             f"{path} has record schema {schema!r} and this version reads 1 to {RECORD_SCHEMA}: use the version that "
             "wrote it, or move the run's folder away to train it again"
         )
     return plain
 
 
-def read_records(study_folder: Path) -> Iterator[RunRecord]:
-    """Every record of a study, by run and budget."""
+def own_record(path: Path) -> RunRecord:
+    """As `read_record`, of the very run and budget that the folder and the file are named after: a record that was
+    copied from another run says nothing of this one. Raises ValueMismatch, LaterRecord."""
+    record = _read_once(path, path.stat())
+    if (record.run_id, record_path(path.parent, record.budget_tokens).name) != (path.parent.name, path.name):
+        raise ValueMismatch(
+            f"{path} is of the run {record.run_id} at {record.budget_tokens} tokens: it was copied here"
+        )
+    return record
+
+
+def _read_once(path: Path, state: os.stat_result) -> RunRecord:
+    """A command asks for the same record a dozen times; one that was written anew has another inode."""
+    return _read_of(path, state.st_ino, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=65_536)
+def _read_of(path: Path, *_: int) -> RunRecord:
+    return read_record(path)
+
+
+def recorded(run_folder: Path, budget_tokens: int) -> RunRecord | None:
+    """The record of a point, None where there is none or none that can be read: then the point is not done. Raises
+    LaterRecord, and OSError where the disk does not give it."""
+    try:
+        return own_record(record_path(run_folder, budget_tokens))
+    except LaterRecord:
+        raise
+    except (FileNotFoundError, NotADirectoryError, ValueMismatch):
+        return None
+
+
+def read_records(study_folder: Path, tell: Callable[[str], None] = lambda words: None) -> Iterator[RunRecord]:
+    """Every record of a study that can be read, by run and budget; the others are told. Raises LaterRecord, OSError."""
     for path in sorted(study_folder.glob("*/record-*.json")):
-        yield read_record(path)
+        try:
+            yield own_record(path)
+        except LaterRecord:
+            raise
+        except ValueMismatch as error:
+            tell(f"{error}. It counts as absent: the next sweep trains its point again")
+
+
+def set_aside_damaged(run_folder: Path, budgets: Iterable[int]) -> None:
+    """Keep what stands where the record of a budget should, and is none, under another name; for the run's worker,
+    before it writes there."""
+    for budget in budgets:
+        path = record_path(run_folder, budget)
+        if path.exists() and recorded(run_folder, budget) is None:
+            path.replace(path.with_suffix(".damaged"))
 
 
 def is_done(run_folder: Path, budgets: tuple[int, ...]) -> bool:
-    return all(record_path(run_folder, budget).exists() for budget in budgets)
+    return all(recorded(run_folder, budget) is not None for budget in budgets)

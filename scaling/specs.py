@@ -5,11 +5,12 @@ import json
 import math
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 from scaling.model.config import ADDED_LATER, ModelConfig
 from scaling.model.counting import count_training_flops
-from scaling.values import to_plain
+from scaling.values import ValueMismatch, read_json, require_name, shown, to_plain
 
 ScheduleKind = Literal["wsd", "cosine", "linear"]
 OptimizerKind = Literal["adamw", "muon"]
@@ -40,6 +41,10 @@ class Optimizer:
     momentum: float = field(default=0.95, metadata=ADDED_LATER)
     z_loss: float = field(default=0.0, metadata=ADDED_LATER)
 
+    def __post_init__(self) -> None:
+        if self.batch_tokens < 1:
+            raise ValueError(f"optimizer.batch_tokens is {self.batch_tokens}; it must be at least 1")
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -54,6 +59,13 @@ class Schedule:
     warmup_steps: int
     cooldown_share: float = 0.2
     final_lr_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.warmup_steps < 0 or not (0 <= self.cooldown_share <= 1 and 0 <= self.final_lr_share <= 1):
+            raise ValueError(
+                f"schedule has warmup_steps {self.warmup_steps}, cooldown_share {self.cooldown_share} and "
+                f"final_lr_share {self.final_lr_share}; give a number of steps and two shares"
+            )
 
 
 @dataclass(frozen=True)
@@ -130,6 +142,7 @@ class RunSpec:
     evaluations: Evaluations = field(default=Evaluations(), metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
+        require_name("size", self.size)
         batch = self.optimizer.batch_tokens
         if not self.budgets or list(self.budgets) != sorted(set(self.budgets)):
             raise ValueError(f"budgets are {self.budgets}; they must be distinct, ascending and at least one")
@@ -212,6 +225,11 @@ class PlannedPoint:
     estimated_seconds: float | None
     unique_tokens: int | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("tokens", "steps", "params", "flops", "nominal_tokens"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"the {name} of a point is {shown(getattr(self, name))}; it must be positive")
+
     @property
     def wave(self) -> int:
         return 2 if self.held_out else 1
@@ -239,3 +257,15 @@ class Plan:
     @property
     def num_held_out(self) -> int:
         return sum(point.held_out for point in self.points)
+
+
+def read_plan(path: Path) -> Plan:
+    """A study's plan from its file. Raises ValueMismatch, also where a point is of no run, and FileNotFoundError."""
+    plan = read_json(Plan, path)
+    budgets = {run_id: run.budgets for run_id, run in plan.by_id.items()}
+    for point in plan.points:
+        if point.tokens not in budgets.get(point.run_id, ()):
+            raise ValueMismatch(
+                f"{path} has a point of {shown(point.run_id)} at {point.tokens} tokens, and no such run"
+            )
+    return plan

@@ -34,6 +34,10 @@ class ShapeSpeed:
     seconds_per_step: float
     seconds_per_validation_token: float
 
+    def __post_init__(self) -> None:
+        if not (self.seconds_per_step > 0 and self.seconds_per_validation_token >= 0):
+            raise ValueError(f"{self.shape} takes {self.seconds_per_step} s a step; that must be positive")
+
 
 @dataclass(frozen=True)
 class Calibration:

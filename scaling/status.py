@@ -9,7 +9,6 @@ Example: python -m scaling.status study=default --json
 from collections.abc import Sequence
 
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Table
 
 from scaling.analysis.ledger import ledger_lines
@@ -18,22 +17,23 @@ from scaling.config import stored_plan, study_config
 from scaling.results import LedgerLine
 from scaling.stages.overview import Overview, PointState, look_at
 from scaling.store import read_ledgers
+from scaling.terminal import PlainConsole, warn
 from scaling.values import to_plain
 
 
 def task(composed: DictConfig) -> int:
     config = study_config(composed)
     overview = look_at(config.folder, stored_plan(config))
-    ledger = ledger_lines(read_ledgers(config.folder.parent))
+    ledger = ledger_lines(read_ledgers(config.folder.parent, warn))
     if config.json:
-        Console().print_json(data={**to_plain(overview), "ledger": [to_plain(line) for line in ledger]})
+        PlainConsole().print_json(data={**to_plain(overview), "ledger": [to_plain(line) for line in ledger]})
     else:
-        show(overview, Console())
-        show_ledger(ledger, Console())
+        show(overview, PlainConsole())
+        show_ledger(ledger, PlainConsole())
     return 0
 
 
-def show(overview: Overview, console: Console) -> None:
+def show(overview: Overview, console: PlainConsole) -> None:
     counts = ", ".join(f"{count} {state}" for state, count in sorted(overview.counts.items()))
     table = Table(title=f"{overview.study}: {counts}", title_justify="left")
     for column in ("point", "run", "D tokens", "state", "detail"):
@@ -48,10 +48,9 @@ def show(overview: Overview, console: Console) -> None:
     left = "unknown" if cost.seconds_left is None else f"{cost.seconds_left:.0f} s"
     console.print(
         f"so far {', '.join(spent)}; left {cost.flops_left:.3g} FLOPs, ETA {left} with as many workers as now",
-        highlight=False,
     )
     if overview.queue is not None:
-        console.print(overview.queue, highlight=False, markup=False)
+        console.print(overview.queue)
 
 
 def in_words(point: PointState) -> str:
@@ -64,14 +63,12 @@ def in_words(point: PointState) -> str:
     return ", ".join(parts)
 
 
-def show_ledger(ledger: Sequence[LedgerLine], console: Console) -> None:
+def show_ledger(ledger: Sequence[LedgerLine], console: PlainConsole) -> None:
     for line in ledger:
         if line.measured:
             console.print(
                 f"ledger of {line.study}, {line.law}: {line.inside} of {line.measured} {line.level:.0%} intervals "
                 f"held, {line.level * line.measured:.1f} expected; mean error {line.mean_error:.2%}",
-                highlight=False,
-                markup=False,
                 soft_wrap=True,
             )
 

@@ -1,23 +1,29 @@
-"""A study's database: one SQLite file, written by one process from the run folders, rebuilt from them at any time.
+"""A study's ledger and its database.
 
-Specs and points are a mirror of the folders: deleting the file loses nothing of them. Forecasts are the ledger:
-what was predicted before a point was measured, with the hash of the data it came from; they are mirrored in
-`forecasts.jsonl` beside the database so that a rebuild keeps them too.
+The ledger, `forecasts.jsonl`, has what was predicted before a point was measured, with the hash of the data it came
+from. It cannot be made again: whoever writes it merges with what is on disk, and a line that is there is never dropped,
+only completed by what was measured.
+
+The database is a mirror of the run folders, the ledger and fits.json, written in one transaction: deleting it loses
+nothing.
 """
 
 import csv
+import errno
 import hashlib
+import io
 import json
+import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scaling.records import RunRecord
+from scaling.folders import below, require_no_link, study_lock
+from scaling.records import RunRecord, record_path
 from scaling.specs import Plan
-from scaling.values import from_plain, to_plain, write_atomically
+from scaling.values import NotJson, ValueMismatch, from_file, parse_json, read_file, to_plain, write_atomically
 
 STORE_FILE = "store.sqlite"
 LEDGER_FILE = "forecasts.jsonl"
@@ -53,6 +59,18 @@ class Forecast:
     made_at: str
     measured: float | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("predicted", "low", "high", "measured"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise ValueError(f"{name} is {value}; a loss is positive and finite")
+        if not (0 < self.level < 1 and self.tokens > 0):
+            raise ValueError(f"level is {self.level} and tokens is {self.tokens}; a share and a positive number")
+
+    @property
+    def key(self) -> tuple[str, int, str]:
+        return self.run_id, self.tokens, self.law
+
     @property
     def relative_error(self) -> float | None:
         """Predicted over measured, less one."""
@@ -76,32 +94,55 @@ POINT_COLUMNS = (
 # A further validation set has these columns, each with the set's name before it.
 SET_COLUMNS = ("loss_nats", "loss_sem_nats", "bits_per_byte", "word_perplexity")
 
-SCHEMA = """
-create table if not exists specs (run_id text primary key, size text, spec text);
-create table if not exists exclusions (run_id text, tokens integer, reason text, primary key (run_id, tokens));
-create table if not exists fits (fits text);
-create table if not exists forecasts (run_id text, tokens integer, law text, forecast text,
-                                      primary key (run_id, tokens, law));
-"""
+SCHEMA = (
+    "create table if not exists specs (run_id text primary key, size text, spec text)",
+    "create table if not exists exclusions (run_id text, tokens integer, reason text, primary key (run_id, tokens))",
+    "create table if not exists fits (fits text)",
+    """create table if not exists forecasts (run_id text, tokens integer, law text, forecast text,
+                                             primary key (run_id, tokens, law))""",
+)
+SECONDS_FOR_THE_STORE = 20.0  # a reader lets go of it in less, or has forgotten it open
+# What SQLite says of a file that is no database of its own, or no longer.
+BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+SYSTEM_ERRORS = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_PERM: errno.EACCES,
+    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
+    sqlite3.SQLITE_BUSY: errno.EBUSY,
+    sqlite3.SQLITE_LOCKED: errno.EBUSY,
+}
 
 
-@contextmanager
-def open_store(folder: Path) -> Iterator[sqlite3.Connection]:
-    """The study's database, made if absent; a file that SQLite cannot read is moved aside and made anew."""
-    path = folder / STORE_FILE
-    connection = sqlite3.connect(path)
+def in_one_transaction(path: Path, write: Callable[[sqlite3.Connection], None]) -> None:
+    """Change a database, made if absent. A file that SQLite calls broken is moved aside and made anew; one that is
+    merely held by another program, or on a full disk, stays as it is, and OSError says so."""
+    require_no_link(path)
     try:
         try:
-            connection.executescript(SCHEMA)
-        except sqlite3.DatabaseError:
-            connection.close()
+            _transact(path, write)
+        except sqlite3.DatabaseError as error:
+            if _code(error) not in BROKEN:
+                raise
             path.replace(path.with_suffix(".corrupt"))
-            connection = sqlite3.connect(path)
-            connection.executescript(SCHEMA)
-        with connection:
-            yield connection
+            _transact(path, write)
+    except sqlite3.DatabaseError as error:
+        raise OSError(SYSTEM_ERRORS.get(_code(error), errno.EIO), str(error), str(path)) from error
+
+
+def _transact(path: Path, write: Callable[[sqlite3.Connection], None]) -> None:
+    connection = sqlite3.connect(path, timeout=SECONDS_FOR_THE_STORE, isolation_level=None)
+    try:
+        connection.execute("begin immediate")
+        write(connection)
+        connection.execute("commit")
     finally:
-        connection.close()
+        connection.close()  # which takes back what is not committed
+
+
+def _code(error: sqlite3.DatabaseError) -> int:
+    """SQLite's primary result code; its own module's errors, of a wrong SQL, have none."""
+    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
 
 
 def point_row(plan: Plan, record: RunRecord) -> dict[str, Any]:
@@ -135,35 +176,51 @@ def set_columns(records: Iterable[RunRecord]) -> tuple[str, ...]:
     return tuple(f"{name}_{column}" for name in names for column in SET_COLUMNS)
 
 
-def save_study(
-    folder: Path, plan: Plan, records: Iterable[RunRecord], exclusions: Iterable[Exclusion]
-) -> list[dict[str, Any]]:
-    """Mirror the run folders into the database and return the point rows. Idempotent."""
-    records = list(records)
+def point_rows(plan: Plan, records: Sequence[RunRecord]) -> list[dict[str, Any]]:
     columns = (*POINT_COLUMNS, *set_columns(records))
-    rows = [dict.fromkeys(columns) | point_row(plan, record) for record in records]
-    with open_store(folder) as store:
+    return [dict.fromkeys(columns) | point_row(plan, record) for record in records]
+
+
+def _in_64_bits(value: Any) -> Any:
+    """A count that SQLite and Parquet cannot hold, as the FLOPs of a large run, as the nearest number that they can."""
+    return float(value) if isinstance(value, int) and abs(value) >= 1 << 63 else value
+
+
+def save_study(
+    folder: Path,
+    plan: Plan,
+    rows: Sequence[Mapping[str, Any]],
+    exclusions: Iterable[Exclusion],
+    fits: Mapping[str, object] | None = None,
+) -> None:
+    """Mirror a study into its database: `rows` as `point_rows` gives them, and the ledger as it is on disk. Idempotent.
+
+    Raises OSError."""
+
+    def write(store: sqlite3.Connection) -> None:
+        for table in SCHEMA:
+            store.execute(table)
+        for name in ("specs", "exclusions", "fits", "forecasts"):
+            store.execute(f"delete from {name}")
+        columns = list(rows[0]) if rows else POINT_COLUMNS
         store.execute("drop table if exists points")
         names = ", ".join(f'"{column}"' for column in columns)
         store.execute(f"create table points ({names}, primary key (run_id, budget_tokens))")
-        for table in ("specs", "exclusions"):
-            store.execute(f"delete from {table}")
-        store.executemany(
-            "insert into specs values (?, ?, ?)",
-            [(run.id, run.size, json.dumps(to_plain(run))) for run in plan.runs],
-        )
         marks = ", ".join("?" * len(columns))
-        store.executemany(f"insert into points values ({marks})", [tuple(row.values()) for row in rows])
         store.executemany(
-            "insert into exclusions values (?, ?, ?)", [(e.run_id, e.tokens, e.reason) for e in exclusions]
+            f"insert into points values ({marks})", [tuple(_in_64_bits(v) for v in row.values()) for row in rows]
         )
-    return rows
+        specs = [(run.id, run.size, json.dumps(to_plain(run))) for run in plan.runs]
+        store.executemany("insert or replace into specs values (?, ?, ?)", specs)
+        reasons = [(e.run_id, e.tokens, e.reason) for e in exclusions]
+        store.executemany("insert or replace into exclusions values (?, ?, ?)", reasons)
+        if fits is not None:
+            store.execute("insert into fits values (?)", (json.dumps(fits),))
+        made = [(*f.key, json.dumps(asdict(f))) for f in read_forecasts(folder)]
+        store.executemany("insert into forecasts values (?, ?, ?, ?)", made)
 
-
-def save_fits(folder: Path, fits: Mapping[str, object]) -> None:
-    with open_store(folder) as store:
-        store.execute("delete from fits")
-        store.execute("insert into fits values (?)", (json.dumps(fits),))
+    with study_lock(folder):
+        in_one_transaction(folder / STORE_FILE, write)
 
 
 def data_hash(rows: Iterable[tuple[str, int, float]]) -> str:
@@ -171,45 +228,105 @@ def data_hash(rows: Iterable[tuple[str, int, float]]) -> str:
     return hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()[:16]
 
 
-def read_forecasts(folder: Path) -> tuple[Forecast, ...]:
-    """The ledger, by run and tokens. The lines of `forecasts.jsonl` are the truth; the table mirrors them."""
+def read_forecasts(folder: Path, tell: Callable[[str], None] = lambda words: None) -> tuple[Forecast, ...]:
+    """The ledger, by run and tokens. A line that cannot be read is told, and left out; of two for the same prediction
+    the first counts. Raises OSError, and ValueMismatch where the ledger is no file."""
+    found: dict[tuple[str, int, str], Forecast] = {}
+    for number, line in enumerate(_lines(folder / LEDGER_FILE), start=1):
+        try:
+            forecast = _forecast(line)
+        except (NotJson, ValueMismatch) as error:
+            tell(f"{folder / LEDGER_FILE}, line {number}, cannot be read and is left out ({error}); it stays as it is")
+        else:
+            found.setdefault(forecast.key, forecast)
+    return tuple(found[key] for key in sorted(found))
+
+
+def _lines(path: Path) -> list[bytes]:
+    try:
+        content = read_file(path)
+    except FileNotFoundError:
+        return []
+    return [line for line in content.split(b"\n") if line.strip()]
+
+
+def _forecast(line: bytes) -> Forecast:
+    return from_file(Forecast, parse_json(line), "it")
+
+
+def read_ledgers(runs: Path, tell: Callable[[str], None] = lambda words: None) -> dict[str, tuple[Forecast, ...]]:
+    """The ledger of every study in a folder of studies that has one, by study. One that cannot be read is told."""
+    found = {}
+    for path in sorted(runs.glob(f"*/{LEDGER_FILE}")):
+        try:
+            found[path.parent.name] = read_forecasts(path.parent, tell)
+        except ValueMismatch as error:
+            tell(str(error))
+        except OSError as error:
+            tell(f"{path} cannot be read and is left out ({error.strerror})")
+    return found
+
+
+def save_forecasts(folder: Path, forecasts: Sequence[Forecast]) -> list[Forecast]:
+    """Merge into the ledger as it is on disk, and return what is new in it.
+
+    A prediction that is there stays as it was made, and gets the measured loss; lines that cannot be read stay too. A
+    new one of a point that has a record by now is none, and does not enter. Raises OSError.
+    """
     path = folder / LEDGER_FILE
-    if not path.exists():
-        return ()
-    lines = path.read_text().splitlines()
-    forecasts = [from_plain(Forecast, json.loads(line), f"{path}:{i + 1}") for i, line in enumerate(lines)]
-    return tuple(sorted(forecasts, key=lambda f: (f.run_id, f.tokens, f.law)))
+    with study_lock(folder):
+        lines = _lines(path)
+        places: dict[tuple[str, int, str], tuple[int, Forecast]] = {}
+        for i, line in enumerate(lines):
+            try:
+                there = _forecast(line)
+            except (NotJson, ValueMismatch):
+                continue
+            places.setdefault(there.key, (i, there))
+        entered = []
+        for forecast in forecasts:
+            if forecast.key not in places:
+                if forecast.measured is None and record_path(below(folder, forecast.run_id), forecast.tokens).exists():
+                    continue
+                places[forecast.key] = (len(lines), forecast)
+                lines.append(_line(forecast))
+                entered.append(forecast)
+                continue
+            i, there = places[forecast.key]
+            if forecast.measured not in (None, there.measured):
+                lines[i] = _line(replace(there, measured=forecast.measured))
+        write_atomically(path, b"".join(line + b"\n" for line in lines))
+        _flush_folder(folder)
+    return entered
 
 
-def read_ledgers(runs: Path) -> dict[str, tuple[Forecast, ...]]:
-    """The ledger of every study in a folder of studies that has one, by study."""
-    return {path.parent.name: read_forecasts(path.parent) for path in sorted(runs.glob(f"*/{LEDGER_FILE}"))}
+def _line(forecast: Forecast) -> bytes:
+    return json.dumps(asdict(forecast), allow_nan=False).encode()
 
 
-def save_forecasts(folder: Path, forecasts: Sequence[Forecast]) -> None:
-    lines = "".join(json.dumps(asdict(f)) + "\n" for f in forecasts)
-    write_atomically(folder / LEDGER_FILE, lines.encode())
-    with open_store(folder) as store:
-        store.execute("delete from forecasts")
-        store.executemany(
-            "insert into forecasts values (?, ?, ?, ?)",
-            [(f.run_id, f.tokens, f.law, json.dumps(asdict(f))) for f in forecasts],
-        )
+def _flush_folder(folder: Path) -> None:
+    """A power cut after this leaves the new name of a renamed file, too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that cannot, which is no failure
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def export_points(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write `points.csv` (17 digits, missing is empty) and `points.parquet` beside the database."""
+    """Write `points.csv` (17 digits, missing is empty) and `points.parquet` beside the database. Raises OSError."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = folder / "points.csv"
-    temporary = path.with_suffix(".csv.tmp")
-    with temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]) if rows else POINT_COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    temporary.replace(path)
-    table = pa.Table.from_pylist([dict(row) for row in rows]) if rows else pa.table({})
-    temporary = folder / "points.parquet.tmp"
-    pq.write_table(table, temporary)
-    temporary.replace(folder / "points.parquet")
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]) if rows else POINT_COLUMNS)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(folder / "points.csv", text.getvalue().encode())
+    packed = io.BytesIO()
+    plain = [{name: _in_64_bits(value) for name, value in row.items()} for row in rows]
+    pq.write_table(pa.Table.from_pylist(plain) if rows else pa.table({}), packed)
+    write_atomically(folder / "points.parquet", packed.getvalue())

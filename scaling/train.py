@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.records import JOB_FILE, LOG_FILE
+from scaling.records import EXIT_FAILED, JOB_FILE, LOG_FILE
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def task(composed: "DictConfig") -> int:
     """Train the trajectory of the point `point`, up to that point's budget."""
     from scaling.config import ConfigError, study_config
+    from scaling.folders import require_ours
     from scaling.stages.study import make_tasks, plan_study, prepare_study
     from scaling.stages.sweeping import choose_points, dry_run
     from scaling.training.team import team_of_this_process
@@ -30,6 +31,7 @@ def task(composed: "DictConfig") -> int:
     config = study_config(composed)
     if config.dry_run:
         return dry_run(config)
+    require_ours(config.folder, "study", key="study", overwrite=config.overwrite)
     corpora = prepare_study(config)
     plan = plan_study(config)
     if config.point is None:
@@ -45,7 +47,9 @@ def task(composed: "DictConfig") -> int:
 def run_in_own_process(composed: "DictConfig") -> int:
     """The task of somebody else's launcher: the run of `run`, in a process whose end is not the launcher's."""
     folder = Path(str(composed.run))
-    with (folder / LOG_FILE).open("ab") as log:
+    from scaling.values import open_to_append
+
+    with open_to_append(folder / LOG_FILE) as log:
         command = [sys.executable, "-m", "scaling.train", str(folder)]
         return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False).returncode
 
@@ -82,6 +86,7 @@ def serve_forks() -> None:
 
 
 def run_one(folder: Path) -> int:
+    from scaling.folders import storage_words
     from scaling.training.worker import run_folder
 
     if not (folder / JOB_FILE).exists():
@@ -89,7 +94,11 @@ def run_one(folder: Path) -> int:
 
         print(f"error: {folder} holds no {JOB_FILE}; the sweep writes one into each run's folder", file=sys.stderr)
         return EXIT_BAD_CONFIG
-    return run_folder(folder)
+    try:
+        return run_folder(folder)
+    except OSError as error:
+        print(f"error: {storage_words(error)}", file=sys.stderr)
+        return EXIT_FAILED
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 Example: python -m scaling.truth experiment=truth
 """
 
-import json
 from typing import TYPE_CHECKING
 
 from scaling.command import run_hydra
@@ -11,7 +10,7 @@ from scaling.config import ConfigError, study_config
 from scaling.data.oracle import KnownEntropy
 from scaling.laws.floor import FloorInterval
 from scaling.stages.finish import FITS_FILE
-from scaling.values import from_plain
+from scaling.values import from_file, read_plain
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -27,7 +26,10 @@ def task(composed: "DictConfig") -> int:
         raise ConfigError(
             f"{config.folder} holds no {FITS_FILE}: run `python -m scaling.sweep study={config.study}` first"
         )
-    text = json.loads(path.read_text()).get("text") or {}
+    fits = read_plain(path)
+    text = (fits.get("text") if isinstance(fits, dict) else None) or {}
+    if not isinstance(text, dict):
+        raise ConfigError(f"{path} has a text that is no mapping: fit the study again")
     if text.get("entropy") is None:
         raise ConfigError(
             f"the entropy of the text of {config.study} is not known: take data=synthetic, as experiment=truth does, "
@@ -35,9 +37,7 @@ def task(composed: "DictConfig") -> int:
         )
     if text.get("floor") is None:
         raise ConfigError(f"the points of {config.study} are too few for a floor: add sizes and budgets")
-    found, words = judge(
-        from_plain(FloorInterval, text["floor"], str(path)), from_plain(KnownEntropy, text["entropy"], str(path))
-    )
+    found, words = judge(from_file(FloorInterval, text["floor"], path), from_file(KnownEntropy, text["entropy"], path))
     print(words)
     return 0 if found else EXIT_MISSED
 

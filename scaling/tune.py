@@ -15,18 +15,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
-from rich.console import Console
 
 from scaling.command import run_hydra
 from scaling.config import ConfigError, StudyConfig, tune_config
 from scaling.data.fingerprint import fingerprint
+from scaling.folders import below, require_no_link, study_lock
 from scaling.launching.runner import SlotRunner
 from scaling.planning.config import RecipeConfig
 from scaling.records import JOB_FILE
 from scaling.specs import RunSpec
 from scaling.stages.local import make_workers, study_slots
-from scaling.stages.study import plan_study, prepare_study, study_cost
+from scaling.stages.study import plan_study, prepare_study, study_cost, take_folder
 from scaling.stages.vocabularies import require_one_vocabulary
+from scaling.terminal import PlainConsole
 from scaling.training.config import Job
 from scaling.tuning import answer, space
 from scaling.tuning.config import TuneOptions
@@ -52,7 +53,7 @@ def task(composed: DictConfig) -> int:
 
 def search_recipe(config: StudyConfig, options: TuneOptions) -> int:
     """Search, then hold the best against the default recipe on new seeds, and write the answer."""
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     default = proxy_spec(config, options, config.recipe, config.grid.seed)
     try:
         space.require_known(config.recipe, options.space)
@@ -66,6 +67,8 @@ def search_recipe(config: StudyConfig, options: TuneOptions) -> int:
     except ModuleNotFoundError:
         raise ConfigError("a search needs optuna: pip install 'optuna>=5.0', or scaling-sweep[tune]") from None
     corpus = prepare_study(config, console)[fingerprint(config.data)]
+    take_folder(config)
+    require_no_link(config.folder / "tune.db")
 
     def make_run(values: Mapping[str, float], seed: int = config.grid.seed, *, watched: bool = True) -> Run:
         recipe = space.with_values(config.recipe, values)
@@ -74,7 +77,7 @@ def search_recipe(config: StudyConfig, options: TuneOptions) -> int:
             recipe = replace(recipe, evaluate_every_tokens=every)
         return write_job(config, proxy_spec(config, options, recipe, seed), corpus)
 
-    with slot_runner(config) as runner, stop_on_signals() as should_stop:
+    with slot_runner(config) as runner, stop_on_signals() as should_stop, search.told_by_the_database():
         question = {"proxy": to_plain(default), "space": to_plain(options.space)}
         try:
             study = search.open_study(config.folder / "tune.db", config.study, options, question)
@@ -88,7 +91,7 @@ def search_recipe(config: StudyConfig, options: TuneOptions) -> int:
             runner=runner,
             make_run=make_run,
             should_stop=should_stop,
-            on_change=lambda s: console.print(progress(s, num_trials), highlight=False, soft_wrap=True),
+            on_change=lambda s: console.print(progress(s, num_trials), soft_wrap=True),
         )
         points = search.best_points(study, options.finalists, own_point)
         contenders = [None, *points]
@@ -101,7 +104,7 @@ def search_recipe(config: StudyConfig, options: TuneOptions) -> int:
             console.print(f"{len(points)} finalists and the default recipe on {len(options.seeds)} new seeds each")
             failed |= train_all(list(runs.values()), runner, should_stop=should_stop)
     for name, reason in failed.items():
-        console.print(f"failed: {name}: {reason}", style="red", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"failed: {name}: {reason}", style="red", soft_wrap=True)
     if should_stop():
         console.print("interrupted: every run is saved, and the same command goes on from here")
         return EXIT_INTERRUPTED
@@ -133,25 +136,29 @@ def write_answer(
 ) -> None:
     recipe = answer.tuned_recipe(config.recipe, verdict)
     path = config.folder / "recipe" / f"{config.study}.yaml"
-    path.parent.mkdir(parents=True, exist_ok=True)
     about = (
         f"Tuned by `python -m scaling.tune study={config.study}` at {options.size} (width {default.model.d_model}) on "
         f"{default.budgets[0]:,} tokens of {config.data.name}: {len(study.trials)} trials, {options.sampler}.",
         carried(default),
     )
-    write_atomically(path, answer.recipe_yaml(recipe, verdict, about).encode())
     trials = [
         {"number": t.number, "state": t.state.name.lower(), "loss_nats": t.value, **t.params, **t.user_attrs}
         for t in study.trials
     ]
     found = answer.as_json(recipe, verdict, trials)
-    write_json(config.folder / "tune.json", found)
-    out = Console()
+    out = PlainConsole()
+    # The answer first: a disk that takes no file does not take it back.
     if config.json:
         out.print_json(data=found)
-        return
-    for line in (*answer.table(verdict), "", verdict.words, f"recipe: {path}", how_to_run(config)):
-        out.print(line, highlight=False, markup=False, soft_wrap=True)
+    else:
+        for line in (*answer.table(verdict), "", verdict.words):
+            out.print(line, soft_wrap=True)
+    with study_lock(config.folder):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, answer.recipe_yaml(recipe, verdict, about).encode())
+        write_json(config.folder / "tune.json", found)
+    if not config.json:
+        out.print(f"recipe: {path}\n{how_to_run(config)}", soft_wrap=True)
 
 
 def carried(default: RunSpec) -> str:
@@ -182,7 +189,7 @@ def show(config: StudyConfig, options: TuneOptions, default: RunSpec) -> int:
         "seconds": seconds * runs / slots,
         "default": to_plain(config.recipe),
     }
-    out = Console()
+    out = PlainConsole()
     if config.json:
         out.print_json(data=plan)
         return 0
@@ -198,7 +205,7 @@ def show(config: StudyConfig, options: TuneOptions, default: RunSpec) -> int:
         held = {key: value for key, value in to_plain(dimension).items() if value is not None}
         lines.append(f"  {name}: {held}")
     for line in lines:
-        out.print(line, highlight=False, markup=False, soft_wrap=True)
+        out.print(line, soft_wrap=True)
     return 0
 
 
@@ -223,9 +230,10 @@ def proxy_spec(config: StudyConfig, options: TuneOptions, recipe: RecipeConfig, 
 
 def write_job(config: StudyConfig, spec: RunSpec, corpus: Path, under: str = "trials") -> Run:
     """Freeze the run's job into its folder."""
-    folder = config.folder / under / spec.id
+    job = below(config.folder, f"{under}/{spec.id}/{JOB_FILE}")
+    folder = job.parent
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / JOB_FILE, Job(spec, config.runtime, str(corpus.resolve())))
+    write_json(job, Job(spec, config.runtime, str(corpus.resolve())))
     return Run(folder, spec.budgets)
 
 

@@ -7,8 +7,6 @@ of them; the smallest size also under further seeds, for the noise. What the stu
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
 from scaling.analysis.noise import seed_noise
 from scaling.config import ConfigError, StudyConfig
 from scaling.corners import CORNERS_FILE, Corner, Corners, write_corners
@@ -17,7 +15,8 @@ from scaling.model.counting import count_parameters
 from scaling.records import RunRecord, read_records
 from scaling.specs import RunSpec
 from scaling.stages.local import study_slots
-from scaling.stages.study import plan_study, prepare_study, study_cost
+from scaling.stages.study import plan_study, prepare_study, study_cost, take_folder
+from scaling.terminal import PlainConsole
 from scaling.tune import EXIT_INTERRUPTED, EXIT_SOME_FAILED, slot_runner, stop_on_signals, write_job
 from scaling.tuning import space
 from scaling.tuning.config import TuneOptions
@@ -29,7 +28,7 @@ FOLDER = "corners"
 
 
 def check_corners(config: StudyConfig, options: TuneOptions) -> int:
-    console, out = Console(stderr=True), Console()
+    console, out = PlainConsole(stderr=True), PlainConsole()
     multiples = tuple(sorted({1.0, *options.multiples}))
     specs = {multiple: corner_specs(config, multiple) for multiple in multiples}
     seeds = tuple(seed for seed in options.seeds if seed != config.grid.seed)
@@ -43,25 +42,25 @@ def check_corners(config: StudyConfig, options: TuneOptions) -> int:
         out.print(
             f"{len(everything)} runs at the sizes {sizes}, rates times {', '.join(f'{m:g}' for m in multiples)}: some "
             f"{seconds / len(study_slots(config.runtime, config.launch).free):.0f} s less what the study has already",
-            highlight=False,
             soft_wrap=True,
         )
         return 0
     corpus = prepare_study(config, console)[fingerprint(config.data)]
+    take_folder(config)
     runs = {spec.id: corner_run(config, spec, corpus) for spec in everything}
     with slot_runner(config) as runner, stop_on_signals() as should_stop:
         failed = train_all(
             list(runs.values()),
             runner,
             should_stop=should_stop,
-            on_change=lambda done, total: console.print(f"{done} of {total} runs", highlight=False),
+            on_change=lambda done, total: console.print(f"{done} of {total} runs"),
         )
         if should_stop():
             console.print("interrupted: every run is saved, and the same command goes on from here")
             return EXIT_INTERRUPTED
     if failed:
         for name, reason in failed.items():
-            console.print(f"failed: {name}: {reason}", style="red", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"failed: {name}: {reason}", style="red", soft_wrap=True)
         return EXIT_SOME_FAILED
     corners = conclude(
         [
@@ -86,8 +85,8 @@ def check_corners(config: StudyConfig, options: TuneOptions) -> int:
         out.print_json(data=to_plain(corners))
     else:
         for line in as_table(corners):
-            out.print(line, highlight=False, markup=False, soft_wrap=True)
-        out.print(f"{config.folder / CORNERS_FILE}: the study's checks read it", highlight=False, soft_wrap=True)
+            out.print(line, soft_wrap=True)
+        out.print(f"{config.folder / CORNERS_FILE}: the study's checks read it", soft_wrap=True)
     return 0
 
 

@@ -9,13 +9,23 @@ import dataclasses
 import json
 import math
 import os
+import re
+import secrets
+import stat
 import types
 import typing
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 T = TypeVar("T")
+
+MOST_SHOWN = 200  # characters of a value in a message
+LARGEST = 10**36  # FLOPs, of which nobody will have so many
+
+# A temporary file: the name of the file to be, the process, eight digits of chance; up to version 0.2 without these.
+_TEMPORARY = re.compile(r"\.(.+\.\d+-[0-9a-f]{8}|[a-z]+(-\d+)?\.(json|jsonl|pt|html|md)\.\d+)\.tmp")
 
 
 class ValueMismatch(ValueError):
@@ -38,11 +48,11 @@ def _convert(kind: Any, value: object, where: str) -> Any:
         return _convert_union(arguments, value, where)
     if origin is typing.Literal:
         if value not in arguments or isinstance(value, bool) is not isinstance(arguments[0], bool):
-            raise ValueMismatch(f"{where} is {value!r}; it must be one of {', '.join(map(str, arguments))}")
+            raise ValueMismatch(f"{where} is {shown(value)}; it must be one of {', '.join(map(str, arguments))}")
         return value
     if origin is tuple:
         if not isinstance(value, list | tuple):
-            raise ValueMismatch(f"{where} is {value!r}; it must be a list")
+            raise ValueMismatch(f"{where} is {shown(value)}; it must be a list")
         if len(arguments) == 2 and arguments[1] is Ellipsis:
             return tuple(_convert(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
         if len(value) != len(arguments):
@@ -52,7 +62,7 @@ def _convert(kind: Any, value: object, where: str) -> Any:
         )
     if origin is dict:
         if not isinstance(value, Mapping):
-            raise ValueMismatch(f"{where} is {value!r}; it must be a mapping")
+            raise ValueMismatch(f"{where} is {shown(value)}; it must be a mapping")
         return {str(key): _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
     if dataclasses.is_dataclass(kind):
         return _convert_dataclass(kind, value, where)
@@ -73,12 +83,12 @@ def _convert_union(arguments: tuple[Any, ...], value: object, where: str) -> Any
         if len(kinds) == 1:
             raise
         named = " or ".join(_name(kind) for kind in kinds)
-        raise ValueMismatch(f"{where} is {value!r}; it must be a {named}") from None
+        raise ValueMismatch(f"{where} is {shown(value)}; it must be a {named}") from None
 
 
 def _convert_dataclass(kind: Any, value: object, where: str) -> Any:
     if not isinstance(value, Mapping):
-        raise ValueMismatch(f"{where} is {value!r}; it must be a mapping with the keys of {kind.__name__}")
+        raise ValueMismatch(f"{where} is {shown(value)}; it must be a mapping with the keys of {kind.__name__}")
     fields = {f.name: f for f in dataclasses.fields(kind) if f.init}
     unknown = sorted(str(key) for key in value if key not in fields)
     if unknown:
@@ -86,7 +96,7 @@ def _convert_dataclass(kind: Any, value: object, where: str) -> Any:
             f"{where} has the unknown key {unknown[0]!r}; the keys are {', '.join(sorted(fields))}: correct or "
             "remove it"
         )
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     optional = (dataclasses.MISSING, dataclasses.MISSING)
     missing = [name for name, f in fields.items() if name not in value and (f.default, f.default_factory) == optional]
     if missing:
@@ -94,20 +104,48 @@ def _convert_dataclass(kind: Any, value: object, where: str) -> Any:
     return kind(**{str(key): _convert(hints[str(key)], item, f"{where}.{key}") for key, item in value.items()})
 
 
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """Worked out once: a study has tens of thousands of records."""
+    return typing.get_type_hints(kind)
+
+
+def require_name(what: str, name: str) -> None:
+    """Raise ValueError for a name that cannot be one file's or folder's: wherever a file names a path, it names one
+    below its own folder."""
+    if not name.strip(".") or not name.isprintable() or "/" in name or "\\" in name:
+        raise ValueError(f"{what} is {shown(name)}; it names a file or folder: use letters, digits, '_', '-' and '.'")
+    if len(name.encode()) > MOST_SHOWN:
+        raise ValueError(f"{what} is {shown(name)}, longer than a file's name: use at most {MOST_SHOWN} letters")
+
+
+def shown(value: object) -> str:
+    """A value for a message, cut where it is too long to be read."""
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}... ({len(text):,} characters)"
+
+
 def _convert_scalar(kind: Any, value: object, where: str) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueMismatch(f"{where} is {shown(value)}, beyond every number that a computer holds") from None
     # YAML 1.1 reads 4e6 as text; a float with a whole value is what a person means by a token count of 4e6.
     if kind is int and isinstance(value, float) and value.is_integer():
-        return int(value)
+        return _convert_scalar(kind, int(value), where)
     if kind in (int, float) and isinstance(value, str):
         try:
             number = float(value)
         except ValueError:
-            raise ValueMismatch(f"{where} is {value!r}; it must be a {_name(kind)}") from None
+            number = math.nan
+        if not math.isfinite(number):
+            raise ValueMismatch(f"{where} is {shown(value)}; it must be a {_name(kind)}")
         return _convert_scalar(kind, number, where)
+    if kind is int and isinstance(value, int) and abs(value) > LARGEST:
+        raise ValueMismatch(f"{where} is {shown(value)}; no count is as large")
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ValueMismatch(f"{where} is {value!r}; it must be a {_name(kind)}")
+        raise ValueMismatch(f"{where} is {shown(value)}; it must be a {_name(kind)}")
     return value
 
 
@@ -139,39 +177,115 @@ def finite_or_null(plain: Any) -> Any:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write a value as JSON, whole or not at all: to a temporary file, flushed to disk, then renamed."""
+    """Write a value as JSON, whole or not at all, as `write_atomically` does."""
     text = json.dumps(to_plain(value), indent=1, allow_nan=False) + "\n"
     write_atomically(path, text.encode())
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def write_atomically(path: Path, content: bytes, *, flush: bool = True, name: str | None = None) -> None:
+    """Write a file whole or not at all: under a name of this call's own, `flush`ed to disk, then renamed.
+
+    `name` stands in for the file's own in the temporary one, where that is looked at by other programs. Raises OSError,
+    which names `path`; what was there before is then untouched.
+    """
+    temporary = path.with_name(f".{name or path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if flush:
+                os.fsync(file.fileno())
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def open_to_append(path: Path) -> BinaryIO:
+    """A file of our own that grows, made if absent. A link is refused: what it leads to may be anybody's."""
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK  # which does not wait, whatever it is
+    return os.fdopen(os.open(path, flags, 0o666), "ab")
+
+
+def left_overs(folder: Path) -> list[Path]:
+    """Temporary files of `write_atomically` that a killed process left in a folder, or a living one is at."""
+    return [path for path in folder.glob(".*.tmp") if _TEMPORARY.fullmatch(path.name)]
 
 
 def remove_left_overs(folder: Path, spare: str | None = None) -> None:
-    """Temporary files of `write_atomically` that a killed process left; only for whoever alone writes in the folder,
-    but for the file named `spare`, which somebody else may be writing just now."""
-    for path in folder.glob(".*.tmp"):
+    """Remove them; only for whoever alone writes in the folder, but for the file named `spare`, which somebody else may
+    be writing just now."""
+    for path in left_overs(folder):
         if spare is None or not path.name.startswith(f".{spare}."):
             path.unlink(missing_ok=True)
 
 
 def read_json(kind: type[T], path: Path) -> T:
-    """Raises ValueMismatch, naming the file, where it is not JSON or not a `kind`; FileNotFoundError as usual."""
-    return from_plain(kind, read_plain(path), str(path))
+    """Raises ValueMismatch, naming the file, where it is not JSON, not a `kind`, or has a value that no `kind` has;
+    FileNotFoundError as usual."""
+    return from_file(kind, read_plain(path), path)
+
+
+def from_file(kind: type[T], plain: object, path: Path | str) -> T:
+    """`plain` as a `kind`, as `from_plain`; but whatever the kind says against its values names the file too."""
+    try:
+        return from_plain(kind, plain, str(path))
+    except ValueMismatch:
+        raise
+    except (ValueError, ArithmeticError) as error:
+        raise ValueMismatch(f"{path} holds what cannot be: {error}") from None
 
 
 def read_plain(path: Path) -> Any:
     """A JSON file's plain value. Raises ValueMismatch where it is none."""
     try:
-        return json.loads(path.read_bytes())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        return parse_json(read_file(path))
+    except NotJson as error:
         raise ValueMismatch(f"{path} is not JSON ({error}); delete it and run the command again") from None
+
+
+def read_file(path: Path) -> bytes:
+    """A file's bytes. Raises ValueMismatch for what is none, such as a folder, or a pipe, which would keep its reader
+    waiting; FileNotFoundError and other OSErrors as usual."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueMismatch(f"{path} is no file: move it away and run the command again")
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(descriptor)
+
+
+class NotJson(ValueError):
+    """A text that is no JSON, or one that different readers would read differently."""
+
+
+def parse_json(text: str | bytes) -> Any:
+    """JSON as the standard has it: no NaN or infinity, each key once. Raises NotJson."""
+    try:
+        return json.loads(text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_each_key_once)
+    except RecursionError:
+        raise NotJson("it is nested too deeply") from None
+    except ValueError as error:  # also of a number with thousands of digits
+        raise NotJson(str(error)) from None
+
+
+def _no_constant(name: str) -> float:
+    raise NotJson(f"it has {name}, which is no number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise NotJson(f"it has {text}, which is beyond every number that a computer holds")
+    return value
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
+        raise NotJson(f"it has the key {twice!r} twice")
+    return found

@@ -3,6 +3,7 @@
 import csv
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -146,3 +147,16 @@ def test_a_question_that_is_none_is_refused(tmp_path: Path, overrides: tuple[str
 def test_a_study_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds no"):
         from_study(options(tmp_path, "study=nothing", "flops=1e14"))
+
+
+def test_a_study_that_was_renamed_is_recommended_from_where_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its config still names the study that it was copied from, which is there and must not be written to."""
+    planted_study(tmp_path, "fit.bootstrap=0", "fit.figures=false")
+    shutil.copytree(tmp_path / "runs/default", tmp_path / "runs/copy")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs/default").rglob("*")}
+    assert from_study(options(tmp_path, "study=copy", "flops=1e14")) == 0
+    assert "study: copy\n" in (tmp_path / "runs/copy/recommend/experiment/flops-1e14.yaml").read_text()
+    assert len(read_forecasts(tmp_path / "runs/copy")) == 1
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs/default").rglob("*")} == before

@@ -65,6 +65,7 @@ class TableOptions:
     curves       null; a file of training curves with the same columns and `run`, for approach 1 alone: losses from
                  before the end of a schedule are too high for a law
     force        names of checks whose refusal is overruled; the report says so
+    overwrite    take `out` though it holds what this program did not make
     """
 
     source: str
@@ -82,6 +83,7 @@ class TableOptions:
     json: bool
     debug: bool
     force: tuple[str, ...] = ()
+    overwrite: bool = False
 
     def __post_init__(self) -> None:
         if self.bootstrap < 0:

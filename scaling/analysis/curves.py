@@ -1,6 +1,6 @@
 """The training curves of a study's runs, read back from their folders."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +12,17 @@ from scaling.results import CurveSegment
 from scaling.specs import Plan
 
 
-def read_segments(folder: Path, plan: Plan) -> tuple[CurveSegment, ...]:
-    """The trunk and the branches of each run that has them, in the plan's order."""
+def read_segments(
+    folder: Path, plan: Plan, tell: Callable[[str], None] = lambda words: None
+) -> tuple[CurveSegment, ...]:
+    """The trunk and the branches of each run that has them, in the plan's order. Lines that cannot be read are told."""
     segments = []
     for run in plan.runs:
         for budget in (None, *run.budgets):
             path = curve_path(folder / run.id, budget)
             if not path.exists():
                 continue
-            rows = read_curve(path)
+            rows = read_curve(path, tell)
             segments.append(
                 CurveSegment(
                     run_id=run.id,

@@ -19,6 +19,7 @@ from scaling.laws.forms import CHINCHILLA
 from scaling.laws.intervals import Interval, Prediction, delta_interval, parameter_intervals
 from scaling.laws.observations import FloatArray, Observations, points
 from scaling.results import Ranged, Recommendation
+from scaling.values import require_name
 
 DECADES_WARN, DECADES_REFUSE = 1.5, 3.0
 SECONDS_PER_HOUR = 3600.0
@@ -65,6 +66,8 @@ class RecommendOptions:
     def __post_init__(self) -> None:
         if (self.study is None) == (self.source is None):
             raise ValueError("give one of study=NAME and source=points.csv")
+        if self.study is not None:
+            require_name("study", self.study)
         given = [name for name in self.goals if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(

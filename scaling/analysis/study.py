@@ -1,6 +1,6 @@
 """A study's records become its report: rows, laws, forecasts, conventions, noise, and the payload of fits.json."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -133,12 +133,14 @@ def analyse(
     corpus: str,
     findings: Sequence[Finding],
     other_ledgers: Mapping[str, Sequence[Forecast]] | None = None,
+    tell: Callable[[str], None] = lambda words: None,
 ) -> StudyReport:
-    """Raises NothingToFit where no record is usable. `other_ledgers` are forecasts of other studies, by study."""
+    """Raises NothingToFit where no record is usable. `other_ledgers` are forecasts of other studies, by study; `tell`
+    hears of lines of curves that cannot be read."""
     measured = split_records(plan, records)
     convention = CONVENTIONS[options.convention]
     fitted = fitted_rows(plan, measured, options)
-    curves = read_segments(folder, plan)
+    curves = read_segments(folder, plan, tell)
     trunks = trunk_curves(curves, plan, convention)
     others = [other for other in CONVENTIONS.values() if other is not convention]
     laws = law_report(

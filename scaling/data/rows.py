@@ -55,7 +55,7 @@ def readable(origin: str, remedy: str) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except (DatasetsError, OSError, ValueError, TypeError, KeyError, EOFError, zlib.error) as error:
+    except (DatasetsError, OSError, ValueError, TypeError, KeyError, EOFError, RecursionError, zlib.error) as error:
         cause = error.__cause__ or error
         first_line = next(iter(str(cause).splitlines()), "no message")
         raise DataError(f"{origin} cannot be read ({type(cause).__name__}: {first_line}): {remedy}") from error

@@ -4,6 +4,7 @@ the rest of the command, on another core."""
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from scaling.launching.slots import cpu_environment
 from scaling.launching.workers import WarmWorkers
@@ -28,7 +29,8 @@ def warm_up(arguments: Sequence[str]) -> None:
         return
     threads = said.get("runtime.threads", "1")
     if threads.isdecimal():
-        _started.append(WarmWorkers(cpu_environment(threads)))
+        with suppress(OSError):  # which is told where they are needed
+            _started.append(WarmWorkers(cpu_environment(threads)))
 
 
 def take_warm(environment: Mapping[str, str]) -> WarmWorkers:

@@ -13,10 +13,11 @@ from pathlib import Path
 from types import FrameType
 
 from scaling.claims import claimed_runs, is_claimed
+from scaling.folders import storage_words
 from scaling.launching.slots import Slot, Slots
 from scaling.launching.tasks import LaunchResult, Outcome, Task, last_status, outcome
 from scaling.launching.workers import Workers
-from scaling.records import STOP_FILE, RunStatus
+from scaling.records import EXIT_FAILED, STOP_FILE, RunStatus
 
 SECONDS_BETWEEN_LOOKS = 0.1
 SECONDS_BETWEEN_LOOKS_ELSEWHERE = 1.0
@@ -159,13 +160,20 @@ class _Pool:
                 continue  # a smaller one may fit beside what runs
             self.state.waiting.remove(task)
             self.state.running.append(RunningTask(task, slot, memory_bytes, last_status(task.folder)))
-            self.workers.start(task.folder, slot)
+            try:
+                self.workers.start(task.folder, slot)
+            except OSError as error:
+                self._take_back(self.state.running[-1])
+                self._settle(task, Outcome("failed", storage_words(error)), EXIT_FAILED)
+
+    def _take_back(self, running: RunningTask) -> None:
+        self.state.running.remove(running)
+        self.slots.release(running.slot, running.memory_bytes)
 
     def settle_ended(self, timeout: float) -> None:
         for folder, code in self.workers.ended(timeout):
             running = next(r for r in self.state.running if r.task.folder == folder)
-            self.state.running.remove(running)
-            self.slots.release(running.slot, running.memory_bytes)
+            self._take_back(running)
             self.told_to_stop.discard(folder)
             self._settle(running.task, outcome(running.task, code), code)
 

@@ -5,16 +5,16 @@ Without a terminal the workers share one plain line, printed now and then.
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Self
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
 from scaling.launching.pool import PoolState, RunningTask
 from scaling.launching.tasks import Outcome, Task, new_records
 from scaling.records import RunRecord
+from scaling.terminal import PlainConsole, visible
 
 SECONDS_BETWEEN_PLAIN_LINES = 30.0
 SECONDS_BETWEEN_LOOKS_AT_RECORDS = 1.0
@@ -24,11 +24,11 @@ BAR_WIDTH = 24
 class Progress:
     """`show` takes each state of the pool, `tell` each outcome."""
 
-    def __init__(self, title: str, tasks: Sequence[Task], workers: int, console: Console) -> None:
+    def __init__(self, title: str, tasks: Sequence[Task], workers: int, console: PlainConsole) -> None:
         self._title, self._console, self._workers = title, console, max(1, workers)
         self._total_seconds = sum(task.seconds for task in tasks)
         self._started, self._printed, self._looked = time.monotonic(), 0.0, 0.0
-        self._known: set[Path] = set()
+        self._known: set[tuple[str, int]] = set()
         self._live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
 
     def show(self, state: PoolState) -> None:
@@ -37,7 +37,9 @@ class Progress:
             for running in state.running:
                 self._tell_new_records(running.task)
         if self._live is not None:
-            self._live.update(Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in self._lines(state))))
+            self._live.update(
+                Group(*(Text(visible(line), no_wrap=True, overflow="ellipsis") for line in self._lines(state)))
+            )
         elif time.monotonic() - self._printed >= SECONDS_BETWEEN_PLAIN_LINES:
             self._printed = time.monotonic()
             shares = ", ".join(f"{_short(r.task)} {_share(r):.0%}" for r in state.running)
@@ -53,7 +55,7 @@ class Progress:
             self._print(f"{record.run_id} at {record.budget_tokens:,} tokens: {_in_words(record)}")
 
     def _print(self, line: str) -> None:
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(line, soft_wrap=True)
 
     def _lines(self, state: PoolState) -> list[str]:
         lines = [self._heading(state)]

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from scaling.values import read_json, write_json
+from scaling.folders import below
+from scaling.values import read_json, require_name, write_json
 
 SLURM_FOLDER = "slurm"
 SECONDS_BETWEEN_TRIES = 2.0
@@ -45,6 +46,12 @@ class Submission:
     gpus: int = 0
     job_id: str | None = None
 
+    def __post_init__(self) -> None:
+        for run_id in (run_id for group in self.groups for run_id in group):
+            require_name("a run", run_id)
+        if not self.groups:
+            raise ValueError("it has no group of runs")
+
 
 @dataclass(frozen=True)
 class QueuedTask:
@@ -73,19 +80,22 @@ def read_submissions(study_folder: Path) -> list[Submission]:
     return sorted((read_json(Submission, path) for path in paths), key=lambda submission: submission.number)
 
 
-def submit(study_folder: Path, submission: Submission, script: str, arguments: Sequence[str]) -> Submission:
-    """Hand a script to sbatch, with the submission on disk before and its id after. Raises SlurmError."""
-    path = submission_path(study_folder, submission.number)
+def write_submission(study_folder: Path, submission: Submission) -> None:
+    path = below(study_folder, f"{SLURM_FOLDER}/{submission.number}.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, submission)
+
+
+def submit(study_folder: Path, submission: Submission, script: str, arguments: Sequence[str]) -> Submission:
+    """Hand a script to sbatch, with the submission on disk before and its id after. Raises SlurmError."""
     name = job_name(study_folder.name, submission.number)
     try:
         answer = _run(["sbatch", "--parsable", f"--job-name={name}", *arguments], script, tries=1)
     except SlurmError:
-        path.unlink()
+        submission_path(study_folder, submission.number).unlink()
         raise
     submitted = replace(submission, job_id=answer.strip().split(";")[0])
-    write_json(path, submitted)
+    write_submission(study_folder, submitted)
     return submitted
 
 
@@ -110,7 +120,7 @@ def in_flight(study_folder: Path) -> dict[str, QueuedTask]:
     found: dict[str, QueuedTask] = {}
     for task in queue():
         submission = by_id.get(task.job_id) or by_name.get(task.name)
-        if submission is not None:
+        if submission is not None and (task.index or 0) < len(submission.groups):
             found |= dict.fromkeys(submission.groups[task.index or 0], task)
     return found
 

@@ -9,15 +9,15 @@ from typing import Literal
 
 from scaling.records import (
     EXIT_BUSY,
+    EXIT_FAILED,
     EXIT_INTERRUPTED,
     LOG_FILE,
     STATUS_FILE,
     RunRecord,
     RunStatus,
-    read_record,
-    record_path,
+    recorded,
 )
-from scaling.values import ValueMismatch, read_json
+from scaling.values import ValueMismatch, read_file, read_json
 
 OutcomeKind = Literal["done", "diverged", "out_of_memory", "lost", "failed", "interrupted", "busy"]
 
@@ -54,7 +54,11 @@ class Outcome:
 
 def outcome(task: Task, exit_code: int | None) -> Outcome:
     """How a task ended. `exit_code` is its process' (negative: by that signal), or None where nobody waited for it."""
-    records = [read_record(path) for path in missing_first(task) if path.exists()]
+    try:
+        found = [recorded(task.folder, budget) for budget in task.budgets]
+    except OSError as error:
+        return Outcome("failed", f"its records cannot be read: {error}")
+    records = [record for record in found if record is not None]
     for kind in ("out_of_memory", "diverged"):
         for record in records:
             if record.status == kind:
@@ -70,21 +74,18 @@ def outcome(task: Task, exit_code: int | None) -> Outcome:
         return Outcome(_error_kind(status.error), status.error)
     if exit_code is not None and exit_code < 0:
         return Outcome("lost", f"killed by {signal.Signals(-exit_code).name}")
-    if exit_code is None or (status is not None and status.state == "running"):
+    if exit_code is None or (exit_code != EXIT_FAILED and status is not None and status.state == "running"):
         return Outcome("lost", "its process is gone without a word")
     last = f"the last line of {task.folder / LOG_FILE}: {last_line(task.folder)}"
     return Outcome("failed", f"exit code {exit_code}; {last}")
 
 
-def missing_first(task: Task) -> list[Path]:
-    return [record_path(task.folder, budget) for budget in task.budgets]
-
-
-def new_records(task: Task, known: set[Path]) -> list[RunRecord]:
-    """The task's records that are not in `known`, which then has them."""
-    paths = [path for path in missing_first(task) if path not in known and path.exists()]
-    known.update(paths)
-    return [read_record(path) for path in paths]
+def new_records(task: Task, known: set[tuple[str, int]]) -> list[RunRecord]:
+    """The task's records that are not in `known`, by run and budget, which then has them."""
+    missing = [budget for budget in task.budgets if (task.folder.name, budget) not in known]
+    found = [record for budget in missing if (record := recorded(task.folder, budget)) is not None]
+    known.update((task.folder.name, record.budget_tokens) for record in found)
+    return found
 
 
 def last_status(folder: Path) -> RunStatus | None:
@@ -97,8 +98,8 @@ def last_status(folder: Path) -> RunStatus | None:
 
 def last_line(folder: Path) -> str:
     try:
-        lines = (folder / LOG_FILE).read_text(errors="replace").strip().splitlines()
-    except OSError:
+        lines = read_file(folder / LOG_FILE).decode(errors="replace").strip().splitlines()
+    except (OSError, ValueMismatch):
         return "(none)"
     return lines[-1] if lines else "(empty)"
 

@@ -17,7 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from scaling.folders import storage_words
 from scaling.records import EXIT_FAILED, LOG_FILE
+from scaling.values import open_to_append
 
 NOTICES = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
@@ -88,15 +90,16 @@ def _be_a_worker(folder: Path, run_folder: Callable[[Path], int]) -> None:
         signal.set_wakeup_fd(-1)
         for number in (*NOTICES, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
-        log = os.open(folder / LOG_FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         null = os.open(os.devnull, os.O_RDONLY)
-        for source, target in ((null, 0), (log, 1), (log, 2)):
-            os.dup2(source, target)
-        os.close(log)
+        with open_to_append(folder / LOG_FILE) as log:
+            for source, target in ((null, 0), (log.fileno(), 1), (log.fileno(), 2)):
+                os.dup2(source, target)
         os.close(null)
         code = run_folder(folder)
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else EXIT_FAILED
+    except OSError as error:
+        print(f"error: {storage_words(error)}", file=sys.stderr)
     finally:
         # Here ends the process, as the interpreter would end it: nothing may climb into the parent's loop.
         if sys.exc_info()[0] not in (None, SystemExit):

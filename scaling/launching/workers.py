@@ -14,6 +14,7 @@ from typing import Protocol
 
 from scaling.launching.slots import Slot
 from scaling.records import LOG_FILE
+from scaling.values import open_to_append
 
 SECONDS_BETWEEN_POLLS = 0.05
 
@@ -41,7 +42,7 @@ class FreshWorkers:
         self._processes: dict[Path, subprocess.Popen[bytes]] = {}
 
     def start(self, folder: Path, slot: Slot) -> None:
-        with (folder / LOG_FILE).open("ab") as log:
+        with open_to_append(folder / LOG_FILE) as log:
             self._processes[folder] = subprocess.Popen(
                 [*train_command(len(slot.gpus)), str(folder)],
                 env={**os.environ, **slot.environment},

@@ -4,8 +4,9 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
 from rich.table import Table
+
+from scaling.terminal import PlainConsole
 
 MOST_ROWS = 40
 
@@ -31,7 +32,7 @@ def schedule(runs: Sequence[tuple[str, float]], workers: int) -> list[Turn]:
     return turns
 
 
-def print_schedule(title: str, turns: Sequence[Turn], console: Console) -> None:
+def print_schedule(title: str, turns: Sequence[Turn], console: PlainConsole) -> None:
     """The first rows of a long one; the predicted finish of all."""
     finish = max((turn.end for turn in turns), default=0.0)
     table = Table(title=f"{title}: done after {finish:.0f} s", title_justify="left")

@@ -1,19 +1,19 @@
 """The plan as a person reads it: every point with its derived numbers, and what the whole costs."""
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from scaling.findings import Finding
 from scaling.model.counting import kaplan_training_flops
 from scaling.planning.cost import Cost, wall_seconds
 from scaling.planning.proposals import Proposals
 from scaling.specs import Plan
+from scaling.terminal import PlainConsole, visible
 
 LEVEL_STYLES = {"info": "cyan", "warn": "yellow", "refuse": "bold red"}
 
 
-def print_plan(plan: Plan, cost: Cost, workers: int, console: Console) -> None:
+def print_plan(plan: Plan, cost: Cost, workers: int, console: PlainConsole) -> None:
     """One row a point. `C` is counted; `6ND` takes the total N, `Kaplan` 6 times the non-embedding N."""
     table = Table(
         title=f"{plan.study}: {len(plan.points)} points on {len(plan.runs)} trajectories", title_justify="left"
@@ -68,7 +68,7 @@ def _basis(plan: Plan, cost: Cost) -> str:
     return words if cost.validation_tokens else f"{words} {unknown}"
 
 
-def print_proposals(found: Proposals, console: Console) -> None:
+def print_proposals(found: Proposals, console: PlainConsole) -> None:
     """One row a point: what it costs beyond what is there, and what is known with it."""
     table = Table(title=f"next points for {found.quantity} at {found.target_flops:.3g} FLOPs", title_justify="left")
     for column in ("size", "shape", "N total", "D tokens", "FLOPs more", "for", "sd after"):
@@ -83,13 +83,12 @@ def print_proposals(found: Proposals, console: Console) -> None:
     console.print(
         f"sd of {found.quantity}: {found.sd_before:.3g} now, {found.sd_after:.3g} with {found.flops:.3g} FLOPs more. "
         "Points for the form are predicted before they are trained, and fitted in the round after.",
-        highlight=False,
         soft_wrap=True,
     )
 
 
-def print_findings(findings: tuple[Finding, ...], console: Console) -> None:
+def print_findings(findings: tuple[Finding, ...], console: PlainConsole) -> None:
     for finding in findings:
         style = LEVEL_STYLES[finding.level]
         words = f"{finding.name}: {finding.numbers} {finding.remedy} ({finding.source})"
-        console.print(f"[{style}]{finding.level_words}:[/] {escape(words)}", highlight=False, soft_wrap=True)
+        console.print(Text.assemble((f"{finding.level_words}:", style), f" {visible(words)}"), soft_wrap=True)

@@ -2,13 +2,13 @@
 
 import math
 
-from rich.console import Console
 from rich.table import Table
 
 from scaling.results import Comparison
+from scaling.terminal import PlainConsole
 
 
-def print_comparison(found: Comparison, console: Console) -> None:
+def print_comparison(found: Comparison, console: PlainConsole) -> None:
     """The verdict, the multiplier by compute, and where the two cross."""
     lines = [f"A: {found.a}. B: {found.b}. Losses in {found.unit}; C is 6 N D at each recipe's own optimum."]
     if found.correlation is None:
@@ -17,7 +17,7 @@ def print_comparison(found: Comparison, console: Console) -> None:
         lines.append(f"{found.num_pairs} paired points, whose noise has a correlation of {found.correlation:.2f}.")
     lines += [found.verdict, found.trend]
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     table = Table()
     for heading in ("C in B", "worth in A", f"{found.level:.0%} interval"):
         table.add_column(heading, justify="right")
@@ -25,11 +25,11 @@ def print_comparison(found: Comparison, console: Console) -> None:
         worth = f"{row.multiplier:.3g} C" if math.isfinite(row.multiplier) else "A never gets there"
         table.add_row(f"{row.flops:.3g}", worth, f"{row.low:.3g} to {row.high:.3g}")
     console.print(table)
-    console.print(found.clear, highlight=False, markup=False, soft_wrap=True)
+    console.print(found.clear, soft_wrap=True)
     if found.crossing is None:
         text = "The two do not cross within the table."
     else:
         low = "any smaller budget" if found.crossing.low is None else f"{found.crossing.low:.3g}"
         high = "any larger one" if found.crossing.high is None else f"{found.crossing.high:.3g}"
         text = f"They cross at {found.crossing.flops:.3g} FLOPs; between {low} and {high} neither can be told better."
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    console.print(text, soft_wrap=True)

@@ -59,8 +59,10 @@ def _non_embedding(point: Point) -> float:
     return point.planned.non_embedding_params
 
 
-def _measured_or_planned(name: str, point: Point) -> float:
-    return float(getattr(point.name, name))
+def _measured_or_planned(name: str, point: Point) -> float | None:
+    """None for epochs that were planned while the corpus was not prepared."""
+    value = getattr(point.name, name)
+    return None if value is None else float(value)
 
 
 def _memory(size: float) -> str:

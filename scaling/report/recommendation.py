@@ -2,15 +2,15 @@
 
 import math
 
-from rich.console import Console
 from rich.table import Table
 
 from scaling.laws.agreement import Answer
 from scaling.laws.decide import Goal
 from scaling.results import Ranged, Recommendation
+from scaling.terminal import PlainConsole
 
 
-def print_recommendation(answer: Recommendation, console: Console, *, refused: bool) -> None:
+def print_recommendation(answer: Recommendation, console: PlainConsole, *, refused: bool) -> None:
     """What was asked, the answer with its intervals, how it moves, and what to doubt."""
     say(console, f"{asked(answer.goal)}, by the law of {answer.source} (intervals {answer.level:.0%}).")
     for finding in answer.findings:
@@ -101,5 +101,5 @@ def ranged(value: Ranged, digits: str) -> str:
     return f"{value.value:{digits}} ({ends(value, digits)})"
 
 
-def say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+def say(console: PlainConsole, text: str) -> None:
+    console.print(text, soft_wrap=True)

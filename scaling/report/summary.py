@@ -1,6 +1,5 @@
 """What a table of losses says, on a terminal."""
 
-from rich.console import Console
 from rich.table import Table
 
 from scaling.findings import refusals
@@ -10,27 +9,26 @@ from scaling.report.reading import interval_level
 from scaling.report.selection import selected
 from scaling.report.tables import held_out_words, optima_table
 from scaling.results import TableReport
+from scaling.terminal import PlainConsole
 
 
 def four_digits(value: float) -> str:
     return significant(value, 4)
 
 
-def print_summary(report: TableReport, console: Console) -> None:
+def print_summary(report: TableReport, console: PlainConsole) -> None:
     fit, analysis = report.surface.fit, report.analysis
     held = 0 if report.held_out is None else len(report.held_out)
     left_out = len(report.fitted.excluded)
     console.print(
         f"{report.source}: {plural(len(report.fitted), 'row')} fitted, {held:,} held out, {left_out:,} left out"
         + (" (reasons in fits.json)" if left_out else ""),
-        highlight=False,
-        markup=False,
     )
     said = verdict(report)
-    console.print(f"{said.words}. {said.sentence}", highlight=False, markup=False)
+    console.print(f"{said.words}. {said.sentence}")
     for finding in report.findings:
         if finding.level != "info":
-            console.print(f"{finding.level_words} {finding.name}: {finding.numbers}", highlight=False, markup=False)
+            console.print(f"{finding.level_words} {finding.name}: {finding.numbers}")
     if not fit.usable or refusals(report.findings):
         return
     parameters = Table(title=fit.law.formula, title_justify="left")
@@ -39,16 +37,15 @@ def print_summary(report: TableReport, console: Console) -> None:
     for name, value in fit.parameters.items():
         parameters.add_row(greek(name), four_digits(value), range_text(report.surface.intervals.get(name), four_digits))
     console.print(parameters)
-    console.print(selected(report), highlight=False, markup=False)
+    console.print(selected(report))
     plain = analysis.reports[0].heldout
     if analysis.heldout is not None and plain is not None:
         console.print(
             f"Held-out error: {held_out_words(analysis.heldout)}; Chinchilla alone: {held_out_words(plain)}",
-            highlight=False,
         )
     shown = optima_table(report)
     for flops, beyond, params, params_range, tokens, tokens_range, _, loss, loss_range in shown.rows if shown else ():
         what = f"N {params} ({params_range}), D {tokens} ({tokens_range}), loss {loss} ({loss_range})"
         if loss == MISSING:
             what = "too far beyond the fitted rows for a number"
-        console.print(f"{flops} FLOPs, {beyond}: {what}", highlight=False, soft_wrap=True)
+        console.print(f"{flops} FLOPs, {beyond}: {what}", soft_wrap=True)

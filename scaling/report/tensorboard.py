@@ -5,11 +5,12 @@ the same study leaves the same bytes and no second, phantom copy of a run. No to
 """
 
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from scaling.folders import replace_files
 from scaling.records import RunRecord
 from scaling.report.content import content, findings
 from scaling.report.document import Document, Section
@@ -41,13 +42,13 @@ def write_analysis_events(report: StudyReport, study_folder: Path, figures: Figu
     """
     folder = study_folder / ANALYSIS
     when = max((_finished(record) for record in report.records), default=0.0)
-    files = {folder / _file_name(when): _events(when, _analysis_values(report, when, figures))}
+    files = {f"{ANALYSIS}/{_file_name(when)}": _events(when, _analysis_values(report, when, figures))}
     for record in report.records:
         finished = _finished(record)
-        path = folder / record.run_id / f"budget-{record.budget_tokens}" / _file_name(finished)
+        name = f"{ANALYSIS}/{record.run_id}/budget-{record.budget_tokens}/{_file_name(finished)}"
         values = _point_values(report.plan, record, finished)
-        files[path] = _events(finished, ((record.steps, value) for value in values))
-    _replace(folder, files)
+        files[name] = _events(finished, ((record.steps, value) for value in values))
+    replace_files(study_folder, ANALYSIS, files, flush=False)
     return folder
 
 
@@ -58,23 +59,6 @@ def _finished(record: RunRecord) -> float:
 def _file_name(when: float) -> str:
     """TensorBoard reads the files of a run in the order of their names: a later report comes after an earlier one."""
     return f"events.out.tfevents.{int(when):010d}.report"
-
-
-def _replace(folder: Path, files: Mapping[Path, bytes]) -> None:
-    """Write the files and remove whatever else an earlier report left."""
-    for path, data in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Not `write_atomically`: its temporary name would hold "tfevents", which a running TensorBoard reads.
-        temporary = path.with_name("pending.tmp")
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    for path in sorted(folder.rglob("*"), reverse=True):
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
-        elif path.is_file() and path not in files:
-            path.unlink()
-            if not any(path.parent.iterdir()):
-                path.parent.rmdir()
 
 
 def _events(when: float, values: Iterable[tuple[int, Any]]) -> bytes:

@@ -1,8 +1,8 @@
 """Write a report to disk."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
+from scaling.folders import replace_files
 from scaling.report.content import FITS_LINK, content
 from scaling.report.document import Document
 from scaling.report.figures.interactive import interactive
@@ -17,17 +17,20 @@ REPORT, FIGURES = "report", "figures"
 FITS_FILE = "fits.json"
 
 
+def page_of(folder: Path) -> Path:
+    return folder / REPORT / "index.html"
+
+
 def write_report(report: StudyReport, study_folder: Path, figures: Figures) -> Path:
     """Write index.html, report.md and figures/ (PNG and SVG) into `<study>/report/`; give the page.
 
     The same study gives the same bytes. `figures` are those of `draw_figures`; `Figures()` writes the words and
-    tables alone, in a moment.
+    tables alone, in a moment. Figures of an earlier report that this one does not have are removed: a stale figure is a
+    wrong one.
     """
     document = content(report, figures.groups)
-    folder = study_folder / REPORT
-    index = _write_page(folder, document, figures)
-    write_atomically(folder / "report.md", markdown(document).encode())
-    return index
+    replace_files(study_folder, REPORT, _files(document, figures))
+    return page_of(study_folder)
 
 
 def write_table_report(report: TableReport, out: Path, figures: Figures) -> Path:
@@ -35,29 +38,21 @@ def write_table_report(report: TableReport, out: Path, figures: Figures) -> Path
 
     The same table gives the same bytes.
     """
-    within = table_content(report, figures.groups, FITS_LINK)
-    index = _write_page(out / REPORT, within, figures)
-    write_atomically(out / REPORT / "report.md", markdown(within).encode())
+    replace_files(out, REPORT, _files(table_content(report, figures.groups, FITS_LINK), figures))
     beside = table_content(report, figures.groups, FITS_FILE)
     write_atomically(out / "report.md", markdown(beside, figures=f"{REPORT}/{FIGURES}").encode())
-    return index
+    return page_of(out)
 
 
-def _write_page(folder: Path, document: Document, figures: Figures) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_pictures(folder / FIGURES, figures.pictures)
-    index = folder / "index.html"
-    write_atomically(index, page(document, figures.pictures, interactive(figures.groups)).encode())
-    return index
+def _files(document: Document, figures: Figures) -> dict[str, bytes]:
+    """By name below the folder; the page last, when all that it shows is there."""
+    drawn = {f"{name}.{kind}": data for name, picture in figures.pictures.items() for kind, data in _kinds(picture)}
+    return {
+        **{f"{REPORT}/{FIGURES}/{name}": data for name, data in drawn.items()},
+        f"{REPORT}/report.md": markdown(document).encode(),
+        f"{REPORT}/index.html": page(document, figures.pictures, interactive(figures.groups)).encode(),
+    }
 
 
-def _write_pictures(folder: Path, pictures: Mapping[str, Picture]) -> None:
-    """Pictures of an earlier report that this one does not have are removed: a stale figure is a wrong one."""
-    folder.mkdir(exist_ok=True)
-    files = {f"{name}.svg": picture.svg.encode() for name, picture in pictures.items()}
-    files |= {f"{name}.png": picture.png for name, picture in pictures.items()}
-    for name, content_ in files.items():
-        write_atomically(folder / name, content_)
-    for path in folder.iterdir():
-        if path.suffix in (".svg", ".png") and path.name not in files:
-            path.unlink()
+def _kinds(picture: Picture) -> tuple[tuple[str, bytes], ...]:
+    return ("svg", picture.svg.encode()), ("png", picture.png)

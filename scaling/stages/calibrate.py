@@ -4,7 +4,7 @@ import statistics
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from rich.console import Console
+from filelock import FileLock
 
 from scaling.config import ConfigError, StudyConfig
 from scaling.launching.probes import ProbeError, probe_on
@@ -12,6 +12,7 @@ from scaling.launching.slots import visible_gpus
 from scaling.specs import Plan, RunSpec
 from scaling.speeds import Calibration, ShapeSpeed, calibration_path, conditions, read_calibration, shape_of
 from scaling.stages.local import study_slots
+from scaling.terminal import PlainConsole
 from scaling.values import read_json, to_plain, write_json
 
 
@@ -33,7 +34,7 @@ def study_conditions(config: StudyConfig) -> dict[str, str]:
     )
 
 
-def calibrate(config: StudyConfig, plan: Plan, console: Console) -> None:
+def calibrate(config: StudyConfig, plan: Plan, console: PlainConsole) -> None:
     """Probe the shapes of the plan that were not probed yet, on all slots at once, and keep the medians.
 
     Raises ConfigError where a probe fails.
@@ -42,7 +43,7 @@ def calibrate(config: StudyConfig, plan: Plan, console: Console) -> None:
     missing: dict[str, RunSpec] = {shape_of(run): run for run in plan.runs if shape_of(run) not in known.by_shape}
     if not missing:
         return
-    console.print(f"calibrate: {len(missing)} shapes, some seconds each", highlight=False)
+    console.print(f"calibrate: {len(missing)} shapes, some seconds each")
     slots = study_slots(config.runtime, config.launch).free
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -56,7 +57,10 @@ def calibrate(config: StudyConfig, plan: Plan, console: Console) -> None:
     speeds = tuple(_median(list(of_slots)) for of_slots in zip(*measured, strict=True))
     path = calibration_path(config.cache_folder, known.conditions)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, Calibration(known.conditions, (*known.speeds, *speeds)))
+    with FileLock(path.with_suffix(".lock")):
+        there = study_calibration(config)  # with what another command has measured meanwhile
+        new = tuple(speed for speed in speeds if speed.shape not in there.by_shape)
+        write_json(path, Calibration(known.conditions, (*there.speeds, *new)))
 
 
 def _median(speeds: list[ShapeSpeed]) -> ShapeSpeed:

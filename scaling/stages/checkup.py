@@ -3,8 +3,6 @@
 import time
 from dataclasses import replace
 
-from rich.console import Console
-
 from scaling.analysis.curves import read_segments
 from scaling.checks import catalogue
 from scaling.checks.evidence import MeasuredStudy, PlannedStudy
@@ -20,6 +18,7 @@ from scaling.results import StudyReport
 from scaling.specs import Plan
 from scaling.stages.outlook import question
 from scaling.stages.vocabularies import once, parts
+from scaling.terminal import PlainConsole
 
 SECONDS_BETWEEN_LOOKS = 10.0
 
@@ -55,7 +54,7 @@ def _check_running_part(config: StudyConfig, plan: Plan, records: tuple[RunRecor
 class Watch:
     """Looks at the runs as they are, and prints each finding once, and again when it grows graver."""
 
-    def __init__(self, config: StudyConfig, plan: Plan, console: Console) -> None:
+    def __init__(self, config: StudyConfig, plan: Plan, console: PlainConsole) -> None:
         self._config, self._plan, self._console = config, plan, console
         self._told: set[tuple[str, str]] = set()
         self._looked_at = time.monotonic()

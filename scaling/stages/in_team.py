@@ -7,11 +7,10 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from scaling.launching.early import under_torchrun
 from scaling.launching.tasks import LaunchResult, Task, outcome
 from scaling.records import EXIT_INTERRUPTED
+from scaling.terminal import PlainConsole
 
 
 def share(command: Callable[[], None]) -> None:
@@ -55,7 +54,7 @@ def lead(tasks: Sequence[Task], meanwhile: Callable[[], None], *, fail_fast: boo
     from scaling.training.team import team_of_this_process
     from scaling.training.worker import run_folder
 
-    result, notices, console = LaunchResult(), list[int](), Console(stderr=True)
+    result, notices, console = LaunchResult(), list[int](), PlainConsole(stderr=True)
     for task in sorted(tasks, key=lambda task: -task.seconds):
         team_of_this_process().told(str(task.folder.absolute()))
         code = run_folder(task.folder, received=notices)
@@ -64,7 +63,7 @@ def lead(tasks: Sequence[Task], meanwhile: Callable[[], None], *, fail_fast: boo
             break
         ended = outcome(task, code)
         words = f"{task.folder.name}: {ended.kind} {ended.reason}"
-        console.print(words.rstrip(), highlight=False, markup=False, soft_wrap=True)
+        console.print(words.rstrip(), soft_wrap=True)
         meanwhile()
         if ended.kind == "done":
             result.done.append(task.folder.name)

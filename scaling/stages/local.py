@@ -4,8 +4,6 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from scaling.config import ConfigError, StudyConfig
 from scaling.launching.config import LaunchConfig
 from scaling.launching.early import take_warm
@@ -15,6 +13,7 @@ from scaling.launching.slots import Slots, make_slots
 from scaling.launching.tasks import LaunchResult, Task
 from scaling.launching.workers import FreshWorkers, Workers
 from scaling.records import read_records
+from scaling.terminal import PlainConsole
 from scaling.training.config import Runtime
 
 
@@ -29,7 +28,7 @@ def run_here(
         memory_of=measured_memory(config.folder),
     )
     try:
-        with Progress(title, tasks, len(slots.free), Console(stderr=True)) as progress:
+        with Progress(title, tasks, len(slots.free), PlainConsole(stderr=True)) as progress:
 
             def look(state: PoolState) -> None:
                 progress.show(state)

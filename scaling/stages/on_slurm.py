@@ -3,13 +3,13 @@
 import time
 from collections.abc import Callable, Sequence
 
-from rich.console import Console
-
 from scaling.config import StudyConfig
+from scaling.folders import study_lock
 from scaling.launching import slurm
 from scaling.launching.batches import JobGroup, SlurmOptions, arrays, group_tasks, sbatch_arguments, script
 from scaling.launching.slurm import Kind, Submission
 from scaling.launching.tasks import LaunchResult, Task, outcome
+from scaling.terminal import PlainConsole
 
 
 class Cluster:
@@ -37,18 +37,19 @@ class Cluster:
     ) -> str:
         is_array = kind == "runs"
         cpus, gpus = (self.cpus, self.gpus) if is_array else (1, 0)
-        number = 1 + max((s.number for s in slurm.read_submissions(self.folder)), default=0)
-        submission = Submission(
-            number=number,
-            kind=kind,
-            wave=wave,
-            groups=tuple(group.run_ids for group in groups),
-            seconds=sum(group.seconds for group in groups),
-            fail_fast=self.config.fail_fast,
-            retry=self.config.retry,
-            gpus=gpus,
-        )
-        command = ["-m", "scaling.cluster", str(slurm.submission_path(self.folder, number))]
+        with study_lock(self.folder):  # two commands that submit take two numbers
+            submission = Submission(
+                number=1 + max((s.number for s in slurm.read_submissions(self.folder)), default=0),
+                kind=kind,
+                wave=wave,
+                groups=tuple(group.run_ids for group in groups),
+                seconds=sum(group.seconds for group in groups),
+                fail_fast=self.config.fail_fast,
+                retry=self.config.retry,
+                gpus=gpus,
+            )
+            slurm.write_submission(self.folder, submission)
+        command = ["-m", "scaling.cluster", str(slurm.submission_path(self.folder, submission.number))]
         arguments = sbatch_arguments(
             self.options,
             output=self.folder / slurm.SLURM_FOLDER,
@@ -98,7 +99,7 @@ def launch_and_wait(
         result.done += seen.done
         result.failed = seen.failed
         if seen.interrupted:
-            Console(stderr=True).print("the jobs go on without this process; scaling.status shows them")
+            PlainConsole(stderr=True).print("the jobs go on without this process; scaling.status shows them")
             result.interrupted = True
             break
         left = [task for task in left if outcome(task, None).kind in ("lost", "interrupted")]
@@ -113,7 +114,7 @@ def submit_study(
     """Everything at once: wave 1, then (`forecast`) a job that forecasts, then wave 2, then (`launch.then_fit`) one
     that fits. Runs that are in the queue already are left alone. False where there was and is nothing.
     """
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     cluster = Cluster(config, options)
     flying = slurm.in_flight(cluster.folder)
     first, second = ([task for task in wave if task.folder.name not in flying] for wave in waves)
@@ -128,8 +129,8 @@ def submit_study(
         jobs.append(cluster.submit_between("fit", [*before, *jobs]))
     runs = len({task.folder.name for task in (*first, *second)})
     if jobs:
-        console.print(f"submitted {runs} runs in the jobs {', '.join(jobs)}", highlight=False, soft_wrap=True)
+        console.print(f"submitted {runs} runs in the jobs {', '.join(jobs)}", soft_wrap=True)
     if flying:
         ids = ", ".join(sorted({task.job_id for task in flying.values()}))
-        console.print(f"{len(flying)} runs were in the queue already (jobs {ids})", highlight=False, soft_wrap=True)
+        console.print(f"{len(flying)} runs were in the queue already (jobs {ids})", soft_wrap=True)
     return bool(jobs or flying)

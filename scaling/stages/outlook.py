@@ -15,8 +15,8 @@ from scaling.planning.extension import additions, extended_grid, grid_overrides
 from scaling.planning.power import default_target, plan_power
 from scaling.planning.proposals import Proposals, propose
 from scaling.records import read_records
-from scaling.specs import Plan
-from scaling.values import read_json
+from scaling.specs import Plan, read_plan
+from scaling.terminal import warn
 
 REACH = (1.0, 4.0, 16.0)  # how much more than the plan's largest point a point to add may cost, tried in this order
 
@@ -44,7 +44,7 @@ def belief_of_study(folder: Path) -> Belief:
     if not path.exists():
         raise ConfigError(f"{folder} holds no {PLAN_FILE}, so it is no study: name a folder such as runs/default")
     try:
-        return measured_belief(read_json(Plan, path), list(read_records(folder)))
+        return measured_belief(read_plan(path), list(read_records(folder, warn)))
     except NoBelief as error:
         raise ConfigError(f"{error}; or take power.prior=null") from None
 

@@ -14,7 +14,7 @@ from scaling.claims import BEATS_TO_WAIT_FOR, HEARTBEAT_SECONDS, is_claimed
 from scaling.launching.slurm import QueuedTask, SlurmError, in_flight
 from scaling.launching.tasks import last_status
 from scaling.model.counting import count_training_flops
-from scaling.records import JOB_FILE, RunRecord, RunStatus, read_record, record_path
+from scaling.records import JOB_FILE, RunRecord, RunStatus, own_record, record_path
 from scaling.specs import Plan, PlannedPoint, RunSpec
 from scaling.training.config import Job
 from scaling.values import ValueMismatch, read_json
@@ -22,8 +22,9 @@ from scaling.values import ValueMismatch, read_json
 
 @dataclass(frozen=True)
 class PointState:
-    """`state` is planned, queued, running, stale, interrupted, failed, or how the point's record ended. `reason` is
-    the record's or the worker's; `heartbeat_seconds` the age of a running worker's last word."""
+    """`state` is planned, queued, running, stale, interrupted, failed, unreadable (its record is), or how the point's
+    record ended. `reason` is the record's or the worker's; `heartbeat_seconds` the age of a running worker's last
+    word."""
 
     point: int
     run_id: str
@@ -65,17 +66,31 @@ def look_at(folder: Path, plan: Plan) -> Overview:
     queue: str | None = None
     try:
         flying = in_flight(folder)
-    except SlurmError as error:
+    except (SlurmError, ValueMismatch) as error:
         flying, queue = {}, f"the queue was not asked: {error}"
     statuses = {run.id: last_status(folder / run.id) for run in plan.runs}
     alive = {run_id: _alive(folder / run_id, status, flying.get(run_id)) for run_id, status in statuses.items()}
-    records = {(p.run_id, p.tokens): _record(folder, p) for p in plan.points}
+    damaged: dict[int, str] = {}
+    records = {(p.run_id, p.tokens): _record(folder, p, damaged) for p in plan.points}
     points = tuple(
-        _point(p, records[p.run_id, p.tokens], statuses[p.run_id], alive[p.run_id], flying.get(p.run_id))
+        PointState(p.index, p.run_id, p.tokens, "unreadable", damaged[p.index])
+        if p.index in damaged and not alive[p.run_id]
+        else _point(p, records[p.run_id, p.tokens], statuses[p.run_id], alive[p.run_id], flying.get(p.run_id))
         for p in plan.points
     )
     cost = _cost(folder, plan, statuses, records, sum(alive.values()))
     return Overview(plan.study, dict(Counter(p.state for p in points)), cost, points, queue)
+
+
+def _record(folder: Path, point: PlannedPoint, damaged: dict[int, str]) -> RunRecord | None:
+    """None where there is none, or none that can be read: then why is in `damaged`, by the point's number."""
+    try:
+        return own_record(record_path(folder / point.run_id, point.tokens))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueMismatch, OSError) as error:
+        damaged[point.index] = str(error)
+        return None
 
 
 def _alive(run_folder: Path, status: RunStatus | None, queued: QueuedTask | None) -> bool:
@@ -87,11 +102,6 @@ def _alive(run_folder: Path, status: RunStatus | None, queued: QueuedTask | None
     if queued is not None:
         return queued.state == "RUNNING"
     return abs(time.time() - status.updated_at) < BEATS_TO_WAIT_FOR * HEARTBEAT_SECONDS
-
-
-def _record(folder: Path, point: PlannedPoint) -> RunRecord | None:
-    path = record_path(folder / point.run_id, point.tokens)
-    return read_record(path) if path.exists() else None
 
 
 def _point(

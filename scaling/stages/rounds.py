@@ -8,11 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
-
 from scaling.analysis.prior import NoBelief, measured_belief, measured_sd
 from scaling.command import EXIT_NO_ANSWER
 from scaling.config import ConfigError, StudyConfig, write_experiment
+from scaling.folders import below, study_lock
 from scaling.laws.design import Belief
 from scaling.laws.quantities import NAMES
 from scaling.planning.config import GridConfig
@@ -21,11 +20,12 @@ from scaling.planning.power import default_target
 from scaling.planning.proposals import Proposal, Proposals, propose
 from scaling.planning.table import print_proposals
 from scaling.records import read_records
-from scaling.specs import Plan
+from scaling.specs import Plan, read_plan
 from scaling.stages.checkup import prepared_manifest
 from scaling.stages.outlook import belief_of_study, room_of
 from scaling.stages.study import plan_study
 from scaling.stages.vocabularies import require_one_vocabulary
+from scaling.terminal import PlainConsole, warn
 from scaling.values import finite_or_null, read_json, to_plain, write_json
 
 ROUNDS, NEXT = "rounds", "next"
@@ -89,7 +89,7 @@ def in_rounds(config: StudyConfig, sweep: Callable[[StudyConfig], int]) -> int:
     require_one_vocabulary(config, "until=")
     if config.max_flops is None:
         raise ConfigError("until is given without max_flops: say what it may cost in all, for example max_flops=1e15")
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     # A study in rounds starts small: that its first plan does not answer is no reason to refuse it.
     base = replace(config, power=replace(config.power, quantity=None, target=target_of(config)))
     current, number = resumed(base)
@@ -123,12 +123,12 @@ def in_rounds(config: StudyConfig, sweep: Callable[[StudyConfig], int]) -> int:
             say(console, f"not answered: no point that {left:.3g} more FLOPs buy tells enough; raise max_flops")
             return EXIT_NO_ANSWER
         number += 1
-        current = replace(current, grid=grid_with(current, plan, found))
-        write_round(base, current.grid, Round(
+        made = write_round(base.folder, Round(
             number, config.until, found.target_flops, float(plan.total_flops), done.finite_sd,
             None if found.sd_after == float("inf") else found.sd_after, done.belief.source, found.points, base.grid,
-            current.grid,
+            grid_with(current, plan, found),
         ))  # fmt: skip
+        current = replace(current, grid=made.grid)
         print_proposals(found, console)
 
 
@@ -146,7 +146,7 @@ class Assessment:
 
 
 def assess(config: StudyConfig, plan: Plan, goal: Until) -> Assessment:
-    records = list(read_records(config.folder))
+    records = list(read_records(config.folder, warn))
     try:
         belief = measured_belief(plan, records)
     except NoBelief as error:
@@ -195,16 +195,21 @@ def resumed(base: StudyConfig) -> tuple[StudyConfig, int]:
     return replace(base, grid=last.grid), last.number
 
 
-def write_round(base: StudyConfig, grid: GridConfig, made: Round) -> None:
-    folder = base.folder / ROUNDS
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / f"round-{made.number:03d}.json", made)
+def write_round(folder: Path, made: Round) -> Round:
+    """The round as it is on disk: another command's, where that has begun the round of this number."""
+    path = below(folder, f"{ROUNDS}/round-{made.number:03d}.json")
+    with study_lock(folder):
+        if path.exists():
+            return read_json(Round, path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, made)
+    return made
 
 
 def plan_next(config: StudyConfig, stored: StudyConfig, folder: Path) -> int:
     """Print the points that tell most of `power.quantity` for `flops` more, and write them as an experiment."""
     require_one_vocabulary(stored, "next=")
-    plan = read_json(Plan, folder / "plan.json")
+    plan = read_plan(folder / "plan.json")
     asked = config.power.quantity or "ln N_opt"
     stored = replace(stored, power=replace(stored.power, target=config.power.target or stored.power.target))
     belief = belief_of_study(folder)
@@ -216,13 +221,13 @@ def plan_next(config: StudyConfig, stored: StudyConfig, folder: Path) -> int:
     name = f"next-{budget:g}".replace("+", "")
     about = f"{len(found.points)} points that tell most of {asked}, by {belief.source}."
     if config.json:
-        command = write_experiment(folder / NEXT, name, wider, about)
-        Console().print_json(data=finite_or_null(to_plain(found) | {"experiment": command}))
+        command = write_experiment(folder / NEXT, name, wider, about, in_study=True)
+        PlainConsole().print_json(data=finite_or_null(to_plain(found) | {"experiment": command}))
         return 0
-    print_proposals(found, Console())
-    print(f"Train them: {write_experiment(folder / NEXT, name, wider, about)}")
+    print_proposals(found, PlainConsole())
+    print(f"Train them: {write_experiment(folder / NEXT, name, wider, about, in_study=True)}")
     return 0
 
 
-def say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+def say(console: PlainConsole, text: str) -> None:
+    console.print(text, soft_wrap=True)

@@ -4,22 +4,22 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from scaling.claims import queue_id
 from scaling.command import EXIT_NO_ANSWER
-from scaling.config import stored_config, stored_plan
+from scaling.config import config_here, stored_plan
 from scaling.launching import slurm
 from scaling.launching.pool import PoolOptions, run_pool
 from scaling.launching.slots import Slot, Slots, cpu_environment
 from scaling.launching.slurm import Submission
 from scaling.launching.tasks import LaunchResult, Task
 from scaling.launching.workers import FreshWorkers, WarmWorkers
-from scaling.records import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, JOB_FILE, LOG_FILE, STOP_FILE, record_path
-from scaling.stages.study import make_tasks, prepare_study, written_by_one
+from scaling.records import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, JOB_FILE, LOG_FILE, STOP_FILE, recorded
+from scaling.stages.study import make_tasks, prepare_study
 from scaling.training.config import Job
-from scaling.values import read_json, write_json
+from scaling.values import open_to_append, read_json, write_json
 
 FRUITLESS_COMEBACKS = 5  # in a row
 
@@ -31,22 +31,22 @@ def do_job(path: Path, early: list[int]) -> int:
     if submission.kind == "runs":
         index = int(os.environ.get("SLURM_ARRAY_TASK_ID", "0"))
         return run_group(study_folder, submission, submission.groups[index], early)
-    stored = stored_config(study_folder)
-    config = replace(stored, runs=str(study_folder.parent))
+    config = config_here(study_folder)
     plan = stored_plan(config)
     if submission.kind == "forecast":
         from scaling.stages.finish import forecast_held_out
 
-        with written_by_one(config):
-            print(forecast_held_out(config, plan), flush=True)
+        print(forecast_held_out(config, plan), flush=True)
         make_tasks(config, plan, prepare_study(config), [p for p in plan.points if p.wave == 2], wave=2)
         return 0
     from scaling.stages.checkup import check_plan
     from scaling.stages.finish import finish_study
 
-    with written_by_one(config):
-        finished = finish_study(config, plan, check_plan(config, plan))
-    print(finished.verdict, finished.page, sep="\n", flush=True)
+    finished = finish_study(config, plan, check_plan(config, plan))
+    print(finished.verdict, flush=True)
+    if finished.unwritten is not None:
+        raise finished.unwritten
+    print(finished.page, flush=True)
     return EXIT_NO_ANSWER if finished.withheld else 0
 
 
@@ -88,7 +88,7 @@ def _pool(study_folder: Path, submission: Submission, run_ids: Sequence[str], co
     for order, run_id in enumerate(run_ids):
         folder = study_folder / run_id
         budgets = read_json(Job, folder / JOB_FILE).spec.budgets
-        missing = tuple(budget for budget in budgets if not record_path(folder, budget).exists())
+        missing = tuple(budget for budget in budgets if recorded(folder, budget) is None)
         if missing:
             tasks.append(Task(folder, float(-order), missing))
     gpus = tuple(gpu for gpu in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu)
@@ -163,6 +163,6 @@ def log_to(path: Path) -> None:
     """From here on this process' words go to the run's own log."""
     sys.stdout.flush()
     sys.stderr.flush()
-    with path.open("ab") as log:
+    with open_to_append(path) as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)

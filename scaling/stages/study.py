@@ -1,31 +1,27 @@
 """The stages of a study that the entries share: its plan, its cost, its corpus, its jobs, its forecasts."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-
-from filelock import FileLock
-from rich.console import Console
 
 from scaling.config import CONFIG_FILE, PLAN_FILE, ConfigError, StudyConfig
 from scaling.data.fingerprint import fingerprint
 from scaling.data.prepare import prepare
+from scaling.folders import below, study_lock, take
 from scaling.launching.tasks import Task
 from scaling.planning.corpus_facts import corpus_facts
 from scaling.planning.cost import Cost
 from scaling.planning.plan import join_plans, make_plan
-from scaling.records import JOB_FILE, is_done, read_records, record_path
+from scaling.records import JOB_FILE, is_done, read_records, recorded
 from scaling.sinks.config import require_installed
 from scaling.sinks.publish import publish
 from scaling.specs import Plan, PlannedPoint
 from scaling.stages.calibrate import study_calibration
 from scaling.stages.checkup import prepared_manifest
 from scaling.stages.vocabularies import each_vocabulary
+from scaling.terminal import PlainConsole
 from scaling.training.config import Job
 from scaling.values import write_json
-
-STUDY_LOCK = ".study.lock"
 
 
 def plan_study(config: StudyConfig) -> Plan:
@@ -54,7 +50,7 @@ def study_cost(config: StudyConfig) -> Cost:
     return Cost(config.time_model, validation_tokens, study_calibration(config))
 
 
-def prepare_study(config: StudyConfig, console: Console | None = None) -> dict[str, Path]:
+def prepare_study(config: StudyConfig, console: PlainConsole | None = None) -> dict[str, Path]:
     """The folder of each corpus of the study, by fingerprint; the study's own is `fingerprint(config.data)`.
 
     Raises ConfigError where a sink is not installed.
@@ -63,11 +59,9 @@ def prepare_study(config: StudyConfig, console: Console | None = None) -> dict[s
         require_installed(config.sinks)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    console = console or Console(stderr=True)
+    console = console or PlainConsole(stderr=True)
     return {
-        fingerprint(one.data): prepare(
-            one.data, one.cache_folder, lambda stage: console.print(f"prepare: {stage}", highlight=False)
-        )
+        fingerprint(one.data): prepare(one.data, one.cache_folder, lambda stage: console.print(f"prepare: {stage}"))
         for one in each_vocabulary(config)
     }
 
@@ -75,42 +69,35 @@ def prepare_study(config: StudyConfig, console: Console | None = None) -> dict[s
 def send_to_sinks(config: StudyConfig, plan: Plan) -> None:
     """What has ended goes to the sinks that the study names; a failure is told, and nothing more comes of it."""
     if config.sinks:
-        console = Console(stderr=True)
+        console = PlainConsole(stderr=True)
         publish(
             config.sinks,
             plan,
             list(read_records(config.folder)),
             config.folder,
-            tell=lambda words: console.print(f"warn: {words}", highlight=False, markup=False, soft_wrap=True),
+            tell=lambda words: console.print(f"warn: {words}", soft_wrap=True),
         )
 
 
-@contextmanager
-def written_by_one(config: StudyConfig) -> Iterator[None]:
-    """Of several commands that write this study's own files, one at a time: plan, jobs, ledger, store, report."""
-    with FileLock(config.folder / STUDY_LOCK):
-        yield
+def take_folder(config: StudyConfig) -> None:
+    """The study's folder, made if need be. Raises FolderError where it is somebody else's, OSError."""
+    take(config.folder, "study", key="study", overwrite=config.overwrite)
 
 
 def write_plan(config: StudyConfig, plan: Plan) -> None:
-    """Raises ConfigError where the study's folder cannot be written."""
-    try:
-        config.folder.mkdir(parents=True, exist_ok=True)
-        with written_by_one(config):
-            write_json(config.folder / CONFIG_FILE, config)
-            write_json(config.folder / PLAN_FILE, plan)
-    except OSError as error:
-        raise ConfigError(
-            f"{config.folder} cannot be written ({error}): free some space, or choose a folder on a disk where you may "
-            "write with runs="
-        ) from None
+    """Raises FolderError, OSError."""
+    take_folder(config)
+    with study_lock(config.folder):
+        write_json(config.folder / CONFIG_FILE, replace(config, overwrite=False))
+        write_json(config.folder / PLAN_FILE, plan)
 
 
 def make_tasks(
     config: StudyConfig, plan: Plan, corpora: Mapping[str, Path], points: Sequence[PlannedPoint], *, wave: int
 ) -> list[Task]:
     """One for each run that lacks a record of `points`, its job written, the longest first."""
-    with written_by_one(config):
+    take_folder(config)
+    with study_lock(config.folder):
         write_jobs(config, plan, corpora, points)
     return list_tasks(config, plan, points, wave=wave)
 
@@ -122,7 +109,7 @@ def list_tasks(config: StudyConfig, plan: Plan, points: Sequence[PlannedPoint], 
     for run_id in dict.fromkeys(point.run_id for point in points):
         folder = config.folder / run_id
         wanted = [point.tokens for point in points if point.run_id == run_id]
-        missing = tuple(tokens for tokens in wanted if not record_path(folder, tokens).exists())
+        missing = tuple(tokens for tokens in wanted if recorded(folder, tokens) is None)
         if missing:
             seconds = wave_seconds(plan, cost, run_id, wave)
             tasks.append(Task(folder, seconds, missing, plan.by_id[run_id].size))
@@ -153,9 +140,10 @@ def write_jobs(
         if is_done(folder, tuple(wanted)):
             continue
         # Budgets that are already there stay in the job: its progress counts them and the worker skips them.
-        there = [b for b in plan.by_id[run_id].budgets if record_path(folder, b).exists()]
+        there = [b for b in plan.by_id[run_id].budgets if recorded(folder, b) is not None]
         spec = replace(plan.by_id[run_id], budgets=tuple(sorted({*wanted, *there})))
+        job = below(config.folder, f"{run_id}/{JOB_FILE}")
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / JOB_FILE, Job(spec, config.runtime, str(corpora[spec.corpus].resolve())))
+        write_json(job, Job(spec, config.runtime, str(corpora[spec.corpus].resolve())))
         folders.append(folder)
     return folders

@@ -6,19 +6,18 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from rich.console import Console
-
 from scaling.claims import tidy
 from scaling.command import EXIT_BAD_CONFIG, EXIT_NO_ANSWER
 from scaling.config import ConfigError, StudyConfig
 from scaling.findings import refusals
+from scaling.folders import require_ours, require_writable, study_lock
 from scaling.launching.early import dismiss
 from scaling.launching.slurm import in_flight
 from scaling.launching.tasks import LaunchResult, Task
 from scaling.laws.power import power_words
 from scaling.planning.schedule import print_schedule, schedule
 from scaling.planning.table import print_findings, print_plan
-from scaling.records import STOP_FILE, read_record, record_path
+from scaling.records import STOP_FILE, recorded
 from scaling.specs import Plan, PlannedPoint
 from scaling.stages.calibrate import calibrate
 from scaling.stages.checkup import Watch, check_plan
@@ -32,8 +31,8 @@ from scaling.stages.study import (
     send_to_sinks,
     study_cost,
     write_plan,
-    written_by_one,
 )
+from scaling.terminal import PlainConsole
 from scaling.values import finite_or_null, to_plain
 
 EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 130
@@ -69,7 +68,9 @@ def sweep_study(
     """
     if config.dry_run:
         return dry_run(config)
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
+    require_ours(config.folder, "study", key="study", overwrite=config.overwrite)
+    require_writable(config.folder)
     findings = check_plan(config, plan_study(config))
     print_findings(findings, console)
     if refusals(findings):
@@ -109,18 +110,19 @@ def sweep_study(
     dismiss()
     failed.update(unfinished(config, chosen, failed))
     withheld = False
-    told = [f"failed: {name}: {reason}" for name, reason in failed.items()]
+    for name, reason in failed.items():
+        console.print(f"failed: {name}: {reason}", style="red", soft_wrap=True)
     if finish and not (failed and config.fail_fast):
         from scaling.stages.finish import finish_study
 
-        with written_by_one(config):
+        with study_lock(config.folder):
             tidy(config.folder)
-            finished = finish_study(config, plan, findings)
+        finished = finish_study(config, plan, findings)
         withheld = finished.withheld
-        told += [finished.verdict, f"report: {finished.page}"]
-    for line in told:
-        style = "red" if line.startswith("failed: ") else None
-        console.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
+        console.print(finished.verdict, soft_wrap=True)
+        if finished.unwritten is not None:
+            raise finished.unwritten
+        console.print(f"report: {finished.page}", soft_wrap=True)
     if failed:
         return EXIT_SOME_FAILED
     return EXIT_NO_ANSWER if withheld else 0
@@ -145,28 +147,27 @@ def hand_over(
     if now or flying:
         return submit([now, list_tasks(config, plan, second, wave=2)], forecast=True)
     if list_tasks(config, plan, second, wave=2):
-        write_forecasts(config, plan, Console(stderr=True))
+        write_forecasts(config, plan, PlainConsole(stderr=True))
     return submit([[], make_tasks(config, plan, corpora, second, wave=2)], forecast=False)
 
 
-def write_forecasts(config: StudyConfig, plan: Plan, console: Console) -> None:
+def write_forecasts(config: StudyConfig, plan: Plan, console: PlainConsole) -> None:
     from scaling.stages.finish import forecast_held_out
 
-    with written_by_one(config):
-        console.print(forecast_held_out(config, plan), highlight=False, soft_wrap=True)
+    console.print(forecast_held_out(config, plan), soft_wrap=True)
 
 
 def dry_run(config: StudyConfig) -> int:
     """Print the plan, its cost and what speaks against it; write nothing but what `calibrate=true` measures."""
     if config.calibrate:
-        calibrate(config, plan_study(config), Console(stderr=True))
+        calibrate(config, plan_study(config), PlainConsole(stderr=True))
     plan = plan_study(config)
     findings = check_plan(config, plan)
     power = question(config, plan).power
     if config.json:
-        Console().print_json(data=to_plain(plan) | {"power": finite_or_null(to_plain(power))})
+        PlainConsole().print_json(data=to_plain(plan) | {"power": finite_or_null(to_plain(power))})
     else:
-        wide = Console(width=None if sys.stdout.isatty() else 220)
+        wide = PlainConsole(width=None if sys.stdout.isatty() else 220)
         workers = len(study_slots(config.runtime, config.launch).free)
         print_plan(plan, study_cost(config), workers, wide)
         for wave in (1, 2):
@@ -175,7 +176,7 @@ def dry_run(config: StudyConfig) -> int:
                 turns = schedule([(task.folder.name, task.seconds) for task in tasks], workers)
                 print_schedule(f"wave {wave}, what is left of it", turns, wide)
         if power is not None:
-            wide.print(power_words(power), highlight=False, soft_wrap=True)
+            wide.print(power_words(power), soft_wrap=True)
         print_findings(findings, wide)
     return EXIT_BAD_CONFIG if refusals(findings) else 0
 
@@ -195,10 +196,9 @@ def unfinished(config: StudyConfig, points: list[PlannedPoint], failed: Collecti
     """Points that have no loss, by run and tokens: with the reason of their record, or without any record."""
     ended = {}
     for point in points:
-        path = record_path(config.folder / point.run_id, point.tokens)
+        record = recorded(config.folder / point.run_id, point.tokens)
         name = f"{point.run_id} at {point.tokens:,} tokens"
-        if path.exists():
-            record = read_record(path)
+        if record is not None:
             if record.status not in ("done", "stopped_early"):
                 ended[name] = f"{record.status}: {record.reason}"
         elif point.run_id not in failed:

@@ -9,6 +9,7 @@ No random state is in it: data are a function of the step, and dropout, the only
 
 import hashlib
 import io
+import itertools
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -19,10 +20,11 @@ from scaling.training.parallel import load_whole, whole
 from scaling.training.progress import Progress
 from scaling.training.step import TrainState
 from scaling.training.team import Team
-from scaling.values import from_plain, to_plain, write_atomically
+from scaling.values import ValueMismatch, from_plain, read_file, to_plain, write_atomically
 
 CHECKPOINT_SCHEMA = 2
 DIGEST_BYTES = hashlib.sha256().digest_size
+CONTENTS = ("step", "progress", "model", "optimizer", "scaler")
 
 
 class CheckpointError(ValueError):
@@ -35,7 +37,8 @@ def previous(path: Path) -> Path:
 
 def remove_checkpoints(path: Path) -> None:
     for file in (path, previous(path)):
-        file.unlink(missing_ok=True)
+        if not file.is_dir():
+            file.unlink(missing_ok=True)
 
 
 def save_checkpoint(
@@ -57,14 +60,25 @@ def save_checkpoint(
     buffer = io.BytesIO()
     torch.save(content, buffer)
     payload = buffer.getvalue()
+    for place in (path, previous(path)):
+        if place.is_dir():  # nobody's checkpoint, and not ours to remove
+            place.rename(_unused(place))
     if path.exists():
         path.replace(previous(path))
     write_atomically(path, payload + hashlib.sha256(payload).digest())
 
 
+def _unused(path: Path) -> Path:
+    names = (path.with_name(f"{path.name}.{i}.moved") for i in itertools.count(1))
+    return next(name for name in names if not name.exists())
+
+
 def read_checkpoint(path: Path, *, run_id: str, budget: int | None, device: torch.device) -> dict[str, Any]:
     """The file's contents. Raises CheckpointError."""
-    file = path.read_bytes()
+    try:
+        file = read_file(path)
+    except ValueMismatch:
+        raise CheckpointError(f"{path} is no file") from None
     payload, digest = file[:-DIGEST_BYTES], file[-DIGEST_BYTES:]
     if hashlib.sha256(payload).digest() != digest:
         raise CheckpointError(f"{path} is truncated, damaged or no checkpoint of this version")
@@ -72,11 +86,16 @@ def read_checkpoint(path: Path, *, run_id: str, budget: int | None, device: torc
         content = torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
     except UnpicklingError as error:
         raise CheckpointError(f"{path} holds more than tensors and numbers, so it was not written here") from error
+    except (EOFError, RuntimeError, ValueError, KeyError) as error:  # as torch.load words it for what is no such file
+        raise CheckpointError(f"{path} is no checkpoint ({error})") from error
     expected = {"schema": CHECKPOINT_SCHEMA, "run_id": run_id, "budget": budget}
     for key, value in expected.items():
         found = content.get(key) if isinstance(content, dict) else None
         if found != value:
             raise CheckpointError(f"{path} has {key} {found!r}, and {value!r} is wanted")
+    lacking = [key for key in CONTENTS if key not in content]
+    if lacking:
+        raise CheckpointError(f"{path} lacks {', '.join(lacking)}")
     return dict(content)
 
 

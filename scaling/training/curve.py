@@ -4,9 +4,10 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, Self
 
 from scaling.curves import CurveRow, curve_path, segment_name
+from scaling.values import finite_or_null, open_to_append
 
 if TYPE_CHECKING:
     from torch.utils import tensorboard as torch_tensorboard
@@ -20,18 +21,22 @@ class CurveWriter:
     ) -> None:
         """`tokens` are those of the checkpoint. TensorBoard gets the first row past each multiple of `event_tokens`,
         and each with a validation loss; nothing with None."""
-        path = curve_path(run_folder, budget)
-        path.touch()
-        os.truncate(path, min(keep_bytes, path.stat().st_size))
-        self._file: BinaryIO = path.open("ab")
+        self._path = curve_path(run_folder, budget)
+        self._file = open_to_append(self._path)
+        self._file.truncate(min(keep_bytes, self._file.tell()))
+        self._file.seek(0, os.SEEK_END)
         self._events: torch_tensorboard.SummaryWriter | None = None
         self._events_folder = run_folder / segment_name(budget)
         self._event_tokens, self._tokens, self._kept_tokens = event_tokens, tokens, tokens
 
     def write(self, row: CurveRow) -> int:
         """Returns the file's size in bytes, which a checkpoint keeps."""
-        self._file.write((json.dumps(asdict(row)) + "\n").encode())
-        self._file.flush()
+        try:
+            self._file.write((json.dumps(finite_or_null(asdict(row))) + "\n").encode())
+            self._file.flush()
+        except OSError as error:
+            error.filename = str(self._path)
+            raise
         if self._event_tokens is None:
             return self._file.tell()
         due = row.tokens // self._event_tokens > self._tokens // self._event_tokens

@@ -9,7 +9,7 @@ import torch
 from filelock import FileLock
 
 from scaling.training.device import device_name, matrix_products
-from scaling.values import ValueMismatch, read_plain, write_json
+from scaling.values import ValueMismatch, read_json, write_json
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +42,10 @@ def matmul_peak(device: torch.device, precision: str, cache: Path) -> float:
 
 def _read(path: Path) -> dict[str, float]:
     try:
-        return dict(read_plain(path)) if path.exists() else {}
-    except (ValueMismatch, TypeError, ValueError):
+        known = read_json(dict[str, float], path)
+    except (FileNotFoundError, ValueMismatch):
         return {}
+    return {key: peak for key, peak in known.items() if peak > 0}
 
 
 def measure_peak(device: torch.device, precision: str) -> float:

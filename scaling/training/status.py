@@ -1,5 +1,6 @@
 """A run's `status.json`: a heartbeat for people and for other hosts. On its own host the lock says who is alive."""
 
+import logging
 import os
 import platform
 import threading
@@ -12,6 +13,8 @@ from scaling.records import STATUS_FILE, RunState, RunStatus
 from scaling.values import ValueMismatch, read_json, write_json
 
 SECONDS_BETWEEN_STATUSES = 1.0
+
+log = logging.getLogger(__name__)
 
 
 class StatusWriter:
@@ -46,8 +49,11 @@ class StatusWriter:
             queue_id=queue_id(),
             attempt=self._attempt,
         )
-        with self._lock:
-            write_json(self._path, status)
+        try:
+            with self._lock:
+                write_json(self._path, status)
+        except OSError as error:  # what is trained is worth more than the word on it, and says so itself
+            log.warning("no status: %s", error)
         self._written_at = time.monotonic()
 
     def _beat(self) -> None:

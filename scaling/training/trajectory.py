@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from scaling.curves import CurveRow
-from scaling.records import record_path, write_record
+from scaling.records import recorded, set_aside_damaged, write_record
 from scaling.training.checkpoint import (
     CheckpointError,
     previous,
@@ -83,9 +83,11 @@ class Trajectory:
 
     def run(self) -> None:
         """Make every missing record, in the order of budgets. Raises Interrupted when asked to stop."""
-        pending = self.team.told([b for b in self.spec.budgets if not record_path(self.folder, b).exists()])
+        pending = self.team.told([b for b in self.spec.budgets if recorded(self.folder, b) is None])
         if not pending:
             return
+        if self.team.leads:
+            set_aside_damaged(self.folder, pending)
         trace_folder = self.folder / PROFILE_FOLDER if self.runtime.profile and self.team.leads else None
         with matrix_products(self.engine.precision), profiling(trace_folder, self.engine.device) as self._after_step:
             self._run(pending)

@@ -56,7 +56,11 @@ def run_folder(
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     team = team_of_this_process()
-    job = read_json(Job, folder / JOB_FILE)
+    try:
+        job = read_json(Job, folder / JOB_FILE)
+    except ValueMismatch as error:
+        log.error("%s", error)
+        return EXIT_FAILED
     if job.spec.id != folder.name:
         log.error(
             "%s holds the job of run %s: it was copied or edited by hand; plan the study again",

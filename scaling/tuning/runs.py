@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from scaling.curves import curve_path, read_curve
-from scaling.records import RunRecord, is_done, read_record, record_path
+from scaling.records import RunRecord, is_done, recorded
 
 
 class Runner(Protocol):
@@ -34,8 +34,7 @@ class Run:
     budgets: tuple[int, ...]
 
     def record(self, budget: int) -> RunRecord | None:
-        path = record_path(self.folder, budget)
-        return read_record(path) if path.exists() else None
+        return recorded(self.folder, budget)
 
     @property
     def is_done(self) -> bool:

@@ -2,13 +2,17 @@
 a search that was killed goes on: finished trials are kept, those under way go on from their runs' checkpoints.
 """
 
+import errno
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.exceptions import StorageInternalError
 from optuna.trial import Trial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from scaling.tuning import space
 from scaling.tuning.config import Dimension, TuneOptions
@@ -18,6 +22,18 @@ ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 QUESTION = "question"
 # Before half of a run a high learning rate looks worse than it will end: its loss falls in the cooldown.
 SHARE_BEFORE_PRUNING = 0.5
+
+
+@contextmanager
+def told_by_the_database() -> Iterator[None]:
+    """Raise OSError where the database is locked, broken or on a full disk, which Optuna and its libraries tell in
+    errors of their own."""
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        said = str(error.__cause__ or error).splitlines()[0]
+        number = errno.ENOSPC if "full" in said else errno.EBUSY if "locked" in said else errno.EIO
+        raise OSError(number, said, "the database of the search") from error
 
 
 def open_study(database: Path, name: str, options: TuneOptions, question: Mapping[str, object]) -> optuna.Study:

@@ -88,9 +88,11 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, write_jsonl: Callable[...,
     parquet.write_bytes(parquet.read_bytes()[:-100])
     broken_json = tmp_path / "broken.jsonl"
     broken_json.write_text('{"text": "whole"}\n{"text": "cut\n')
+    nested = tmp_path / "nested.jsonl"
+    nested.write_text('{"text": ' + "[" * 5000 + "]" * 5000 + "}\n")
     broken_gzip = tmp_path / "broken.txt.gz"
     broken_gzip.write_bytes(gzip.compress(os.urandom(5000).hex().encode())[:-2000])
-    for path in (parquet, broken_json, broken_gzip):
+    for path in (parquet, broken_json, nested, broken_gzip):
         with pytest.raises(DataError, match=f"{path.name} cannot be read"):
             read(path)
     good = tmp_path / "good.parquet"
@@ -98,7 +100,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, write_jsonl: Callable[...,
     (tmp_path / "good.txt").write_text("text")
     with pytest.raises(DataError, match=r"broken\.txt\.gz cannot be read"):
         read(tmp_path)
-    for path in (parquet, broken_json, broken_gzip):
+    for path in (parquet, broken_json, nested, broken_gzip):
         path.unlink()
     numbers = tmp_path / "numbers.parquet"
     pq.write_table(pa.table({"id": [1, 2]}), numbers)

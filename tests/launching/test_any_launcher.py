@@ -50,7 +50,7 @@ def six_points(root: Path, module: str, *overrides: str) -> tuple[subprocess.Com
     )
     runs = [point["run_id"] for point in json.loads(planned.stdout)["points"]]
     assert len(set(runs)) == 6
-    (root / "runs" / "tiny" / runs[1] / "trunk.pt").mkdir(parents=True)  # the one that raises
+    (root / "runs" / "tiny" / runs[1] / "curve-trunk.jsonl").mkdir(parents=True)  # the one that raises
     victim, over = root / "runs" / "tiny" / runs[4] / "status.json", threading.Event()
 
     def kill() -> None:
@@ -84,7 +84,7 @@ def check(root: Path, done: subprocess.CompletedProcess[str], runs: list[str]) -
     told = [line for line in done.stderr.splitlines() if line.startswith("failed: ")]
     assert any(runs[1] in line and "IsADirectoryError" in line for line in told), done.stderr
     assert any(runs[4] in line for line in told), done.stderr
-    assert "IsADirectoryError" in (root / "runs" / "tiny" / runs[1] / "log.txt").read_text()
+    assert "Is a directory" in (root / "runs" / "tiny" / runs[1] / "log.txt").read_text()
     assert {path.name for path in root.iterdir()} == {"text", "runs", "cache"}
 
 

@@ -11,7 +11,7 @@ import pytest
 from scaling.laws.agreement import Answer
 from scaling.report.content import content
 from scaling.report.document import Table
-from scaling.report.figures.plate import Figures
+from scaling.report.figures.plate import Figures, Picture
 from scaling.report.html import page
 from scaling.report.markdown import markdown
 from scaling.report.numbers import nats
@@ -221,10 +221,12 @@ def test_markdown_points_to_files_that_exist(folder: Path) -> None:
     assert all((folder / picture).stat().st_size > 1000 for picture in pictures)
 
 
-def test_stale_figures_are_removed(report: StudyReport, tmp_path: Path) -> None:
+def test_our_stale_figures_are_removed_and_nobody_elses(report: StudyReport, tmp_path: Path) -> None:
+    picture = Picture(svg="<svg/>", png=b"ours")
+    write_report(report, tmp_path, Figures(pictures={"old": picture, "edited": picture}))
     folder = tmp_path / "report" / "figures"
-    folder.mkdir(parents=True)
-    (folder / "old.png").write_bytes(b"old")
+    (folder / "mine.png").write_bytes(b"mine")
+    (folder / "edited.png").write_bytes(b"what I made of it")
     page = write_report(report, tmp_path, Figures())
-    assert list(folder.iterdir()) == []
+    assert sorted(path.name for path in folder.iterdir()) == ["edited.png", "mine.png"]
     assert "No figure was drawn" in page.read_text()

@@ -79,7 +79,8 @@ def test_writing_again_adds_nothing_and_a_smaller_study_leaves_no_phantom(
     report: StudyReport, figures: Figures, tmp_path: Path
 ) -> None:
     def files() -> dict[str, bytes]:
-        return {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        shown = (tmp_path / "analysis").rglob("*")
+        return {str(path.relative_to(tmp_path)): path.read_bytes() for path in shown if path.is_file()}
 
     write_analysis_events(report, tmp_path, figures)
     first = files()

@@ -80,3 +80,20 @@ def write_curve(path: Path, tokens: list[int]) -> None:
 def test_an_unknown_sink_is_refused() -> None:
     with pytest.raises(ValueError, match="there are wandb, mlflow"):
         require_known(["comet"])
+
+
+def test_what_another_command_sends_meanwhile_stays_noted(tmp_path: Path) -> None:
+    records, beside = make_records(plan()), Remembering()
+
+    class Interrupted(Remembering):
+        def send(self, point: FinishedPoint) -> None:
+            send(tmp_path, {"mlflow": beside}, records)
+            super().send(point)
+
+    slow = Interrupted()
+    assert send(tmp_path, {"wandb": slow}, records[:2]) == []
+    assert send(tmp_path, {"wandb": slow, "mlflow": beside}, records[:2]) == []
+    assert (len(slow.points), len(beside.points)) == (2, len(records))
+    (tmp_path / "sinks.json").write_text('{"wandb": "none"}')
+    assert send(tmp_path, {"wandb": slow}, records[:2]) == []
+    assert len(slow.points) == 4, "a file that cannot be read is none: a point sent again replaces itself"
