@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from scaling.checks.dominance import largest_rise
 from scaling.checks.optimum import log_optimum, log_optimum_variance, target_flops
 from scaling.findings import Finding
 from scaling.laws.distributions import f_tail, robust_deviation
@@ -218,7 +219,7 @@ def out_of_order(report: LawReport) -> Iterator[Finding]:
     rows, sigma = report.surface.observations, noise_of(report)
     if sigma <= 0:
         return
-    worst = _worst_pair(rows)
+    worst = largest_rise(rows.params, rows.tokens, np.log(rows.loss), SAME)
     if worst is not None and worst[2] > ORDER_SIGMAS * math.sqrt(2) * sigma:
         small, large, excess = worst
         yield Finding(
@@ -229,18 +230,6 @@ def out_of_order(report: LawReport) -> Iterator[Finding]:
             "Look at the curve of the worse run for a spike, and train its cell with another seed (grid.replicates).",
             "DESIGN of the sweep: more parameters and more tokens do not hurt a tuned run; Porian et al. 2024",
         )
-
-
-def _worst_pair(rows: Observations) -> tuple[int, int, float] | None:
-    """Of all pairs with the second point at least as large and one clearly larger: the largest rise of the log loss."""
-    N, D, log_loss = rows.params, rows.tokens, np.log(rows.loss)
-    larger_N, larger_D = N[None] / N[:, None], D[None] / D[:, None]
-    ordered = (np.minimum(larger_N, larger_D) >= 1 / SAME) & (np.maximum(larger_N, larger_D) > SAME)
-    rise = np.where(ordered, log_loss[None] - log_loss[:, None], -np.inf)
-    if not ordered.any():
-        return None
-    small, large = np.unravel_index(int(np.argmax(rise)), rise.shape)
-    return int(small), int(large), float(rise[small, large])
 
 
 def _words(rows: Observations, at: int) -> str:
