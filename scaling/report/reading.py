@@ -140,15 +140,19 @@ class HeldOutRow:
         return None if self.measured is None else self.low <= self.measured <= self.high
 
 
-def held_out_rows(report: LawReport, law: str = SELECTED) -> tuple[HeldOutRow, ...]:
+def held_out_rows(report: LawReport, law: str = SELECTED, most: int | None = None) -> tuple[HeldOutRow, ...]:
     """Predictions of the held-out points, by compute: a law's from a study's ledger of forecasts, else the selected
-    forecast's, made after the measurement by a fit without them."""
-    ledger = [f for f in report.forecasts if f.law == law] if isinstance(report, StudyReport) else []
+    forecast's, made after the measurement by a fit without them; of these at most `most`, evenly spread."""
+    ledger = _ledger(report, law)
     if isinstance(report, StudyReport) and ledger:
         made = _from_ledger(report, ledger)
     else:
-        made = _afterwards(report) if law == SELECTED else iter(())
+        made = _afterwards(report, most) if law == SELECTED else iter(())
     return tuple(sorted(made, key=lambda row: (row.flops, row.run_id, row.tokens)))
+
+
+def _ledger(report: LawReport, law: str) -> list[Forecast]:
+    return [f for f in report.forecasts if f.law == law] if isinstance(report, StudyReport) else []
 
 
 def _from_ledger(report: StudyReport, ledger: list[Forecast]) -> Iterator[HeldOutRow]:
@@ -160,15 +164,18 @@ def _from_ledger(report: StudyReport, ledger: list[Forecast]) -> Iterator[HeldOu
         )  # fmt: skip
 
 
-def _afterwards(report: LawReport) -> Iterator[HeldOutRow]:
+def _afterwards(report: LawReport, most: int | None) -> Iterator[HeldOutRow]:
     prediction, held_out = report.held_out_prediction, report.held_out
     if prediction is None or held_out is None:
         return
+    shown = np.lexsort((held_out.tokens, held_out.trajectory, held_out.flops))
+    if most is not None:
+        shown = shown[spread_rows(len(shown), most)]
     if isinstance(report, StudyReport):
-        names = row_sizes(report, held_out)
+        names = row_sizes(report, held_out.take(shown))
     else:
-        names = [amount(params) for params in held_out.params.tolist()]
-    for i, size in enumerate(names):
+        names = [amount(params) for params in held_out.params[shown].tolist()]
+    for i, size in zip(shown, names, strict=True):
         yield HeldOutRow(
             str(held_out.trajectory[i]), size, round(held_out.tokens[i]), float(held_out.flops[i]), SELECTED,
             float(prediction.loss[i]), float(prediction.low[i]), float(prediction.high[i]), prediction.level,
@@ -190,20 +197,30 @@ class Score:
     ahead: bool
 
 
-def score(rows: tuple[HeldOutRow, ...]) -> Score | None:
-    """None until one point is measured."""
-    errors = [abs(row.relative_error) for row in rows if row.relative_error is not None]
+def held_out_score(report: LawReport) -> Score | None:
+    """Of all that `held_out_rows` has; None until one point is measured."""
+    ledger = _ledger(report, SELECTED)
+    if ledger:
+        errors = [f.relative_error for f in ledger if f.relative_error is not None]
+        pending, level = len(ledger) - len(errors), ledger[0].level
+        inside = sum(f.covered is True for f in ledger)
+    else:
+        prediction, rows = report.held_out_prediction, report.held_out
+        if prediction is None or rows is None:
+            return None
+        errors, pending, level = (prediction.loss / rows.loss - 1.0).tolist(), 0, prediction.level
+        inside = int(np.sum((prediction.low <= rows.loss) & (rows.loss <= prediction.high)))
     if not errors:
         return None
     return Score(
         measured=len(errors),
-        pending=len(rows) - len(errors),
-        mean_error=sum(errors) / len(errors),
-        largest_error=max(errors),
-        too_high=sum((row.relative_error or 0.0) > 0 for row in rows),
-        inside=sum(row.inside is True for row in rows),
-        level=rows[0].level,
-        ahead=all(row.ahead for row in rows),
+        pending=pending,
+        mean_error=sum(map(abs, errors)) / len(errors),
+        largest_error=max(map(abs, errors)),
+        too_high=sum(error > 0 for error in errors),
+        inside=inside,
+        level=level,
+        ahead=bool(ledger),
     )
 
 
