@@ -1,21 +1,24 @@
 """What the figures, the tables and the sentences all read from a study: who belongs to what, and the scores."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
 from scaling.laws.analysis import largest_budget
 from scaling.laws.fit import Fit
-from scaling.laws.observations import FloatArray, Observations
+from scaling.laws.observations import FloatArray, IntArray, Observations
 from scaling.laws.search import spread_rows
 from scaling.laws.slices import held_out_slice
 from scaling.records import RunRecord
 from scaling.report.numbers import amount
-from scaling.results import FittedLaw, LawReport, StudyReport, TableReport
+from scaling.results import FittedLaw, LawReport, StudyReport
 from scaling.store import SELECTED, Forecast
 
-MOST_DRAWN = 500  # rows of a table that its figures show
+MOST_DRAWN = 500  # rows of a table, or points of a study of more than `LARGE_STUDY`, that the figures show
+LARGE_STUDY = 1_000
+MOST_CURVES = 100  # trunks of such a study
 
 
 def sizes(report: LawReport) -> tuple[str, ...]:
@@ -51,18 +54,57 @@ def row_sizes(report: LawReport, rows: Observations) -> list[str]:
 
 
 def thinned(report: LawReport) -> LawReport:
-    """A table of many rows as its figures show it: a sample spread evenly over compute. Nothing is fitted to it."""
-    if not isinstance(report, TableReport):
+    """A report of many rows as its figures show it: a sample spread evenly over compute. Nothing is fitted to it."""
+    if not is_thinned(report):
         return report
+    fitted = _spread(report.fitted)
     held_out = None if report.held_out is None else _spread(report.held_out)
-    return replace(report, fitted=_spread(report.fitted), held_out=held_out)
+    shown = replace(
+        report,
+        fitted=report.fitted.take(fitted),
+        held_out=None if report.held_out is None or held_out is None else report.held_out.take(held_out),
+    )
+    if not isinstance(report, StudyReport) or not isinstance(shown, StudyReport):
+        return shown
+    own = tuple(report.fitted_records[i] for i in fitted)
+    unseen = () if held_out is None else tuple(report.held_out_records[i] for i in held_out)
+    known = roles(report)
+    others = [r for r in report.records if (r.run_id, r.budget_tokens) not in known]
+    trunks = [segment for segment in report.curves if segment.budget is None]
+    return replace(
+        shown,
+        fitted_records=own,
+        held_out_records=unseen,
+        records=(*own, *unseen, *_sample(others, MOST_DRAWN)),
+        curves=tuple(_sample(trunks, MOST_CURVES)),
+    )
 
 
-def _spread(rows: Observations) -> Observations:
-    if len(rows) <= MOST_DRAWN:
-        return rows
+def is_thinned(report: LawReport) -> bool:
+    counts = [len(rows) for rows in (report.fitted, report.held_out) if rows is not None]
+    return sum(counts) > LARGE_STUDY if isinstance(report, StudyReport) else max(counts) > MOST_DRAWN
+
+
+def thinned_words(report: LawReport) -> str:
+    """What the reader of the figures must know; nothing where they show all."""
+    if not is_thinned(report):
+        return ""
+    kind = "points" if isinstance(report, StudyReport) else "rows"
+    parts = [(report.fitted, "fitted"), (report.held_out, "held-out")]
+    words = [f"{min(len(rows), MOST_DRAWN)} of the {len(rows):,} {which}" for rows, which in parts if rows is not None]
+    return f"The figures show {' and '.join(words)} {kind}, evenly spread in compute"
+
+
+def _spread(rows: Observations) -> IntArray:
     order = np.argsort(rows.flops, kind="stable")
-    return rows.take(np.sort(order[spread_rows(len(rows), MOST_DRAWN)]))
+    return np.asarray(np.sort(order[spread_rows(len(rows), MOST_DRAWN)]))
+
+
+Item = TypeVar("Item")
+
+
+def _sample(items: Sequence[Item], most: int) -> list[Item]:
+    return [items[i] for i in spread_rows(len(items), most)]
 
 
 def fitted_loss(fit: Fit, rows: Observations) -> FloatArray:
