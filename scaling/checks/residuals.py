@@ -8,6 +8,7 @@ import numpy as np
 from scaling.checks.dominance import largest_rise
 from scaling.checks.optimum import log_optimum, log_optimum_variance, target_flops
 from scaling.findings import Finding
+from scaling.laws.analysis import sample_rows
 from scaling.laws.distributions import f_tail, robust_deviation
 from scaling.laws.fit import fit_law
 from scaling.laws.forms import CHINCHILLA
@@ -148,7 +149,9 @@ def form_misfit(report: LawReport) -> Iterator[Finding]:
 def forms_disagree(report: LawReport) -> Iterator[Finding]:
     """A form that fits better and puts the best N outside the interval is a second opinion to be heard."""
     best, reports = report.optima[:1], report.analysis.reports
-    plain = aicc(reports[0].fit)
+    sample = sample_rows(report.analysis.observations)  # which the other forms saw: AICc compares fits to the same rows
+    whole = len(sample) == reports[0].fit.num_points
+    plain = aicc(reports[0].fit if whole else fit_law(CHINCHILLA, sample))
     if not best or best[0].params is None or plain is None:
         return
     interval, flops = best[0].params, best[0].allocation.flops
