@@ -39,10 +39,6 @@ def _written(end: float) -> str:
     return f"{end:,.0f}" if end == round(end) and abs(end) < 1e12 else f"{end:g}"
 
 
-def positive(high: float, example: str) -> Bound:
-    return Bound(0.0, high, example, above=True)
-
-
 def between(low: float, high: float, example: str) -> Bound:
     return Bound(low, high, example)
 
@@ -57,13 +53,13 @@ def decay(example: str) -> Bound:
     return Bound(0.0, 1.0, example, below=True)
 
 
-FLOPS = positive(1e35, "1e15")
-TOKENS = positive(1e30, "5e8")
+FLOPS = between(1.0, 1e35, "1e15")
+TOKENS = between(1.0, 1e30, "5e8")
 SEED = between(0, 2**32 - 1, "0")
 EXPONENT = between(-4.0, 4.0, "0")
-RATE = positive(1e3, "0.003")
+RATE = between(1e-12, 1e3, "0.003")
 SECONDS = between(0.0, 1e9, "30")
-BUDGET = positive(1e35, "1048576")  # tokens, FLOPs, epochs or tokens per parameter, by the kind of grid
+BUDGET = between(1e-6, 1e35, "1048576")  # tokens, FLOPs, epochs or tokens per parameter, by the kind of grid
 NUMBER = between(-1e30, 1e30, "1")  # of any unit
 
 BOUNDS: dict[str, Bound] = {
@@ -81,26 +77,26 @@ BOUNDS: dict[str, Bound] = {
     "data.validation_sets[].fraction": share("0.1"),
     "model.context": between(1, 2**24, "128"),
     "model.rope_base": Bound(1.0, 1e12, "10000", above=True),
-    "model.mlp_ratio": positive(1e3, "4"),
+    "model.mlp_ratio": between(1e-3, 1e3, "4"),
     "model.dropout": decay("0"),
     "model.mup_base_width": between(1, 1e7, "64"),
     "model.num_kv_heads": between(1, 1e6, "2"),
-    "recipe.cooldown_share": positive(1.0, "0.2"),
+    "recipe.cooldown_share": between(1e-6, 1.0, "0.2"),
     "recipe.final_lr_share": decay("0.1"),
     "recipe.matrix_lr": RATE,
     "recipe.embedding_lr": RATE,
     "recipe.vector_lr": RATE,
     "recipe.batch_tokens": between(1, 1e12, "512"),
     "recipe.batch_exponent": EXPONENT,
-    "recipe.reference_params": positive(1e18, "1e5"),
+    "recipe.reference_params": between(1.0, 1e18, "1e5"),
     "recipe.warmup_params_share": between(0.0, 1e6, "0.02"),
     "recipe.warmup_min_steps": between(0, 1e9, "50"),
     "recipe.beta1": decay("0.9"),
     "recipe.beta2": decay("0.99"),
-    "recipe.epsilon": positive(1.0, "1e-10"),
+    "recipe.epsilon": between(1e-40, 1.0, "1e-10"),
     "recipe.weight_decay": between(0.0, 1e3, "0.1"),
-    "recipe.grad_clip": positive(1e9, "1"),
-    "recipe.divergence_margin_nats": positive(1e3, "1"),
+    "recipe.grad_clip": between(1e-9, 1e9, "1"),
+    "recipe.divergence_margin_nats": between(1e-9, 1e3, "1"),
     "recipe.divergence_steps": between(0, 1e9, "200"),
     "recipe.evaluate_every_tokens": between(1, 1e18, "131072"),
     "recipe.early_stop_patience": between(1, 1e9, "3"),
@@ -131,14 +127,14 @@ BOUNDS: dict[str, Bound] = {
     "time_model.seconds_per_run": SECONDS,
     "time_model.seconds_per_step": SECONDS,
     "time_model.seconds_per_layer_step": SECONDS,
-    "time_model.flops_per_second": positive(1e30, "1e14"),
+    "time_model.flops_per_second": between(1.0, 1e30, "1e14"),
     "time_model.seconds_per_study": SECONDS,
     "power.target": FLOPS,
     "power.law.E": between(0.0, 1e3, "1.8"),
-    "power.law.A": positive(1e100, "400"),
-    "power.law.B": positive(1e100, "2000"),
-    "power.law.alpha": positive(8.0, "0.34"),
-    "power.law.beta": positive(8.0, "0.37"),
+    "power.law.A": between(1e-100, 1e100, "400"),
+    "power.law.B": between(1e-100, 1e100, "2000"),
+    "power.law.alpha": between(1e-6, 8.0, "0.34"),
+    "power.law.beta": between(1e-6, 8.0, "0.37"),
     "power.relative_sd": share("0.01"),
     "power.shared": between(0.0, 1.0, "0.5"),
     "launch.workers_per_gpu": between(1, 64, "1"),
@@ -157,11 +153,11 @@ BOUNDS: dict[str, Bound] = {
     "bootstrap": between(0, 30_000, "4000"),
     "level": share("0.95"),
     "seed": SEED,
-    "gpu_hours": positive(1e12, "1000"),
-    "flops_per_second": positive(1e30, "2e14"),
+    "gpu_hours": between(1e-9, 1e12, "1000"),
+    "flops_per_second": between(1.0, 1e30, "2e14"),
     "tokens": TOKENS,
-    "params": positive(1e30, "1e9"),
-    "loss": positive(1e3, "2.5"),
+    "params": between(1.0, 1e30, "1e9"),
+    "loss": between(1e-6, 1e3, "2.5"),
     "perplexity": Bound(1.0, 1e30, "12", above=True),
     "inference_tokens": between(0.0, 1e30, "1e12"),
     "share": share("0.005"),

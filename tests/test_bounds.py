@@ -86,8 +86,8 @@ def test_what_is_usual_and_what_is_no_number_is_not_its_matter(key: str) -> None
 def test_a_search_tries_what_a_recipe_may_have() -> None:
     for override, words in (
         ("space.beta2.choices=[0.9, 1.5]", r"space.beta2.choices\[1\] is 1.5; it must be at least 0 and below 1"),
-        ("space.matrix_lr.low=0", "space.matrix_lr.low is 0; it must be above 0"),
-        ("+space.lr_multiple={low: -1, high: 1}", "space.lr_multiple.low is -1; it must be above 0"),
+        ("space.matrix_lr.low=0", "space.matrix_lr.low is 0; it must be at least 1e-12"),
+        ("+space.lr_multiple={low: -1, high: 1}", "space.lr_multiple.low is -1; it must be at least 1e-12"),
     ):
         with pytest.raises(ConfigError, match=words):
             tune_config(load_root("tune", override))
@@ -96,8 +96,8 @@ def test_a_search_tries_what_a_recipe_may_have() -> None:
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("recipe.matrix_lr=nan", "recipe.matrix_lr is nan; it must be above 0 and at most 1,000, for example 0.003"),
-        ("grid.budgets=[1e400]", r"grid.budgets\[0\] is '?(1e400|inf)'?; it must be above 0 and at most 1e\+35"),
+        ("recipe.matrix_lr=nan", "matrix_lr is nan; it must be at least 1e-12 and at most 1,000, for example 0.003"),
+        ("grid.budgets=[1e400]", r"grid.budgets\[0\] is '?(1e400|inf)'?; it must be at least 1e-06 and at most 1e\+35"),
         ("grid.seed=-1", "grid.seed is -1; it must be at least 0 and at most 4"),
         ("runtime.workers=1000000", "runtime.workers is 1000000; it must be at least 1 and at most 4,096"),
         ("recipe.beta1=true", "recipe.beta1 is True; it must be a number"),

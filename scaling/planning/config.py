@@ -1,10 +1,14 @@
 """What a person writes to ask for a study: model options, a recipe, a grid. `rules` turns it into numbers."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
 from scaling.model.config import Activation, Norm, Positions
 from scaling.specs import DivergenceRule, OptimizerKind, ScheduleKind
+from scaling.values import shown
+
+LONGEST_NAME = 64  # of a size
 
 GridKind = Literal["tokens", "tokens_per_param", "isoflop", "epochs"]
 
@@ -87,12 +91,15 @@ class GridConfig:
     def __post_init__(self) -> None:
         if not self.sizes:
             raise ValueError("grid.sizes is empty; name at least one decoder with num_layers, d_model and num_heads")
-        names = [size.name for size in self.sizes]
-        for name in names:
-            if names.count(name) > 1:
+        names = Counter(size.name for size in self.sizes)
+        for name, count in names.items():
+            if count > 1:
                 raise ValueError(f"grid.sizes has {name!r} twice; give each size its own name")
-            if not name or not all(letter.isalnum() or letter in "_." for letter in name):
-                raise ValueError(f"the size {name!r} becomes part of a folder's name; use letters, digits, '_' and '.'")
+            if not 0 < len(name) <= LONGEST_NAME or not all(letter.isalnum() or letter in "_." for letter in name):
+                raise ValueError(
+                    f"the size {shown(name)} becomes part of a folder's name; use letters, digits, '_' and '.', "
+                    f"at most {LONGEST_NAME}"
+                )
         for size in self.sizes:
             stray = set(size.held_out) - set(size.budgets or self.budgets)
             if stray:
@@ -102,7 +109,8 @@ class GridConfig:
                 )
         for replicate in self.replicates:
             if replicate.size not in names:
-                raise ValueError(f"grid.replicates names the size {replicate.size!r}; the sizes are {', '.join(names)}")
+                some = ", ".join(list(names)[:20])
+                raise ValueError(f"grid.replicates names the size {shown(replicate.size)}; the sizes are {some}")
             if self.seed in replicate.seeds:
                 raise ValueError(
                     f"grid.replicates gives {replicate.size} the seed {self.seed}, which the grid itself uses: take "
