@@ -72,6 +72,10 @@ test-launchers: ## other people's launchers (joblib, submitit, ray), in an envir
 chaos: $(READY) ## a study under a hundred kills at random moments: make chaos ARGS=... CHAOS_KILLS=100
 	$(BIN)/python -m pytest -m slow -s tests/study/test_chaos.py $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(READY) ## configs, tables and the files of a study, damaged at random, for ten minutes: make fuzz ARGS="--seed 7"
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
 .PHONY: lint
 lint: $(READY) ## ruff (lint and format) and mypy (strict)
 	$(BIN)/ruff check .

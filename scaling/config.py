@@ -1,6 +1,5 @@
 """The edge: what Hydra composed becomes frozen dataclasses, validated before anything runs or is written."""
 
-import math
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from scaling.analysis.config import FitOptions, TableOptions
+from scaling.bounds import require_within
 from scaling.data.config import DataConfig
 from scaling.folders import below, study_lock
 from scaling.launching.config import LaunchConfig
@@ -24,8 +24,9 @@ from scaling.training.config import Runtime
 from scaling.tuning.config import TuneOptions
 from scaling.values import (
     ValueMismatch,
+    from_file,
     from_plain,
-    read_json,
+    read_plain,
     remove_left_overs,
     require_name,
     shown,
@@ -84,12 +85,7 @@ class StudyConfig:
         require_name("study", self.study)
         if not all(letter.isalnum() or letter in "_-." for letter in self.study):
             raise ValueError(f"study is {shown(self.study)}; it names a folder: use letters, digits, '_', '-' and '.'")
-        if self.retry < 0:
-            raise ValueError(f"retry is {self.retry}; it must be at least 0")
         require_known(self.sinks)
-        for name in ("flops", "max_flops"):
-            if getattr(self, name) is not None and not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive and finite, for example 1e14")
         context, batch = self.model.context, self.recipe.batch_tokens
         if batch < context:
             raise ValueError(
@@ -173,7 +169,12 @@ def stored_config(folder: Path) -> StudyConfig:
     path = folder / CONFIG_FILE
     if not path.exists():
         raise ConfigError(f"{folder} holds no {CONFIG_FILE}: run the study's sweep again, which trains nothing anew")
-    return read_json(StudyConfig, path)
+    plain = read_plain(path)
+    try:
+        require_within(plain)
+    except ValueMismatch as error:
+        raise ValueMismatch(f"{path} holds what cannot be: {error}") from None
+    return from_file(StudyConfig, plain, path)
 
 
 def config_here(folder: Path) -> StudyConfig:
@@ -260,6 +261,7 @@ def _root(kind: type[T], composed: DictConfig) -> T:
         if not isinstance(plain, dict):
             raise ConfigError(f"the config is {plain!r}; it must be a mapping")
         plain.pop("hydra", None)
+        require_within(plain)
         return from_plain(kind, plain, "config")
 
 

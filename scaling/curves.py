@@ -1,6 +1,9 @@
 """A run's training curves on disk: one file of JSON lines for the trunk and one for each branch."""
 
+import json
+import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +39,37 @@ def segment_name(budget: int | None) -> str:
 
 def curve_path(run_folder: Path, budget: int | None) -> Path:
     return run_folder / f"curve-{segment_name(budget)}.jsonl"
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Three columns of a curve, `tokens` whole numbers, a loss None where it was not taken."""
+
+    tokens: tuple[int, ...]
+    train: tuple[float | None, ...]
+    validation: tuple[float | None, ...]
+
+
+def read_losses(path: Path, tell: Callable[[str], None] = lambda words: None) -> Losses:
+    """As `read_curve`, which it asks where a line is not as it should be: all curves of a large study have a million
+    lines, and what is read of them is three columns."""
+    content = path.read_bytes().rpartition(b"\n")[0]
+    lines = content.splitlines()
+    names = ("tokens", "train_loss_nats", "validation_loss_nats")
+    if all(content.count(f'"{name}":'.encode()) == len(lines) for name in names):  # each once in a line, or a KeyError
+        with suppress(ValueError, KeyError, TypeError, RecursionError):
+            rows = json.loads(b"[" + b",".join(lines) + b"]")
+            tokens, train, validation = (tuple(row[name] for row in rows) for name in names)
+            known = [loss for loss in (*train, *validation) if loss is not None]
+            usual = {int}.issuperset(map(type, tokens)) and {float}.issuperset(map(type, known))
+            if len(rows) == len(lines) and usual and min(tokens, default=0) >= 0 and all(map(math.isfinite, known)):
+                return Losses(tokens, train, validation)
+    kept = read_curve(path, tell)
+    return Losses(
+        tuple(row.tokens for row in kept),
+        tuple(row.train_loss_nats for row in kept),
+        tuple(row.validation_loss_nats for row in kept),
+    )
 
 
 def read_curve(path: Path, tell: Callable[[str], None] = lambda words: None) -> list[CurveRow]:

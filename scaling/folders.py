@@ -209,13 +209,15 @@ def _within(folder: Path, path: Path) -> bool:
     return path.resolve().is_relative_to(folder.resolve())
 
 
+LONGEST_PATH = 1_000  # in a message
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def storage_words(error: OSError) -> str:
     """What the system refused, what is safe, what to do: of an error in reading or writing a file."""
-    what = error.filename or "a file"
+    what = str(error.filename or "a file")
+    what = what if len(what) <= LONGEST_PATH else f"{what[:LONGEST_PATH]}... ({len(what):,} letters)"
     said = error.strerror or str(error) or type(error).__name__
     if error.errno in FULL:
         verb, remedy = "written", "free some space on its disk"

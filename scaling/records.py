@@ -165,7 +165,11 @@ class RunStatus:
 
 
 def record_path(run_folder: Path, budget_tokens: int) -> Path:
-    return run_folder / f"record-{budget_tokens}.json"
+    return run_folder / record_name(budget_tokens)
+
+
+def record_name(budget_tokens: int) -> str:
+    return f"record-{budget_tokens}.json"
 
 
 def write_record(run_folder: Path, record: RunRecord) -> None:
@@ -231,7 +235,7 @@ def own_record(path: Path) -> RunRecord:
     """As `read_record`, of the very run and budget that the folder and the file are named after: a record that was
     copied from another run says nothing of this one. Raises ValueMismatch, LaterRecord."""
     record = _read_once(path, path.stat())
-    if (record.run_id, record_path(path.parent, record.budget_tokens).name) != (path.parent.name, path.name):
+    if path.parts[-2:] != (record.run_id, record_name(record.budget_tokens)):
         raise ValueMismatch(
             f"{path} is of the run {record.run_id} at {record.budget_tokens} tokens: it was copied here"
         )

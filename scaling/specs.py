@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, field, fields, is_dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -194,11 +194,18 @@ def _identity(value: Any) -> Any:
     """What the id hashes: a spec's plain form, less the later fields that stand at their defaults."""
     if not is_dataclass(value):
         return to_plain(value)
+    kind: Any = type(value)
     return {
-        f.name: _identity(getattr(value, f.name))
-        for f in fields(value)
-        if not ("added_later" in f.metadata and getattr(value, f.name) == f.default)
+        name: _identity(getattr(value, name))
+        for name, later, default in _hashed_fields(kind)
+        if not (later and getattr(value, name) == default)
     }
+
+
+@cache
+def _hashed_fields(kind: Any) -> tuple[tuple[str, bool, Any], ...]:
+    """Each field's name, whether it came later, and its default then."""
+    return tuple((f.name, "added_later" in f.metadata, f.default) for f in fields(kind))
 
 
 @dataclass(frozen=True)
@@ -246,6 +253,19 @@ class Plan:
     @cached_property
     def by_id(self) -> dict[str, RunSpec]:
         return {run.id: run for run in self.runs}
+
+    @cached_property
+    def by_cell(self) -> dict[tuple[str, int], PlannedPoint]:
+        """Points by run and tokens."""
+        return {(point.run_id, point.tokens): point for point in self.points}
+
+    @cached_property
+    def of_run(self) -> dict[str, list[PlannedPoint]]:
+        """Points by run."""
+        found: dict[str, list[PlannedPoint]] = {}
+        for point in self.points:
+            found.setdefault(point.run_id, []).append(point)
+        return found
 
     @property
     def total_flops(self) -> int:

@@ -20,6 +20,8 @@ from scaling.store import read_ledgers
 from scaling.terminal import PlainConsole, warn
 from scaling.values import to_plain
 
+MOST_LISTED = 2_000
+
 
 def task(composed: DictConfig) -> int:
     config = study_config(composed)
@@ -38,9 +40,15 @@ def show(overview: Overview, console: PlainConsole) -> None:
     table = Table(title=f"{overview.study}: {counts}", title_justify="left")
     for column in ("point", "run", "D tokens", "state", "detail"):
         table.add_column(column)
-    for point in overview.points:
+    listed = worth_listing(overview.points)
+    for point in listed:
         table.add_row(str(point.point), point.run_id, f"{point.tokens:,}", point.state, in_words(point))
     console.print(table)
+    if len(listed) < len(overview.points):
+        console.print(
+            f"{len(listed):,} of {len(overview.points):,} points are listed, those that are not done first; --json has "
+            "all"
+        )
     cost = overview.cost
     spent = [f"{cost.flops:.3g} FLOPs"]
     spent += [f"{cost.core_hours:.3g} core-hours"] if cost.core_hours or not cost.gpu_hours else []
@@ -51,6 +59,15 @@ def show(overview: Overview, console: PlainConsole) -> None:
     )
     if overview.queue is not None:
         console.print(overview.queue)
+
+
+def worth_listing(points: Sequence[PointState]) -> Sequence[PointState]:
+    """Of very many points, in their order, those that run or failed, and of the others as many as a screen may hold."""
+    if len(points) <= MOST_LISTED:
+        return points
+    usual = {"done": 1, "planned": 2}
+    first = sorted(points, key=lambda point: usual.get(point.state, 0))[:MOST_LISTED]
+    return sorted(first, key=lambda point: point.point)
 
 
 def in_words(point: PointState) -> str:

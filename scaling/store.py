@@ -148,7 +148,7 @@ def _code(error: sqlite3.DatabaseError) -> int:
 def point_row(plan: Plan, record: RunRecord) -> dict[str, Any]:
     """A record beside what was planned for it, by `POINT_COLUMNS`."""
     spec = plan.by_id[record.run_id]
-    planned = {(p.run_id, p.tokens): p for p in plan.points}[record.run_id, record.budget_tokens]
+    planned = plan.by_cell[record.run_id, record.budget_tokens]
     known = {
         **{name: getattr(record, name) for name in POINT_COLUMNS if hasattr(record, name)},
         **{name: getattr(record.provenance, name) for name in POINT_COLUMNS if hasattr(record.provenance, name)},

@@ -3,6 +3,7 @@
 import re
 import sys
 from functools import cache
+from json import dumps
 from typing import Any
 
 from rich.console import Console
@@ -25,6 +26,13 @@ class PlainConsole(Console):
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(visible(text), **options)
+
+    def print_json(self, json: str | None = None, **options: Any) -> None:
+        """For a program it is not looked through for colours, which takes longer than all else of a large study."""
+        if self.is_terminal or json is not None:
+            super().print_json(json, **options)
+        else:
+            self.file.write(dumps(options["data"], indent=2, ensure_ascii=False) + "\n")
 
 
 @cache

@@ -22,6 +22,8 @@ from typing import Any, BinaryIO, TypeVar
 T = TypeVar("T")
 
 MOST_SHOWN = 200  # characters of a value in a message
+MOST_INDENTED = 2_000  # items of a list
+SCALARS = frozenset({int, float, str, bool, type(None)})
 LARGEST = 10**36  # FLOPs, of which nobody will have so many
 
 # A temporary file: the name of the file to be, the process, eight digits of chance; up to version 0.2 without these.
@@ -89,25 +91,63 @@ def _convert_union(arguments: tuple[Any, ...], value: object, where: str) -> Any
 def _convert_dataclass(kind: Any, value: object, where: str) -> Any:
     if not isinstance(value, Mapping):
         raise ValueMismatch(f"{where} is {shown(value)}; it must be a mapping with the keys of {kind.__name__}")
-    fields = {f.name: f for f in dataclasses.fields(kind) if f.init}
-    unknown = sorted(str(key) for key in value if key not in fields)
-    if unknown:
+    keys = _keys(kind)
+    if not value.keys() <= keys.keys():
+        unknown = min(str(key) for key in value if key not in keys)
         raise ValueMismatch(
-            f"{where} has the unknown key {unknown[0]!r}; the keys are {', '.join(sorted(fields))}: correct or "
-            "remove it"
+            f"{where} has the unknown key {unknown!r}; the keys are {', '.join(sorted(keys))}: correct or remove it"
         )
-    hints = _hints(kind)
-    optional = (dataclasses.MISSING, dataclasses.MISSING)
-    missing = [name for name, f in fields.items() if name not in value and (f.default, f.default_factory) == optional]
-    if missing:
-        raise ValueMismatch(f"{where} lacks the key {missing[0]!r}; give it a {_name(hints[missing[0]])}")
-    return kind(**{str(key): _convert(hints[str(key)], item, f"{where}.{key}") for key, item in value.items()})
+    if len(value) < len(keys):
+        missing = [name for name, key in keys.items() if key.required and name not in value]
+        if missing:
+            raise ValueMismatch(f"{where} lacks the key {missing[0]!r}; give it a {_name(keys[missing[0]].hint)}")
+    converted = {}
+    for name, item in value.items():
+        key, own = keys[name], type(item)
+        if (own in key.as_they_are and (own is not int or abs(item) <= LARGEST)) or (own is str and item in key.words):
+            converted[name] = item
+        else:
+            convert = _convert_dataclass if key.nested else _convert
+            converted[name] = convert(key.hint, item, f"{where}.{name}")
+    return kind(**converted)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Key:
+    """A field as `_convert` sees it: items of the types `as_they_are` and the `words` need no look, and a `nested` one
+    is a dataclass itself."""
+
+    hint: Any
+    required: bool
+    nested: bool
+    as_they_are: frozenset[type]
+    words: frozenset[str]
 
 
 @cache
-def _hints(kind: Any) -> dict[str, Any]:
-    """Worked out once: a study has tens of thousands of records."""
-    return typing.get_type_hints(kind)
+def _keys(kind: Any) -> dict[str, _Key]:
+    """The fields of a dataclass by name, worked out once: a study has tens of thousands of records."""
+    hints = typing.get_type_hints(kind)
+    optional = (dataclasses.MISSING, dataclasses.MISSING)
+    return {
+        f.name: _Key(
+            hint := hints[f.name],
+            required=(f.default, f.default_factory) == optional,
+            nested=dataclasses.is_dataclass(hint),
+            as_they_are=_as_they_are(hint),
+            words=frozenset(typing.get_args(hint)) if typing.get_origin(hint) is typing.Literal else frozenset(),
+        )
+        for f in dataclasses.fields(kind)
+        if f.init
+    }
+
+
+@cache
+def _as_they_are(kind: Any) -> frozenset[type]:
+    """The types of items that a kind takes as they are, but for integers that are too large."""
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return frozenset[type]().union(*map(_as_they_are, typing.get_args(kind)))
+    return frozenset({kind}) if kind in SCALARS else frozenset()
 
 
 def require_name(what: str, name: str) -> None:
@@ -158,8 +198,10 @@ def _name(kind: Any) -> str:
 
 def to_plain(value: object) -> Any:
     """A dataclass as nested dicts, lists and scalars that `from_plain` takes back."""
+    if type(value) in SCALARS:
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
+        return {name: to_plain(getattr(value, name)) for name in _keys(type(value))}
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -178,8 +220,27 @@ def finite_or_null(plain: Any) -> Any:
 
 def write_json(path: Path, value: object) -> None:
     """Write a value as JSON, whole or not at all, as `write_atomically` does."""
-    text = json.dumps(to_plain(value), indent=1, allow_nan=False) + "\n"
-    write_atomically(path, text.encode())
+    write_atomically(path, _json_text(to_plain(value)).encode())
+
+
+def _json_text(plain: Any) -> str:
+    """Indented for people; with a line for each item of a list so long that none will read it, since Python's json is
+    ten times as fast without indentation."""
+    return (_in_lines(plain) if _is_long(plain) else json.dumps(plain, indent=1, allow_nan=False)) + "\n"
+
+
+def _is_long(plain: Any) -> bool:
+    if isinstance(plain, dict):
+        return any(map(_is_long, plain.values()))
+    return isinstance(plain, list) and len(plain) > MOST_INDENTED
+
+
+def _in_lines(plain: Any) -> str:
+    if not _is_long(plain):
+        return json.dumps(plain, allow_nan=False)
+    if isinstance(plain, dict):
+        return "{\n" + ",\n".join(f"{json.dumps(key)}: {_in_lines(item)}" for key, item in plain.items()) + "\n}"
+    return "[\n" + ",\n".join(json.dumps(item, allow_nan=False) for item in plain) + "\n]"
 
 
 def write_atomically(path: Path, content: bytes, *, flush: bool = True, name: str | None = None) -> None:

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "scaling"
 LEAVES = {"model", "data", "laws"}
 NOUNS = {
     *("values", "specs", "speeds", "records", "claims", "curves", "findings", "results", "corners", "store"),
-    *("folders", "terminal"),
+    *("folders", "terminal", "bounds"),
 }
 VERBS = {"sinks", "planning", "tuning", "training", "launching", "analysis", "checks", "report"}
 ENTRIES = {

@@ -43,13 +43,6 @@ class CompareOptions:
     json: bool
     debug: bool
 
-    def __post_init__(self) -> None:
-        if not 0 < self.level < 1:
-            raise ValueError(f"level is {self.level}; it must lie between 0 and 1, for example 0.9")
-        for budget in self.flops or ():
-            if not 0 < budget < math.inf:
-                raise ValueError(f"flops has {budget}; a budget must be positive and finite, for example 1e14")
-
 
 class Incomparable(ValueError):
     """The two do not measure the same thing; the message says what differs and what to do."""

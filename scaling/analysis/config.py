@@ -24,15 +24,6 @@ class FitOptions:
     seed: int
     validation: str | None = None
 
-    def __post_init__(self) -> None:
-        if self.bootstrap < 0:
-            raise ValueError(f"fit.bootstrap is {self.bootstrap}; it must be at least 0")
-        if not 0 < self.level < 1:
-            raise ValueError(f"fit.level is {self.level}; it must lie between 0 and 1, for example 0.95")
-        for target in self.targets or ():
-            if not target > 0:
-                raise ValueError(f"fit.targets has {target}; a budget must be positive")
-
 
 @dataclass(frozen=True)
 class Columns:
@@ -86,12 +77,5 @@ class TableOptions:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.bootstrap < 0:
-            raise ValueError(f"bootstrap is {self.bootstrap}; it must be at least 0: 4000 is usual, 0 is quick")
-        if not 0 < self.level < 1:
-            raise ValueError(f"level is {self.level}; it must lie between 0 and 1, for example 0.95")
-        for target in self.targets or ():
-            if not 0 < target < float("inf"):
-                raise ValueError(f"targets has {target}; a budget must be positive and finite, for example 1e21")
         if not self.source or not self.out:
             raise ValueError("source or out is empty; name both, for example source=points.csv out=laws")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from scaling.analysis.observations import Convention
-from scaling.curves import curve_path, read_curve
+from scaling.curves import curve_path, read_losses
 from scaling.laws.observations import Observations
 from scaling.results import CurveSegment
 from scaling.specs import Plan
@@ -22,17 +22,8 @@ def read_segments(
             path = curve_path(folder / run.id, budget)
             if not path.exists():
                 continue
-            rows = read_curve(path, tell)
-            segments.append(
-                CurveSegment(
-                    run_id=run.id,
-                    size=run.size,
-                    budget=budget,
-                    tokens=tuple(row.tokens for row in rows),
-                    train_loss=tuple(row.train_loss_nats for row in rows),
-                    validation_loss=tuple(row.validation_loss_nats for row in rows),
-                )
-            )
+            losses = read_losses(path, tell)
+            segments.append(CurveSegment(run.id, run.size, budget, losses.tokens, losses.train, losses.validation))
     return tuple(segments)
 
 

@@ -111,8 +111,7 @@ def observations(plan: Plan, records: Sequence[RunRecord], convention: Conventio
             "text or tokens go into no common fit; fit each corpus alone"
         )
     at = points_at(plan, [(r.run_id, r.tokens) for r in records], convention)
-    planned = {(p.run_id, p.tokens): p.nominal_flops for p in plan.points}
-    budgets = [planned[r.run_id, r.budget_tokens] for r in records]
+    budgets = [plan.by_cell[r.run_id, r.budget_tokens].nominal_flops for r in records]
     return Observations(
         params=at.params,
         tokens=at.tokens,

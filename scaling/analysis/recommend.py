@@ -74,14 +74,6 @@ class RecommendOptions:
                 f"{len(given)} goals are given ({', '.join(given) or 'none'}): give exactly one of "
                 f"{', '.join(self.goals)}, for example flops=1e20"
             )
-        if not 0 < self.share < 1:
-            raise ValueError(f"share is {self.share}; it must lie between 0 and 1, for example 0.005")
-        if not 0 < self.level < 1:
-            raise ValueError(f"level is {self.level}; it must lie between 0 and 1, for example 0.9")
-        if self.perplexity is not None and not self.perplexity > 1:
-            raise ValueError(f"perplexity is {self.perplexity}; it must be above 1, the perplexity of certainty")
-        if self.flops_per_second is not None and not self.flops_per_second > 0:
-            raise ValueError(f"flops_per_second is {self.flops_per_second}; it must be positive, for example 2e14")
         unknown = set(self.force) - {"extrapolation"}
         if unknown:
             raise ValueError(f"force has {min(unknown)!r}; what can be overruled here is extrapolation")

@@ -23,6 +23,7 @@ from scaling.results import FittedLaw, HeldOutError, Repetition
 from scaling.specs import Plan, PlannedPoint
 
 REPEATED = 1.01  # tokens over unique tokens from which on text counts as repeated
+MOST_LEFT_OUT = 200  # fits of a jackknife
 MIN_LEVELS = 3  # of N and of D among fresh points, for them to carry the plain laws alone
 
 
@@ -48,8 +49,8 @@ def repeated_observations(plan: Plan, records: Sequence[RunRecord], convention: 
 def repeated_points(plan: Plan, cells: Sequence[tuple[str, int]], convention: Convention) -> Points:
     """N, D, C and U of (run id, tokens) cells, measured or not."""
     at = points_at(plan, cells, convention)
-    epochs = {(point.run_id, point.tokens): max(point.epochs or 1.0, 1.0) for point in plan.points}
-    return points(at.params, at.tokens, at.flops, at.tokens / np.array([epochs[cell] for cell in cells]))
+    epochs = np.array([max(plan.by_cell[cell].epochs or 1.0, 1.0) for cell in cells])
+    return points(at.params, at.tokens, at.flops, at.tokens / epochs)
 
 
 def predict_repeated(
@@ -106,9 +107,12 @@ def _fit_repeated(rows: Observations) -> tuple[Fit, Fit | None]:
 
 def _jackknife(fit: Fit, rows: Observations, level: float) -> dict[str, Interval]:
     """Intervals of the half-lives from fits without one trajectory each, on the log scale (Efron & Tibshirani 1993,
-    chapter 11); empty where one of these fits cannot be made."""
-    trajectory = rows.trajectory_index()
+    chapter 11), or without one group of very many; empty where one of these fits cannot be made."""
+    trajectory = rows.trajectory_index() % MOST_LEFT_OUT
     count = int(trajectory.max()) + 1
+    method = "jackknife by trajectory"
+    if int(rows.trajectory_index().max()) >= MOST_LEFT_OUT:
+        method = f"jackknife by {MOST_LEFT_OUT} groups of trajectories"
     logs = []
     for left_out in range(count):
         part, fresh = _fit_repeated(rows.take(np.flatnonzero(trajectory != left_out)))
@@ -118,7 +122,7 @@ def _jackknife(fit: Fit, rows: Observations, level: float) -> dict[str, Interval
     spread = np.sqrt((count - 1) * np.var(logs, axis=0))
     half = t_two_sided(level, count - 1) * spread
     return {
-        name: Interval(float(value * np.exp(-wide)), float(value * np.exp(wide)), level, "jackknife by trajectory")
+        name: Interval(float(value * np.exp(-wide)), float(value * np.exp(wide)), level, method)
         for name, value, wide in zip(fit.law.parameter_names, fit.theta, half, strict=True)
     }
 

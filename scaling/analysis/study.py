@@ -55,17 +55,21 @@ def split_records(plan: Plan, records: Sequence[RunRecord]) -> Measured:
     fitted = [r for r in good if (r.run_id, r.budget_tokens) not in held_out]
     unseen = [r for r in good if (r.run_id, r.budget_tokens) in held_out]
     apart = carry_plain_laws([r for r in fitted if not is_repeated(r)])
-    repeated = [r for r in good if apart and is_repeated(r)]
+
+    def elsewhere(record: RunRecord) -> bool:
+        return apart and is_repeated(record)
+
     exclusions += [
         Exclusion(r.run_id, r.budget_tokens, f"{r.epochs:.3g} epochs: goes to the law of repeated data")
-        for r in repeated
+        for r in good
+        if elsewhere(r)
     ]
     return Measured(
-        fitted=tuple(r for r in fitted if r not in repeated),
-        held_out=tuple(r for r in unseen if r not in repeated),
+        fitted=tuple(r for r in fitted if not elsewhere(r)),
+        held_out=tuple(r for r in unseen if not elsewhere(r)),
         exclusions=tuple(exclusions),
-        repeated=tuple(r for r in fitted if r in repeated),
-        repeated_held_out=tuple(r for r in unseen if r in repeated),
+        repeated=tuple(filter(elsewhere, fitted)),
+        repeated_held_out=tuple(filter(elsewhere, unseen)),
     )
 
 
@@ -93,7 +97,7 @@ def forecast(
     there |= {(f.run_id, f.tokens) for f in known}
     missing = [point for point in plan.points if point.held_out and (point.run_id, point.tokens) not in there]
     apart = [(p.run_id, p.tokens) for p in missing if measured.repeated and will_repeat(p)]
-    cells = [(p.run_id, p.tokens) for p in missing if (p.run_id, p.tokens) not in apart]
+    cells = [(p.run_id, p.tokens) for p in missing if not (measured.repeated and will_repeat(p))]
     made = repeated_forecasts(plan, measured, apart, options)
     if not cells:
         return made, None

@@ -13,12 +13,14 @@ from scaling.checks.optimum import (
     target_flops,
 )
 from scaling.findings import Finding
+from scaling.laws.analysis import LARGE
 from scaling.laws.distributions import chi2_quantile
 from scaling.laws.intervals import parameter_intervals
 from scaling.laws.newton import polish
 from scaling.laws.noise import huber_moments, shared_correlation
 from scaling.laws.observations import points
 from scaling.laws.optimum import allocate
+from scaling.laws.search import LARGE_STARTS, sampled, settled
 from scaling.results import FittedLaw, LawReport, TableReport
 
 DECADES_WARN, DECADES_REFUSE = 1.5, 3.0
@@ -52,6 +54,10 @@ def several_optima(report: LawReport) -> Iterator[Finding]:
         return
     surface, flops = fit.law.surface(rows), target_flops(report)
     starts = np.concatenate([surface.from_raw(fit.theta)[None], surface.from_raw(fit.pool[:RIVAL_STARTS])])
+    part, part_weights = sampled(surface, rows.weights, LARGE)
+    if part is not surface:  # all rows then see only the minima found in a sample
+        minima = settled(part, starts, part_weights, fit.objective.delta, RIVAL_ITERATIONS)
+        starts = np.concatenate([starts[:1], minima[:LARGE_STARTS]])
     found = polish(surface, starts, rows.weights, fit.objective.delta, max_iterations=RIVAL_ITERATIONS)
     # Twice the rise of the objective, over its scale, is chi-squared (Huber 1981).
     rise = 2 * (found.values - found.values[0]) / rows.weights.mean() * inside / second

@@ -109,8 +109,8 @@ def unusable_budgets(report: LawReport) -> Iterator[Finding]:
     bad = [p for p in found if p.status in ("concave", "edge")]
     if fit.usable:
         smooth = {p.budget: p for p in fit_isoflops(replace(rows, loss=fit.law.predict(fit.theta, rows))).parabolas}
-        noise = noise_of(report)
-        bad = [p for p in bad if _suspect(p, smooth[p.budget], rows, noise)]
+        noise, at = noise_of(report), dict(budget_groups(rows))
+        bad = [p for p in bad if _suspect(p, smooth[p.budget], rows.take(at[p.budget]), noise)]
     if bad:
         yield Finding(
             "unusable_budgets",
@@ -123,10 +123,9 @@ def unusable_budgets(report: LawReport) -> Iterator[Finding]:
         )
 
 
-def _suspect(measured: Parabola, expected: Parabola, rows: Observations, noise: float) -> bool:
+def _suspect(measured: Parabola, expected: Parabola, part: Observations, noise: float) -> bool:
     if measured.status == "edge" or measured.curvature is None or expected.curvature is None:
         return expected.status != "used"
-    part = rows.take(rows.budget == measured.budget)
     x = np.log(part.params) - np.log(part.params).mean()
     columns = np.stack([x**2, x, np.ones_like(x)])
     spread = 2 * noise * float(part.loss.mean() * np.sqrt(np.linalg.inv(columns @ columns.T)[0, 0]))

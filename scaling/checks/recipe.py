@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 
 from scaling.checks.evidence import PlannedStudy
 from scaling.findings import Finding
@@ -63,8 +64,9 @@ def _faults(where: str, name: str, runs: dict[int, RunSpec]) -> Iterator[tuple[f
         leap = math.exp(abs(math.log(values[i + 1] / values[i])))
         if leap > max(JUMP_WARN, ends[i + 1] / ends[i]) * (1 + 1e-9):
             yield leap, f"{name} of {where} goes from {values[i]:.3g} to {values[i + 1]:.3g} in one step"
-    rise = max(later / earlier for i, earlier in enumerate(values) for later in values[i:])
-    fall = max(earlier / later for i, earlier in enumerate(values) for later in values[i:])
+    highest, lowest = (list(accumulate(reversed(values), end))[::-1] for end in (max, min))  # from each one on
+    rise = max(later / earlier for earlier, later in zip(values, highest, strict=True))
+    fall = max(earlier / later for earlier, later in zip(values, lowest, strict=True))
     if min(rise, fall) > REVERSAL_WARN:
         yield min(rise, fall), f"{name} of {where} rises {rise:.2g} times and falls {fall:.2g} times"
 

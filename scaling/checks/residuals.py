@@ -5,8 +5,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from scaling.checks.dominance import largest_rise
 from scaling.checks.optimum import log_optimum, log_optimum_variance, target_flops
 from scaling.findings import Finding
+from scaling.laws.analysis import sample_rows
 from scaling.laws.distributions import f_tail, robust_deviation
 from scaling.laws.fit import fit_law
 from scaling.laws.forms import CHINCHILLA
@@ -147,7 +149,9 @@ def form_misfit(report: LawReport) -> Iterator[Finding]:
 def forms_disagree(report: LawReport) -> Iterator[Finding]:
     """A form that fits better and puts the best N outside the interval is a second opinion to be heard."""
     best, reports = report.optima[:1], report.analysis.reports
-    plain = aicc(reports[0].fit)
+    sample = sample_rows(report.analysis.observations)  # which the other forms saw: AICc compares fits to the same rows
+    whole = len(sample) == reports[0].fit.num_points
+    plain = aicc(reports[0].fit if whole else fit_law(CHINCHILLA, sample))
     if not best or best[0].params is None or plain is None:
         return
     interval, flops = best[0].params, best[0].allocation.flops
@@ -218,7 +222,7 @@ def out_of_order(report: LawReport) -> Iterator[Finding]:
     rows, sigma = report.surface.observations, noise_of(report)
     if sigma <= 0:
         return
-    worst = _worst_pair(rows)
+    worst = largest_rise(rows.params, rows.tokens, np.log(rows.loss), SAME)
     if worst is not None and worst[2] > ORDER_SIGMAS * math.sqrt(2) * sigma:
         small, large, excess = worst
         yield Finding(
@@ -229,18 +233,6 @@ def out_of_order(report: LawReport) -> Iterator[Finding]:
             "Look at the curve of the worse run for a spike, and train its cell with another seed (grid.replicates).",
             "DESIGN of the sweep: more parameters and more tokens do not hurt a tuned run; Porian et al. 2024",
         )
-
-
-def _worst_pair(rows: Observations) -> tuple[int, int, float] | None:
-    """Of all pairs with the second point at least as large and one clearly larger: the largest rise of the log loss."""
-    N, D, log_loss = rows.params, rows.tokens, np.log(rows.loss)
-    larger_N, larger_D = N[None] / N[:, None], D[None] / D[:, None]
-    ordered = (np.minimum(larger_N, larger_D) >= 1 / SAME) & (np.maximum(larger_N, larger_D) > SAME)
-    rise = np.where(ordered, log_loss[None] - log_loss[:, None], -np.inf)
-    if not ordered.any():
-        return None
-    small, large = np.unravel_index(int(np.argmax(rise)), rise.shape)
-    return int(small), int(large), float(rise[small, large])
 
 
 def _words(rows: Observations, at: int) -> str:

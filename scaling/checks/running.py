@@ -212,9 +212,10 @@ def _explained(values: list[str], records: Sequence[RunRecord]) -> float:
     shares = [0.0]
     for column in ([r.params.total for r in records], [r.tokens for r in records]):
         logs = np.log(np.array(column, dtype=np.float64))
-        groups = [logs[[v == value for v in values]] for value in set(values)]
-        between = sum(len(group) * (group.mean() - logs.mean()) ** 2 for group in groups)
+        index = np.unique(values, return_inverse=True)[1]
+        sizes = np.bincount(index)
+        between = float(np.sum(sizes * (np.bincount(index, weights=logs) / sizes - logs.mean()) ** 2))
         total = float(np.sum((logs - logs.mean()) ** 2))
         if total > 0:
-            shares.append(float(between) / total)
+            shares.append(between / total)
     return max(shares)

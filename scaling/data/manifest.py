@@ -1,12 +1,12 @@
 """What a prepared corpus says of itself: one JSON file beside its token files, written last. And their names."""
 
 import json
-import os
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from scaling.data.config import DataError
+from scaling.data.integrity import FileDigest, write_whole
 
 MANIFEST_FILE = "manifest.json"
 TRAIN_FILE = "train.bin"
@@ -101,6 +101,8 @@ class Manifest:
     validation_keys: the held-out documents by name, where the source names its documents.
     true_nats_per_byte: the exact entropy rate of the text, known for a synthetic language alone.
     validation_sets: what is evaluated on beside `validation`.
+    files: digests of the token files, by name; empty in a manifest of an earlier version, until the
+    next preparation completes it.
     """
 
     format_version: int
@@ -123,13 +125,17 @@ class Manifest:
     validation_keys: tuple[str, ...]
     true_nats_per_byte: float | None = None
     validation_sets: tuple[ValidationFacts, ...] = ()
+    files: dict[str, FileDigest] = field(default_factory=dict)
+
+    @property
+    def token_files(self) -> dict[str, SplitCounts]:
+        """What each token file holds, by its name."""
+        sets = {set_file(each.name): each.counts for each in self.validation_sets}
+        return {TRAIN_FILE: self.train, VALIDATION_FILE: self.validation, **sets}
 
     def write(self, folder: Path) -> None:
         """Write it to disk, not only to the system's memory: the corpus counts as whole when this is there."""
-        with (folder / MANIFEST_FILE).open("w", encoding="utf-8") as file:
-            file.write(json.dumps(_with_rates(self), indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        write_whole(folder / MANIFEST_FILE, json.dumps(_with_rates(self), indent=2) + "\n")
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -146,6 +152,7 @@ def read_manifest(folder: Path) -> Manifest:
                 "overlap": _overlap(content["overlap"]),
                 "validation_keys": tuple(content["validation_keys"]),
                 "validation_sets": tuple(_validation_set(each) for each in content.get("validation_sets", [])),
+                "files": {name: _digest(each) for name, each in content.get("files", {}).items()},
             }
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -166,6 +173,10 @@ def _overlap(content: dict[str, Any]) -> Overlap:
 def _validation_set(content: dict[str, Any]) -> ValidationFacts:
     parts = {"counts": _split(content["counts"]), "overlap": _overlap(content["overlap"])}
     return ValidationFacts(**{**content, **parts})
+
+
+def _digest(content: dict[str, Any]) -> FileDigest:
+    return FileDigest(content["sha256"], tuple(content["blocks"]))
 
 
 def _with_rates(manifest: Manifest) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import errno
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,16 @@ from filelock import FileLock, Timeout
 from scaling.data import tokenizers
 from scaling.data.config import DataConfig, DataError
 from scaling.data.fingerprint import FORMAT_VERSION, fingerprint
-from scaling.data.manifest import TRAIN_FILE, VALIDATION_FILE, Manifest, ValidationFacts, read_manifest, set_file
+from scaling.data.integrity import damage, digests_of
+from scaling.data.manifest import (
+    MANIFEST_FILE,
+    TRAIN_FILE,
+    VALIDATION_FILE,
+    Manifest,
+    ValidationFacts,
+    read_manifest,
+    set_file,
+)
 from scaling.data.overlap import measure_overlaps
 from scaling.data.sources import Source, open_source
 from scaling.data.spool import gather
@@ -29,17 +38,24 @@ def prepare(config: DataConfig, root: Path, progress: Progress | None = None) ->
 
     The folder appears under its name only when it is whole: everything is written beside it first. Of two
     processes that want the same corpus one works and the other waits. `progress` is told each stage in a few
-    words. Raises DataError for whatever the user can put right: source, options, a full disk.
+    words; what is there and damaged is named, and made anew. Raises DataError for whatever the user can put right:
+    source, options, a full disk.
     """
     report = progress or (lambda message: None)
     identity = fingerprint(config)
     folder = root / f"{config.name}-{identity[:12]}"
-    if is_whole(folder, identity):
+    before = _written(folder)
+    problem = _problem(folder, identity, in_full=True)
+    if problem is None:
+        _complete(folder)
         return folder
+    if folder.exists():
+        report(f"{problem}: the corpus is prepared anew; what was trained on it meanwhile may have seen other text")
     try:
         root.mkdir(parents=True, exist_ok=True)
         with _lock(root / f".{folder.name}.lock", report):
-            if not is_whole(folder, identity):
+            # Unless another process has prepared it meanwhile.
+            if _written(folder) == before or _problem(folder, identity, in_full=True) is not None:
                 partial = root / f".{folder.name}.partial"
                 shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
                 try:
@@ -68,16 +84,42 @@ def corpus_folder(config: DataConfig, root: Path) -> Path:
 
 def is_whole(folder: Path, identity: str) -> bool:
     """Whether the folder holds this corpus, with token files of the size its manifest says."""
+    return _problem(folder, identity, in_full=False) is None
+
+
+def _written(folder: Path) -> tuple[int, int] | None:
+    """Which preparation a folder holds, None for none."""
+    try:
+        state = (folder / MANIFEST_FILE).stat()
+    except OSError:
+        return None
+    return state.st_ino, state.st_mtime_ns
+
+
+def _problem(folder: Path, identity: str, *, in_full: bool) -> str | None:
+    """Why the folder does not hold this corpus, None where it does; token files are read only `in_full`."""
     try:
         manifest = read_manifest(folder)
         if (manifest.format_version, manifest.fingerprint) != (FORMAT_VERSION, identity):
-            return False
+            return f"{folder} is of another version or another corpus"
         token_bytes = np.dtype(manifest.token_dtype).itemsize
-        files = {TRAIN_FILE: manifest.train, VALIDATION_FILE: manifest.validation}
-        files |= {set_file(each.name): each.counts for each in manifest.validation_sets}
-        return all((folder / file).stat().st_size == split.tokens * token_bytes for file, split in files.items())
-    except (DataError, OSError):
-        return False
+        for name, split in manifest.token_files.items():
+            size = (folder / name).stat().st_size
+            if size != split.tokens * token_bytes:
+                return (
+                    f"{folder / name} is damaged: it has {size} bytes, and by its manifest {split.tokens * token_bytes}"
+                )
+    except (DataError, OSError, TypeError) as error:
+        return f"{folder} cannot be read ({error})"
+    return damage(folder, manifest.files) if in_full else None
+
+
+def _complete(folder: Path) -> None:
+    """Add the digests to the manifest of an earlier version; not where the folder cannot be written."""
+    manifest = read_manifest(folder)
+    if not manifest.files:
+        with suppress(OSError):
+            replace(manifest, files=digests_of(folder, manifest.token_files)).write(folder)
 
 
 @contextmanager
@@ -148,7 +190,7 @@ def _write_corpus(config: DataConfig, identity: str, folder: Path, report: Progr
         ),
     )
     shutil.rmtree(spool_folder)
-    manifest.write(folder)
+    replace(manifest, files=digests_of(folder, manifest.token_files)).write(folder)
 
 
 def _further_sources(config: DataConfig) -> dict[str, Source]:

@@ -22,14 +22,8 @@ class LaunchConfig:
     min_seconds_per_job: float = 600.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.workers_per_gpu, int) and self.workers_per_gpu < 1:
-            raise ValueError(f"launch.workers_per_gpu is {self.workers_per_gpu}; it must be at least 1, or auto")
-        if self.gpus_per_point < 1:
-            raise ValueError(f"launch.gpus_per_point is {self.gpus_per_point}; it must be at least 1")
         if self.gpus_per_point > 1 and self.workers_per_gpu != 1:
             raise ValueError(
                 f"launch.gpus_per_point is {self.gpus_per_point} and launch.workers_per_gpu is "
                 f"{self.workers_per_gpu}: a point that has several GPUs shares none of them, so leave the latter at 1"
             )
-        if self.min_seconds_per_job < 0:
-            raise ValueError(f"launch.min_seconds_per_job is {self.min_seconds_per_job}; it must be at least 0")

@@ -98,6 +98,11 @@ class Analysis:
     points: tuple[PointForecast, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def num_sampled(self) -> int:
+        """How many of the rows the selection saw, and every form but Chinchilla's."""
+        return min(len(self.observations), LARGE)
+
 
 def analyse(
     observations: Observations,
@@ -159,7 +164,7 @@ def analyse(
 def resample(fit: Fit, observations: Observations, *, resamples: int, seed: int) -> Bootstrap | None:
     """Bootstrap a fit by trajectory where that can say something, else None."""
     worth = bool(fit.parameters) and resamples > 0 and len(observations) <= LARGE
-    if not worth or len(set(observations.trajectory.tolist())) < 2:
+    if not worth or int(observations.trajectory_index().max()) < 1:
         return None
     return bootstrap(fit, observations, resamples=resamples, seed=seed)
 

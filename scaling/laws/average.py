@@ -176,21 +176,19 @@ class Average:
         w = self.weights
         mean = w @ values
         together = np.concatenate([weight * one for weight, one in zip(w, slopes, strict=True)], axis=1)
-        noise, shared = self._variance(together)
+        matrices = (self.own, self.shared) if self.share else (self.own,)
+        parts = [together @ matrix for matrix in matrices]
+        noise, *rest = [np.maximum(_row_products(part, together), 0.0) for part in parts]
+        shared = rest[0] if rest else np.zeros(len(together))
         apart, at = [], 0
-        for one in slopes:
-            difference = -together
-            difference[:, at : at + one.shape[1]] += one
-            apart.append(sum(self._variance(difference)))
+        for one in slopes:  # the variance of a member less the mean, of which most is the same for all
+            own = slice(at, at + one.shape[1])
+            its = [_row_products(one @ matrix[own, own], one) for matrix in matrices]
+            crossed = [_row_products(part[:, own], one) for part in parts]
+            apart.append(np.maximum(noise + shared + np.sum(its, axis=0) - 2 * np.sum(crossed, axis=0), 0.0))
             at += one.shape[1]
         forms = np.maximum(w @ ((values - mean) ** 2 - (1 - self.misfit.belief) * np.array(apart)), 0.0)
         return Moments(mean, noise, shared, forms)
-
-    def _variance(self, slopes: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """By each row's own noise and by what is shared, of quantities with slopes, [m, Q]."""
-        own = np.einsum("mp,pq,mq->m", slopes, self.own, slopes)
-        shared = np.einsum("mp,pq,mq->m", slopes, self.shared, slopes) if self.share else np.zeros(len(slopes))
-        return np.maximum(own, 0.0), np.maximum(shared, 0.0)
 
     def best_params(self, flops: float) -> Moments | None:
         """Give log N* for a budget (6 N D = flops), one point; None where the loss has no minimum along it.
@@ -275,6 +273,11 @@ class Average:
         left, middle, right = loss[at - 1 : at + 2]
         bend = left - 2 * middle + right
         return float(log_n[at] + (0.5 * (left - right) / bend if bend > 0 else 0.0) * (log_n[1] - log_n[0]))
+
+
+def _row_products(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Give the scalar product of each row of one with the same of the other, [m]."""
+    return np.asarray(np.einsum("mq,mq->m", first, second))
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class BrokenSurface:
         """Number of rows, n."""
         return len(self.x)
 
-    def rows(self, index: IntArray) -> "BrokenSurface":
+    def rows(self, index: IntArray | slice) -> "BrokenSurface":
         """Give the same coordinates over some of the rows."""
         part = object.__new__(BrokenSurface)
         part.x_centre, part.log_scale = self.x_centre, self.log_scale

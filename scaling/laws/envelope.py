@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from scaling.laws.observations import FloatArray, Observations, value_groups
+from scaling.laws.observations import FloatArray, Observations, row_groups, value_groups
 
 LEVELS = 500  # of compute, evenly spaced in its logarithm; Hoffmann et al. use 1500
 MIN_SIZES = 3  # distinct winning N, those at the ends of the range apart
@@ -55,8 +55,7 @@ def fit_envelope(curves: Observations) -> EnvelopeFit:
     log_c, loss = np.log(curves.flops), curves.loss
     levels = np.linspace(log_c.min(), log_c.max(), LEVELS)
     best, owner = np.full(LEVELS, np.inf), np.full(LEVELS, np.nan)
-    for trajectory in np.unique(curves.trajectory):
-        rows = np.flatnonzero(curves.trajectory == trajectory)
+    for rows in row_groups(curves.trajectory_index()):
         if len(rows) < 2:
             continue
         rows = rows[np.argsort(log_c[rows], kind="stable")]
@@ -85,13 +84,18 @@ def finished_curves(observations: Observations) -> Observations:
 
     Every point ends its schedule, which points read off a training curve do not; equal runs (seeds) are averaged.
     """
-    params, tokens, flops, loss, curve = [], [], [], [], []
+    columns: dict[str, list[FloatArray]] = {"tokens": [], "loss": [], "flops": []}
+    params, counts = [], []
     for size in value_groups(observations.params):
-        for budget in value_groups(observations.tokens[size]):
-            rows = size[budget]
-            params.append(np.median(observations.params[size]))
-            tokens.append(observations.tokens[rows].mean())
-            flops.append(observations.flops[rows].mean())
-            loss.append(observations.loss[rows].mean())
-            curve.append(f"{params[-1]:.6g}")
-    return Observations(np.array(params), np.array(tokens), np.array(loss), np.array(flops), trajectory=np.array(curve))
+        budgets = value_groups(observations.tokens[size])
+        rows = size[np.concatenate(budgets)]
+        lengths = np.array([len(budget) for budget in budgets])
+        stretches = [slice(end - length, end) for end, length in zip(np.cumsum(lengths), lengths, strict=True)]
+        for name, means in columns.items():
+            column = getattr(observations, name)[rows]
+            means.append(np.array([np.add.reduce(column[at]) for at in stretches]) / lengths)
+        params.append(float(np.median(observations.params[size])))
+        counts.append(len(budgets))
+    tokens, loss, flops = (np.concatenate(means) for means in columns.values())
+    curve = np.repeat([f"{size:.6g}" for size in params], counts)
+    return Observations(np.repeat(params, counts), tokens, loss, flops, trajectory=curve)

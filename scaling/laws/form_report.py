@@ -7,7 +7,14 @@ import numpy as np
 from scaling.laws.bootstrap import Bootstrap
 from scaling.laws.fit import Fit
 from scaling.laws.forecast import score
-from scaling.laws.intervals import Interval, delta_interval, parameter_intervals, percentiles, predict_interval
+from scaling.laws.intervals import (
+    Interval,
+    delta_interval,
+    linearise_fit,
+    parameter_intervals,
+    percentiles,
+    predict_interval,
+)
 from scaling.laws.observations import FloatArray, Observations
 from scaling.laws.optimum import allocate
 
@@ -86,13 +93,14 @@ def exponent_intervals(fit: Fit, rows: Observations, boot: Bootstrap | None, lev
     except ValueError:
         return {}
     intervals = {}
+    linear = linearise_fit(fit, rows) if boot is None else None
     for i, name in enumerate(("params_exponent", "tokens_exponent")):
 
         def exponent(theta: FloatArray, i: int = i) -> FloatArray:
             return fit.law.compute_exponents(theta)[i]
 
         if boot is None:
-            intervals[name] = delta_interval(fit, rows, exponent, level=level)
+            intervals[name] = delta_interval(fit, rows, exponent, level=level, linear=linear)
         else:
             low, high = percentiles(exponent(boot.parameters), level)
             intervals[name] = Interval(float(low), float(high), level, "bootstrap")
@@ -113,11 +121,13 @@ def optimum_intervals(
         params, tokens, loss = (Interval(float(low), float(high), level, "bootstrap") for low, high in ends)
         return params, tokens, loss
 
+    linear = linearise_fit(fit, observations)
+
     def part(i: int) -> Interval:
         def value(theta: FloatArray) -> FloatArray:
             lanes = np.asarray(theta).reshape(-1, np.shape(theta)[-1])
             return allocate(fit.law, lanes, flops)[i].reshape(np.shape(theta)[:-1])
 
-        return delta_interval(fit, observations, value, level=level, log=True)
+        return delta_interval(fit, observations, value, level=level, log=True, linear=linear)
 
     return part(0), part(1), part(2)

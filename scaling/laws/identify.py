@@ -9,7 +9,7 @@ from scaling.laws.distributions import chi2_quantile, t_two_sided
 from scaling.laws.forms import Law
 from scaling.laws.newton import polish
 from scaling.laws.noise import huber_moments, linearise
-from scaling.laws.observations import BoolArray, FloatArray, IntArray, Observations
+from scaling.laws.observations import BoolArray, FloatArray, Observations
 from scaling.laws.search import Optimum
 from scaling.laws.surface import Surface
 
@@ -17,6 +17,7 @@ CONSTANT_LOSS = 1e-6  # relative spread of the loss below which there is nothing
 SAME = 0.02  # relative distance within which two values of a column count as one: sizes and budgets are rounded
 MIN_VALUES = 3  # of each variable: with two, a floor and an exponent are one number too many
 MIN_BUDGETS = 3
+FIRST_ROWS = 1_000  # of a table, which mostly show that there are enough of a kind
 CLEAR = 3.0  # times the half-width of its interval: a floor so far from zero needs no profile
 FLOOR_TOLERANCE = 1e-4  # relative, of the objective without a floor: it is only compared
 LEVEL = 0.95  # at which a floor or an exponent must differ from zero to count as seen
@@ -33,24 +34,33 @@ class Verdict:
 
 def num_distinct(column: FloatArray, at_most: int = MIN_VALUES) -> int:
     """Count groups of a positive column, up to `at_most`: a group ends `SAME` above its smallest value."""
-    ordered = np.sort(column)
-    count, begin = 0, 0
-    while begin < len(ordered) and count < at_most:
-        count += 1
-        begin = int(np.searchsorted(ordered, ordered[begin] * (1 + SAME), side="right"))
+    count = 0
+    for part in (column[:FIRST_ROWS], column):  # more rows never make fewer groups
+        ordered = np.sort(part)
+        count, begin = 0, 0
+        while begin < len(ordered) and count < at_most:
+            count += 1
+            begin = int(np.searchsorted(ordered, ordered[begin] * (1 + SAME), side="right"))
+        if count == at_most:
+            break
     return count
 
 
-def distinct_rows(*columns: FloatArray) -> IntArray:
-    """Give the first row of each exactly distinct combination of values."""
-    return np.asarray(np.unique(np.stack(columns), axis=1, return_index=True)[1], dtype=np.int64)
+def num_distinct_rows(*columns: FloatArray, at_most: int) -> int:
+    """Count exactly distinct combinations of values, up to `at_most`."""
+    rows, count = np.stack(columns), 0
+    for part in (rows[:, :FIRST_ROWS], rows):
+        count = min(np.unique(part, axis=1).shape[1], at_most)
+        if count == at_most:
+            break
+    return count
 
 
 def before_fit(law: Law, observations: Observations) -> Verdict | None:
     """Give the refusal that needs no fit, or None. Rows of weight zero and repeated rows count for nothing."""
-    used = observations.take(observations.weights > 0)
+    used = observations if (observations.weights > 0).all() else observations.take(observations.weights > 0)
     P = len(law.parameter_names)
-    rows = len(distinct_rows(*(getattr(used, name) for name in law.inputs), used.loss)) if len(used) else 0
+    rows = num_distinct_rows(*(getattr(used, name) for name in law.inputs), used.loss, at_most=P + 2)
     if rows < P + 2:
         return Verdict(
             "refused",

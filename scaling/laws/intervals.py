@@ -76,12 +76,13 @@ def parameter_intervals(
         low, high = percentiles(boot.parameters, level)
         return {name: Interval(float(low[i]), float(high[i]), level, "bootstrap") for i, name in enumerate(names)}
     intervals = {}
+    linear = linearise_fit(fit, observations)
     for i, name in enumerate(names):
 
         def value(theta: FloatArray, i: int = i) -> FloatArray:
             return theta[..., i]
 
-        intervals[name] = delta_interval(fit, observations, value, level=level, log=name not in LINEAR)
+        intervals[name] = delta_interval(fit, observations, value, level=level, log=name not in LINEAR, linear=linear)
     return intervals
 
 
@@ -114,9 +115,10 @@ def delta_interval(
     *,
     level: float = 0.95,
     log: bool = False,
+    linear: Linearised | None = None,
 ) -> Interval:
     """Give a t-based interval for a scalar function of the raw parameters; with `log`, symmetric in its
-    logarithm.
+    logarithm. `linear` is `linearise_fit` of the two where it is there already.
 
     Raises:
         ValueError: level is no probability, or the fit was refused.
@@ -127,7 +129,7 @@ def delta_interval(
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # a coefficient of zero
             return np.log(function(theta)) if log else function(theta)
 
-    linear = linearise_fit(fit, observations)
+    linear = linear or linearise_fit(fit, observations)
     value, variance = delta_variance(fit, observations, linear, transformed)
     half = t_two_sided(level, linear.freedom) * float(np.sqrt(variance[0]))
     low, high = float(value[0]) - half, float(value[0]) + half

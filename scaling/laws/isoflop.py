@@ -11,11 +11,13 @@ from typing import Literal
 
 import numpy as np
 
-from scaling.laws.observations import FloatArray, IntArray, Observations, value_groups
+from scaling.laws.observations import FloatArray, IntArray, Observations, row_groups, value_groups
+from scaling.laws.search import spread_rows
 
 MIN_SIZES = 4  # distinct N for a parabola with one degree of freedom
 IN_PROFILES = 0.8  # share of the rows that must lie in profiles where no budget is named
 MIN_BUDGETS = 3  # used budgets for a line with one
+MOST_BUDGETS = 2_000  # that are looked at
 
 
 @dataclass(frozen=True)
@@ -71,14 +73,24 @@ class IsoflopFit:
 
 def budget_groups(observations: Observations) -> list[tuple[float, IntArray]]:
     """Give each budget with its rows, by increasing budget: nominal, or compute within 2% where none is named and most
-    rows fall into groups of enough sizes. Otherwise there are none."""
-    if observations.budget is not None:
-        return [(float(b), np.flatnonzero(observations.budget == b)) for b in np.unique(observations.budget)]
-    groups = value_groups(observations.flops)
-    in_profiles = sum(len(rows) for rows in groups if len(np.unique(observations.params[rows])) >= MIN_SIZES - 1)
-    if in_profiles < IN_PROFILES * len(observations):
-        return []
-    return [(float(np.exp(np.log(observations.flops[rows]).mean())), rows) for rows in groups]
+    rows fall into groups of enough sizes. Otherwise there are none.
+
+    Of more than `MOST_BUDGETS` named ones a sample, of those with rows for a parabola if there are any.
+    """
+    if observations.budget is None:
+        groups = value_groups(observations.flops)
+        in_profiles = sum(len(rows) for rows in groups if len(np.unique(observations.params[rows])) >= MIN_SIZES - 1)
+        if in_profiles < IN_PROFILES * len(observations):
+            return []
+        return [(float(np.exp(np.log(observations.flops[rows]).mean())), rows) for rows in groups]
+    budgets, index, counts = np.unique(observations.budget, return_inverse=True, return_counts=True)
+    shown = np.arange(len(budgets))
+    if len(budgets) > MOST_BUDGETS:
+        enough = np.flatnonzero(counts >= MIN_SIZES)
+        shown = enough if enough.size else shown
+        shown = shown[spread_rows(len(shown), MOST_BUDGETS)]
+    rows = row_groups(index)
+    return [(float(budgets[at]), rows[at]) for at in shown]
 
 
 def fit_isoflops(observations: Observations) -> IsoflopFit:
@@ -88,12 +100,14 @@ def fit_isoflops(observations: Observations) -> IsoflopFit:
         message = "the rows name no budgets and their compute makes none, so there are no profiles of equal compute"
         return IsoflopFit((), "refused", message, None, None, None, None)
     used = [p for p in parabolas if p.status == "used"]
+    num_budgets = len(parabolas) if observations.budget is None else len(np.unique(observations.budget))
+    looked_at = f"; {len(parabolas):,} of {num_budgets:,} were looked at" if num_budgets > len(parabolas) else ""
     if len(used) < MIN_BUDGETS:
         problems = sorted({f"{p.budget:.3g}: {p.message}" for p in parabolas if p.status != "used"})
         return IsoflopFit(
             parabolas,
             "refused",
-            f"{len(used)} budgets have a usable minimum and {MIN_BUDGETS} are needed; add budgets"
+            f"{len(used)} budgets have a usable minimum and {MIN_BUDGETS} are needed; add budgets{looked_at}"
             + ("; " + "; ".join(problems[:5]) if problems else ""),
             None,
             None,
@@ -103,7 +117,7 @@ def fit_isoflops(observations: Observations) -> IsoflopFit:
     log_c = np.log([p.budget for p in used])
     n_slope, n_level = _line(log_c, np.log([p.params or np.nan for p in used]))
     d_slope, d_level = _line(log_c, np.log([p.tokens or np.nan for p in used]))
-    message = f"{len(used)} of {len(parabolas)} budgets used"
+    message = f"{len(used)} of {len(parabolas)} budgets used{looked_at}"
     return IsoflopFit(parabolas, "converged", message, n_slope, d_slope, n_level, d_level)
 
 

@@ -56,7 +56,7 @@ class JointSurface:
         """Number of rows, n."""
         return len(self.x)
 
-    def rows(self, index: IntArray) -> "JointSurface":
+    def rows(self, index: IntArray | slice) -> "JointSurface":
         """Give the same coordinates over some of the rows."""
         part = object.__new__(JointSurface)
         part.x_centre, part.y_centre, part.log_scale = self.x_centre, self.y_centre, self.log_scale

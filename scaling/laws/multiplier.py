@@ -224,16 +224,28 @@ def _shared(
     i, j = pairs.rows.T
     scale = math.sqrt(float(np.mean(r_a[i] ** 2) * np.mean(r_b[j] ** 2)))
     same = float(np.clip(np.mean(r_a[i] * r_b[j]) / scale, 0.0, 0.99))
-    together = (pairs.runs_a[:, None] == pairs.runs_b[None]) & (pairs.runs_a[:, None] >= 0)  # [n, m]
-    together[i, j] = False
-    products = (r_a[:, None] * r_b[None])[together]
-    across = float(np.clip(np.mean(products) / scale, 0.0, same)) if products.size else 0.0
+    # Rows of one pair of trajectories that are no pair themselves: by sums over each, since they are [n, m].
+    inside = (pairs.runs_a[i] == pairs.runs_b[j]) & (pairs.runs_a[i] >= 0)
+    num_runs = 1 + max(int(pairs.runs_a.max()), int(pairs.runs_b.max()))
+
+    def across_runs(of_a: FloatArray, of_b: FloatArray) -> FloatArray:
+        whole = _run_sums(of_a, pairs.runs_a, num_runs) @ _run_sums(of_b, pairs.runs_b, num_runs).T
+        return np.asarray(whole - of_a[:, i[inside]] @ of_b[:, j[inside]].T)
+
+    count = float(across_runs(np.ones_like(r_a)[None], np.ones_like(r_b)[None])[0, 0])
+    product = float(across_runs(r_a[None], r_b[None])[0, 0])
+    across = float(np.clip(product / count / scale, 0.0, same)) if count else 0.0
     noise = math.sqrt(linear_a.noise * linear_b.noise)
-    correlations = np.where(together, _psi_correlation(noise, across), 0.0)
-    correlations[i, j] = _psi_correlation(noise, same)
     reach_a = _reach(surface_a, at_a, a.weights, linear_a.noise, fit_a.objective.delta)
     reach_b = _reach(surface_b, at_b, b.weights, linear_b.noise, fit_b.objective.delta)
-    return same, reach_a @ correlations @ reach_b.T
+    covariance = _psi_correlation(noise, across) * across_runs(reach_a, reach_b)
+    return same, covariance + _psi_correlation(noise, same) * (reach_a[:, i] @ reach_b[:, j].T)
+
+
+def _run_sums(values: FloatArray, runs: IntArray, num_runs: int) -> FloatArray:
+    """Give the sum over the rows of each run, [P, runs], of values, [P, n]; rows of run -1 belong to none."""
+    named = runs >= 0
+    return np.stack([np.bincount(runs[named], weights=row[named], minlength=num_runs) for row in values])
 
 
 def _psi_correlation(noise: float, correlation: float) -> float:

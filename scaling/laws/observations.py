@@ -5,6 +5,7 @@ number of rows.
 """
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -199,7 +200,17 @@ class Observations:
 
     def trajectory_index(self) -> IntArray:
         """Give for each row the number of its trajectory, 0 to (number of trajectories - 1), [n]."""
+        return self._runs
+
+    @cached_property
+    def _runs(self) -> IntArray:
         return np.asarray(np.unique(self.trajectory, return_inverse=True)[1], dtype=np.int64)
+
+
+def row_groups(index: IntArray) -> list[IntArray]:
+    """Give the rows of each group, ascending, from the number of each row's group, 0 to (number of groups - 1), [n]."""
+    order = np.argsort(index, kind="stable")
+    return [np.asarray(rows) for rows in np.split(order, np.cumsum(np.bincount(index))[:-1])] if len(order) else []
 
 
 def value_groups(column: FloatArray, within: float = 0.02) -> list[IntArray]:

@@ -138,9 +138,9 @@ def _selected(analysis: Analysis) -> Json:
     asked = analysis.forecaster
     if asked is None:
         return {
-            "law": None, "weights": None, "why": analysis.selection_message, "heldout": None, "candidates": [],
-            "covariance": None, "misfit": None, "noise": None, "reach": None, "widen": None, "tested_decades": None,
-            "tested": False, "backtest": [],
+            "law": None, "weights": None, "why": analysis.selection_message, "num_rows": None, "heldout": None,
+            "candidates": [], "covariance": None, "misfit": None, "noise": None, "reach": None, "widen": None,
+            "tested_decades": None, "tested": False, "backtest": [],
         }  # fmt: skip
     stored = forecaster_payload(asked)
     criteria = {report.fit.law.name: aicc(report.fit) for report in analysis.reports}
@@ -151,6 +151,7 @@ def _selected(analysis: Analysis) -> Json:
         "law": "average" if len(members) > 1 else members[0].way.law.name,
         "weights": {member.way.name: member.weight for member in members},
         "why": asked.why,
+        "num_rows": analysis.num_sampled,
         "heldout": heldout_payload(analysis.heldout),
         **stored,
         "backtest": [_rung(rung) for rung in asked.backtest.rungs],

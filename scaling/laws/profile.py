@@ -84,7 +84,7 @@ def profile_ends(
 def _ceiling(fit: Fit, rows: Observations, level: float) -> float:
     """How many times the least objective is allowed."""
     freedom = max(len(rows) - len(fit.parameters), 1)
-    _, clusters = np.unique(rows.trajectory, return_inverse=True)
+    clusters = rows.trajectory_index()
     alike = shared_correlation(fit.residuals, clusters)
     per_cluster = float(np.mean(np.bincount(clusters)[clusters]))
     independent = len(rows) / (1 + (per_cluster - 1) * alike)

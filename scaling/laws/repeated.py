@@ -96,7 +96,7 @@ class RepeatedSurface:
         """Number of rows, n."""
         return len(self.log_loss)
 
-    def rows(self, index: IntArray) -> "RepeatedSurface":
+    def rows(self, index: IntArray | slice) -> "RepeatedSurface":
         """Give the same coordinates over some of the rows."""
         part = object.__new__(RepeatedSurface)
         part.__dict__.update(self.__dict__)

@@ -22,6 +22,7 @@ MAX_CONTENDERS = 32
 FIRST_ITERATIONS = 40  # most lanes settle in 15
 LARGE_STARTS = 3
 NEAR_STARTS = 5
+NEAR_ROWS = 3_000  # as GRID_ROWS, of a fit that begins near another
 AGREEMENT = 1e-9  # relative: two lanes below this apart have found the same minimum
 WITNESSES = 3  # lanes that must agree on the best minimum before the search ends
 
@@ -57,9 +58,13 @@ def search_near(surface: Surface, weights: FloatArray, delta: float, pool: Float
     """Find the minimum from the best few points of another search, [G, P]: for the same law and nearly the same
     rows."""
     usable = np.clip(pool[np.isfinite(pool).all(axis=1)], surface.lower, surface.upper)
-    scores = huber_sums(surface.residuals(usable), weights, delta)
+    part, part_weights = sampled(surface, weights, NEAR_ROWS)
+    scores = huber_sums(part.residuals(usable), part_weights, delta)
     usable = usable[np.argsort(scores, kind="stable")]
-    result = polish(surface, usable[:NEAR_STARTS], weights, delta, max_iterations=FIRST_ITERATIONS)
+    starts = usable[:NEAR_STARTS]
+    if part is not surface:
+        starts = settled(part, starts, part_weights, delta, FIRST_ITERATIONS)[:LARGE_STARTS]
+    result = polish(surface, starts, weights, delta, max_iterations=FIRST_ITERATIONS)
     best = int(np.argmin(result.values))
     if not result.settled[best]:
         result = polish(surface, result.coords[[best]], weights, delta)
@@ -74,6 +79,22 @@ def search_near(surface: Surface, weights: FloatArray, delta: float, pool: Float
     )
 
 
+def sampled(surface: Surface, weights: FloatArray, at_most: int) -> tuple[Surface, FloatArray]:
+    """Give the surface over at most so many of its rows, with their weights; itself where it has no more."""
+    if surface.num_rows <= at_most:
+        return surface, weights
+    sample = spread_rows(surface.num_rows, at_most)
+    return surface.rows(sample), weights[sample]
+
+
+def settled(surface: Surface, starts: FloatArray, weights: FloatArray, delta: float, max_iterations: int) -> FloatArray:
+    """Give the distinct minima, best first, that starts end in; the starts themselves where none is on the domain."""
+    result = polish(surface, starts, weights, delta, max_iterations=max_iterations)
+    order = np.argsort(result.values, kind="stable")
+    found = _distinct(result.coords[order], result.values[order])
+    return found if len(found) else starts
+
+
 def search(surface: Surface, weights: FloatArray, delta: float) -> Optimum:
     """Find the global minimum of the weighted Huber sum, weights being [n]."""
     large = surface.num_rows > GRID_ROWS
@@ -86,17 +107,17 @@ def search(surface: Surface, weights: FloatArray, delta: float) -> Optimum:
     pool, scores = starts[by_score], scores[by_score]
     first_ranks = np.union1d(start_ranks(len(pool), 0), contenders(pool, scores))
     if large:  # settle the starts on the sample; all rows then see only the minima found there
-        settled = polish(part, pool[first_ranks], part_weights, delta, max_iterations=FIRST_ITERATIONS)
-        order = np.argsort(settled.values, kind="stable")
-        found = _distinct(settled.coords[order], settled.values[order])[:LARGE_STARTS]
+        there = polish(part, pool[first_ranks], part_weights, delta, max_iterations=FIRST_ITERATIONS)
+        order = np.argsort(there.values, kind="stable")
+        found = _distinct(there.coords[order], there.values[order])[:LARGE_STARTS]
         result = polish(surface, found, weights, delta)
         best = int(np.argmin(result.values))
         return Optimum(
             coords=result.coords[best],
             value=float(result.values[best]),
             settled=bool(result.settled[best]),
-            starts=len(settled.values),
-            witnesses=int(np.sum(settled.values <= settled.values.min() * (1 + AGREEMENT))),
+            starts=len(there.values),
+            witnesses=int(np.sum(there.values <= there.values.min() * (1 + AGREEMENT))),
             pool=np.concatenate([result.coords[[best]], pool]),
         )
     coords = np.empty((0, pool.shape[1]))

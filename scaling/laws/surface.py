@@ -54,7 +54,7 @@ class Surface(Protocol):
     def starts(self, weights: FloatArray) -> FloatArray:
         """Give coordinates, [G, P], that cover the space, for rows weighted by weights, [n]."""
 
-    def rows(self, index: IntArray) -> "Surface":
+    def rows(self, index: IntArray | slice) -> "Surface":
         """Give the same coordinates over some of the rows."""
 
     def to_raw(self, coords: FloatArray) -> FloatArray:
@@ -97,7 +97,7 @@ class SumSurface:
         """Number of rows, n."""
         return len(self.y)
 
-    def rows(self, index: IntArray) -> "SumSurface":
+    def rows(self, index: IntArray | slice) -> "SumSurface":
         """Give the same coordinates (the same centres) over some of the rows."""
         part = object.__new__(SumSurface)
         part.centres, part.log_scale = self.centres, self.log_scale

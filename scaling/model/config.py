@@ -9,6 +9,13 @@ Activation = Literal["gelu", "swiglu", "relu2"]
 
 # Marks a field that came after specs had ids: at its default it is no part of the hash (`specs`), so that no id moved.
 ADDED_LATER = {"added_later": True}
+MOST_TRIED, MOST_DIVISORS = 1_000, 12
+
+
+def _divisors(number: int) -> list[int]:
+    """Those from the smallest on, as many as a person would choose from."""
+    found = [h for h in range(1, min(number, MOST_TRIED) + 1) if number % h == 0]
+    return found[:MOST_DIVISORS]
 
 
 @dataclass(frozen=True)
@@ -44,13 +51,13 @@ class ModelConfig:
             if value < 1:
                 raise ValueError(f"model.{name} is {value}; it must be at least 1")
         if self.d_model % self.num_heads:
-            divisors = [h for h in range(1, self.d_model + 1) if self.d_model % h == 0]
+            divisors = _divisors(self.d_model)
             raise ValueError(
                 f"model.num_heads is {self.num_heads}, which does not divide model.d_model = {self.d_model}; "
                 f"choose one of {divisors}"
             )
         if self.num_kv_heads is not None and (self.num_kv_heads < 1 or self.num_heads % self.num_kv_heads):
-            divisors = [h for h in range(1, self.num_heads + 1) if self.num_heads % h == 0]
+            divisors = _divisors(self.num_heads)
             raise ValueError(
                 f"model.num_kv_heads is {self.num_kv_heads}, which does not divide model.num_heads = "
                 f"{self.num_heads}; choose one of {divisors}, or null for as many"

@@ -1,6 +1,5 @@
 """A plan held against its question before anything is spent."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,13 +23,6 @@ class PriorLaw:
     B: float
     alpha: float
     beta: float
-
-    def __post_init__(self) -> None:
-        for name in ("A", "alpha", "B", "beta"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"power.law.{name} is {getattr(self, name)}; it must be positive")
-        if not self.E >= 0:
-            raise ValueError(f"power.law.E is {self.E}; a loss has no floor below 0")
 
 
 @dataclass(frozen=True)
@@ -57,8 +49,6 @@ class PowerConfig:
     def __post_init__(self) -> None:
         if self.quantity is not None and self.quantity not in NAMES:
             raise ValueError(f"power.quantity is {self.quantity!r}; it must be one of {', '.join(NAMES)}, or null")
-        if self.target is not None and not 0 < self.target < math.inf:
-            raise ValueError(f"power.target is {self.target}; a budget in FLOPs must be positive, for example 1e15")
         Noise(self.relative_sd, self.shared)
 
     @property

@@ -10,6 +10,8 @@ from scaling.planning.proposals import Proposals
 from scaling.specs import Plan
 from scaling.terminal import PlainConsole, visible
 
+MOST_POINTS = 2_000  # that are all listed
+FEW = 200  # of more
 LEVEL_STYLES = {"info": "cyan", "warn": "yellow", "refuse": "bold red"}
 
 
@@ -24,7 +26,9 @@ def print_plan(plan: Plan, cost: Cost, workers: int, console: PlainConsole) -> N
     )  # fmt: skip
     for column in columns:
         table.add_column(column, justify="left" if column == "size" else "right", no_wrap=True)
-    for point in plan.points:
+    few = len(plan.points) <= MOST_POINTS
+    shown = plan.points if few else [plan.points[i * (len(plan.points) - 1) // (FEW - 1)] for i in range(FEW)]
+    for point in shown:
         run = plan.by_id[point.run_id]
         nominal = f"{point.nominal_tokens:.4g}" if point.nominal_flops is None else f"{point.nominal_flops:.3g} FLOPs"
         table.add_row(
@@ -49,6 +53,8 @@ def print_plan(plan: Plan, cost: Cost, workers: int, console: PlainConsole) -> N
             "yes" if point.held_out else "",
         )
     console.print(table)
+    if not few:
+        console.print(f"{FEW} of {len(plan.points):,} points are listed, evenly spread; json=true lists all.")
     first, second = wall_seconds(plan, cost, workers)
     beside = cost.time_model.seconds_per_study
     console.print(

@@ -10,7 +10,7 @@ from scaling.laws.forms import SumOfPowers
 from scaling.laws.observations import Points
 from scaling.report.document import Block, Fact, Facts, Formula, Paragraph, Section, Tone, Verdict
 from scaling.report.numbers import amount, level_text, nats, percent, plural, scientific, sentence, significant
-from scaling.report.reading import Score, held_out_rows, residual_rms, score
+from scaling.report.reading import Score, held_out_score, residual_rms
 from scaling.report.tables import optima_table, parameter_table
 from scaling.results import LawReport
 
@@ -32,7 +32,7 @@ def answer(report: LawReport, more: Sequence[Block] = ()) -> Section:
 
 def verdict(report: LawReport) -> Verdict:
     fit = report.surface.fit
-    result = score(held_out_rows(report))
+    result = held_out_score(report)
     warnings = [f for f in report.findings if f.level == "warn"]
     if not fit.usable:
         return Verdict("stop", "No law", sentence(f"The fit is {fit.status.replace('_', ' ')}: {fit.message}"))
@@ -112,7 +112,7 @@ def fitted_formula(report: LawReport) -> str:
 
 def _facts(report: LawReport) -> list[Fact]:
     fit, rows = report.surface.fit, report.fitted
-    result = score(held_out_rows(report))
+    result = held_out_score(report)
     rms = residual_rms(fit)
     facts = []
     if result is None:

@@ -17,7 +17,7 @@ from scaling.report.numbers import (
     scientific,
     significant,
 )
-from scaling.report.reading import held_out_rows, score, sizes, unused
+from scaling.report.reading import held_out_score, sizes, unused
 from scaling.report.tables import interval_words, text_columns
 from scaling.results import LawReport, StudyReport, TableReport
 from scaling.specs import RunSpec
@@ -143,7 +143,7 @@ def _points(report: StudyReport | TableReport) -> list[Answer]:
 
 def _fit(report: LawReport) -> list[Answer]:
     fit = report.surface.fit
-    found = score(held_out_rows(report))
+    found = held_out_score(report)
     kept = 0 if report.held_out is None else len(report.held_out)
     tested = "none is measured, so the law is not tested"
     if found is not None:

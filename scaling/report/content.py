@@ -11,6 +11,7 @@ from scaling.report.document import Block, Definitions, Document, FindingList, P
 from scaling.report.figures.plate import FigureGroup
 from scaling.report.ledger import ledger_table
 from scaling.report.points import points_table
+from scaling.report.reading import thinned_words
 from scaling.report.selection import selected, selection_tables
 from scaling.report.text_section import text_section
 from scaling.results import LawReport, StudyReport
@@ -108,13 +109,17 @@ def content(report: StudyReport, groups: tuple[FigureGroup, ...]) -> Document:
 
 
 def evidence(report: LawReport, groups: Sequence[FigureGroup]) -> tuple[Block, ...]:
-    """The figures, and why some are missing."""
+    """The figures, what they leave out, and why some are missing."""
     if not groups:
         return (Paragraph("No figure was drawn."),)
+    words = thinned_words(report)
+    if words and report.surface.fit.usable and not any(group.name == "profiles" for group in groups):
+        words += "; profiles of the parameters are not drawn of so many"
+    sampled = (Paragraph(f"{words}."),) if words else ()
     if report.surface.fit.usable:
-        return tuple(groups)
+        return *sampled, *groups
     status = report.surface.fit.status.replace("_", " ")
-    return *groups, Paragraph(f"Contours and residuals are not drawn: the fit of the law is {status}.")
+    return *sampled, *groups, Paragraph(f"Contours and residuals are not drawn: the fit of the law is {status}.")
 
 
 def quotation(fits_json: Mapping[str, object], link: str) -> Quotation:

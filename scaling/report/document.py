@@ -1,7 +1,8 @@
 """The report as blocks of plain text, which Markdown, HTML and TensorBoard each write in their own way."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from scaling.findings import Finding
 from scaling.report.figures.plate import FigureGroup
@@ -65,6 +66,20 @@ class Table:
     def __post_init__(self) -> None:
         assert all(len(row) == len(self.columns) for row in self.rows), self.name
         assert all(len(keys) == len(self.columns) for keys in self.sort_keys), self.name
+
+
+MOST_LISTED = 2_000  # rows of a table on a page
+Item = TypeVar("Item")
+
+
+def listed(items: Sequence[Item], everything: str) -> tuple[list[Item], str]:
+    """What a table on a page lists of many items, evenly spread, and the words for its caption, which name the file
+    that has `everything`; all of them, and none, where there are no more than a page bears."""
+    count = len(items)
+    if count <= MOST_LISTED:
+        return list(items), ""
+    kept = [items[i * (count - 1) // (MOST_LISTED - 1)] for i in range(MOST_LISTED)]
+    return kept, f" {MOST_LISTED:,} of {count:,} are listed, evenly spread; {everything} has all."
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from scaling.records import RunRecord
-from scaling.report.document import Column, Table
+from scaling.report.document import Column, Table, listed
 from scaling.report.numbers import MISSING, amount, duration, nats, percent, scientific, significant
 from scaling.report.reading import roles, sizes
 from scaling.results import StudyReport
@@ -100,6 +100,7 @@ def points_table(report: StudyReport) -> Table:
         for quantity in QUANTITIES
         if quantity.heading not in IF_MEASURED or any(quantity.value(point) is not None for point in points)
     ]
+    points, sampled = listed(points, "points.csv")
     values = [[quantity.value(point) for quantity in shown] for point in points]
     rows = tuple(
         (
@@ -114,7 +115,7 @@ def points_table(report: StudyReport) -> Table:
     return Table(
         "points",
         "Points",
-        "Every point of the plan, by size and tokens. Loss with its standard error over validation windows.",
+        f"Every point of the plan, by size and tokens. Loss with its standard error over validation windows.{sampled}",
         (
             *(Column(heading, numeric=False) for heading in BEFORE),
             *(Column(quantity.heading) for quantity in shown),

@@ -1,21 +1,24 @@
 """What the figures, the tables and the sentences all read from a study: who belongs to what, and the scores."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
 from scaling.laws.analysis import largest_budget
 from scaling.laws.fit import Fit
-from scaling.laws.observations import FloatArray, Observations
+from scaling.laws.observations import FloatArray, IntArray, Observations
 from scaling.laws.search import spread_rows
 from scaling.laws.slices import held_out_slice
 from scaling.records import RunRecord
 from scaling.report.numbers import amount
-from scaling.results import FittedLaw, LawReport, StudyReport, TableReport
+from scaling.results import FittedLaw, LawReport, StudyReport
 from scaling.store import SELECTED, Forecast
 
-MOST_DRAWN = 500  # rows of a table that its figures show
+MOST_DRAWN = 500  # rows of a table, or points of a study of more than `LARGE_STUDY`, that the figures show
+LARGE_STUDY = 1_000
+MOST_CURVES = 100  # trunks of such a study
 
 
 def sizes(report: LawReport) -> tuple[str, ...]:
@@ -51,18 +54,57 @@ def row_sizes(report: LawReport, rows: Observations) -> list[str]:
 
 
 def thinned(report: LawReport) -> LawReport:
-    """A table of many rows as its figures show it: a sample spread evenly over compute. Nothing is fitted to it."""
-    if not isinstance(report, TableReport):
+    """A report of many rows as its figures show it: a sample spread evenly over compute. Nothing is fitted to it."""
+    if not is_thinned(report):
         return report
+    fitted = _spread(report.fitted)
     held_out = None if report.held_out is None else _spread(report.held_out)
-    return replace(report, fitted=_spread(report.fitted), held_out=held_out)
+    shown = replace(
+        report,
+        fitted=report.fitted.take(fitted),
+        held_out=None if report.held_out is None or held_out is None else report.held_out.take(held_out),
+    )
+    if not isinstance(report, StudyReport) or not isinstance(shown, StudyReport):
+        return shown
+    own = tuple(report.fitted_records[i] for i in fitted)
+    unseen = () if held_out is None else tuple(report.held_out_records[i] for i in held_out)
+    known = roles(report)
+    others = [r for r in report.records if (r.run_id, r.budget_tokens) not in known]
+    trunks = [segment for segment in report.curves if segment.budget is None]
+    return replace(
+        shown,
+        fitted_records=own,
+        held_out_records=unseen,
+        records=(*own, *unseen, *_sample(others, MOST_DRAWN)),
+        curves=tuple(_sample(trunks, MOST_CURVES)),
+    )
 
 
-def _spread(rows: Observations) -> Observations:
-    if len(rows) <= MOST_DRAWN:
-        return rows
+def is_thinned(report: LawReport) -> bool:
+    counts = [len(rows) for rows in (report.fitted, report.held_out) if rows is not None]
+    return sum(counts) > LARGE_STUDY if isinstance(report, StudyReport) else max(counts) > MOST_DRAWN
+
+
+def thinned_words(report: LawReport) -> str:
+    """What the reader of the figures must know; nothing where they show all."""
+    if not is_thinned(report):
+        return ""
+    kind = "points" if isinstance(report, StudyReport) else "rows"
+    parts = [(report.fitted, "fitted"), (report.held_out, "held-out")]
+    words = [f"{min(len(rows), MOST_DRAWN)} of the {len(rows):,} {which}" for rows, which in parts if rows is not None]
+    return f"The figures show {' and '.join(words)} {kind}, evenly spread in compute"
+
+
+def _spread(rows: Observations) -> IntArray:
     order = np.argsort(rows.flops, kind="stable")
-    return rows.take(np.sort(order[spread_rows(len(rows), MOST_DRAWN)]))
+    return np.asarray(np.sort(order[spread_rows(len(rows), MOST_DRAWN)]))
+
+
+Item = TypeVar("Item")
+
+
+def _sample(items: Sequence[Item], most: int) -> list[Item]:
+    return [items[i] for i in spread_rows(len(items), most)]
 
 
 def fitted_loss(fit: Fit, rows: Observations) -> FloatArray:
@@ -140,15 +182,19 @@ class HeldOutRow:
         return None if self.measured is None else self.low <= self.measured <= self.high
 
 
-def held_out_rows(report: LawReport, law: str = SELECTED) -> tuple[HeldOutRow, ...]:
+def held_out_rows(report: LawReport, law: str = SELECTED, most: int | None = None) -> tuple[HeldOutRow, ...]:
     """Predictions of the held-out points, by compute: a law's from a study's ledger of forecasts, else the selected
-    forecast's, made after the measurement by a fit without them."""
-    ledger = [f for f in report.forecasts if f.law == law] if isinstance(report, StudyReport) else []
+    forecast's, made after the measurement by a fit without them; of these at most `most`, evenly spread."""
+    ledger = _ledger(report, law)
     if isinstance(report, StudyReport) and ledger:
         made = _from_ledger(report, ledger)
     else:
-        made = _afterwards(report) if law == SELECTED else iter(())
+        made = _afterwards(report, most) if law == SELECTED else iter(())
     return tuple(sorted(made, key=lambda row: (row.flops, row.run_id, row.tokens)))
+
+
+def _ledger(report: LawReport, law: str) -> list[Forecast]:
+    return [f for f in report.forecasts if f.law == law] if isinstance(report, StudyReport) else []
 
 
 def _from_ledger(report: StudyReport, ledger: list[Forecast]) -> Iterator[HeldOutRow]:
@@ -160,15 +206,18 @@ def _from_ledger(report: StudyReport, ledger: list[Forecast]) -> Iterator[HeldOu
         )  # fmt: skip
 
 
-def _afterwards(report: LawReport) -> Iterator[HeldOutRow]:
+def _afterwards(report: LawReport, most: int | None) -> Iterator[HeldOutRow]:
     prediction, held_out = report.held_out_prediction, report.held_out
     if prediction is None or held_out is None:
         return
+    shown = np.lexsort((held_out.tokens, held_out.trajectory, held_out.flops))
+    if most is not None:
+        shown = shown[spread_rows(len(shown), most)]
     if isinstance(report, StudyReport):
-        names = row_sizes(report, held_out)
+        names = row_sizes(report, held_out.take(shown))
     else:
-        names = [amount(params) for params in held_out.params.tolist()]
-    for i, size in enumerate(names):
+        names = [amount(params) for params in held_out.params[shown].tolist()]
+    for i, size in zip(shown, names, strict=True):
         yield HeldOutRow(
             str(held_out.trajectory[i]), size, round(held_out.tokens[i]), float(held_out.flops[i]), SELECTED,
             float(prediction.loss[i]), float(prediction.low[i]), float(prediction.high[i]), prediction.level,
@@ -190,20 +239,30 @@ class Score:
     ahead: bool
 
 
-def score(rows: tuple[HeldOutRow, ...]) -> Score | None:
-    """None until one point is measured."""
-    errors = [abs(row.relative_error) for row in rows if row.relative_error is not None]
+def held_out_score(report: LawReport) -> Score | None:
+    """Of all that `held_out_rows` has; None until one point is measured."""
+    ledger = _ledger(report, SELECTED)
+    if ledger:
+        errors = [f.relative_error for f in ledger if f.relative_error is not None]
+        pending, level = len(ledger) - len(errors), ledger[0].level
+        inside = sum(f.covered is True for f in ledger)
+    else:
+        prediction, rows = report.held_out_prediction, report.held_out
+        if prediction is None or rows is None:
+            return None
+        errors, pending, level = (prediction.loss / rows.loss - 1.0).tolist(), 0, prediction.level
+        inside = int(np.sum((prediction.low <= rows.loss) & (rows.loss <= prediction.high)))
     if not errors:
         return None
     return Score(
         measured=len(errors),
-        pending=len(rows) - len(errors),
-        mean_error=sum(errors) / len(errors),
-        largest_error=max(errors),
-        too_high=sum((row.relative_error or 0.0) > 0 for row in rows),
-        inside=sum(row.inside is True for row in rows),
-        level=rows[0].level,
-        ahead=all(row.ahead for row in rows),
+        pending=pending,
+        mean_error=sum(map(abs, errors)) / len(errors),
+        largest_error=max(map(abs, errors)),
+        too_high=sum(error > 0 for error in errors),
+        inside=inside,
+        level=level,
+        ahead=bool(ledger),
     )
 
 

@@ -15,9 +15,15 @@ MOST_ROWS = 500  # listed; the table itself has all
 
 def rows_table(report: TableReport) -> Table:
     parts = [(report.fitted, "fitted")] + ([] if report.held_out is None else [(report.held_out, "held out")])
-    found = [row for rows, use in parts for row in _rows(report, rows, use)]
-    shown = [found[i] for i in spread_rows(len(found), MOST_ROWS)]
-    few = "" if len(shown) == len(found) else f" {len(shown)} of the {len(found):,} rows are listed."
+    count = sum(len(rows) for rows, _ in parts)
+    listed = spread_rows(count, MOST_ROWS)
+    shown: list[Row] = []
+    begin = 0
+    for rows, use in parts:
+        own = listed[(listed >= begin) & (listed < begin + len(rows))] - begin
+        shown += _rows(report, rows.take(own), use)
+        begin += len(rows)
+    few = "" if len(shown) == count else f" {len(shown)} of the {count:,} rows are listed."
     return Table(
         "rows",
         "Rows",

@@ -17,7 +17,17 @@ def selected(report: LawReport) -> str:
     what = "an average over forms" if len(asked.average.members) > 1 else "one form"
     return (
         f"The best N and D of a budget and the losses there are forecast by {what}: {sentence(asked.why)} "
-        f"{_tested(asked.backtest)}"
+        f"{_tested(asked.backtest)}{_sampled(report)}"
+    )
+
+
+def _sampled(report: LawReport) -> str:
+    seen, total = report.analysis.num_sampled, len(report.fitted)
+    if seen == total:
+        return ""
+    return (
+        f" It, and every form but Chinchilla's, saw {seen:,} of the {total:,} fitted rows, evenly spread in compute; "
+        "Chinchilla's law is fitted to all of them."
     )
 
 

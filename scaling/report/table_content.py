@@ -10,7 +10,6 @@ from scaling.report.content import DEFINITIONS, evidence, findings, quotation
 from scaling.report.document import Block, Definitions, Document, Paragraph, Section, Table
 from scaling.report.figures.plate import FigureGroup
 from scaling.report.numbers import plural
-from scaling.report.reading import MOST_DRAWN
 from scaling.report.rows import rows_table
 from scaling.report.selection import selected, selection_tables
 from scaling.report.tables import fits_table, number_columns, text_columns
@@ -30,9 +29,6 @@ OWN_DEFINITIONS = (
 
 def table_content(report: TableReport, groups: Sequence[FigureGroup], fits_link: str) -> Document:
     """`fits_link` is where fits.json lies, seen from the page."""
-    drawn: list[Block] = [*evidence(report, groups)]
-    if groups and len(report.fitted) > MOST_DRAWN:
-        drawn.insert(0, Paragraph(f"The figures show {MOST_DRAWN} of the {len(report.fitted):,} fitted rows."))
     found = (
         fits_table(report),
         *selection_tables(report),
@@ -48,7 +44,7 @@ def table_content(report: TableReport, groups: Sequence[FigureGroup], fits_link:
         sections=(
             answer(report, (Paragraph(selected(report)),)),
             Section("findings", "What could be wrong", (findings(report),)),
-            Section("evidence", "Evidence", tuple(drawn)),
+            Section("evidence", "Evidence", evidence(report, groups)),
             Section("checklist", "How it was done", (checklist(report),)),
             Section("tables", "Tables", tuple(tables)),
             Section("definitions", "What the words mean", (_definitions(),)),

@@ -4,7 +4,7 @@ from collections import Counter
 
 from scaling.laws.fit import Fit
 from scaling.laws.form_report import FormReport, HeldOut
-from scaling.report.document import Column, Table
+from scaling.report.document import Column, Table, listed
 from scaling.report.numbers import (
     MISSING,
     amount,
@@ -172,6 +172,7 @@ def forecast_table(report: StudyReport) -> Table | None:
     if not rows:
         return None
     ahead = all(row.ahead for row in rows)
+    rows, sampled = listed(rows, "forecasts.jsonl")
     words = (
         "Each prediction was stored before its point was trained."
         if ahead
@@ -181,7 +182,7 @@ def forecast_table(report: StudyReport) -> Table | None:
         "forecasts",
         "Forecasts",
         f"Predicted and measured loss of the held-out points (nats/token). {words} Error: predicted over measured, "
-        f"less one. Interval: {level_text(rows[0].level)}, for the measured loss.",
+        f"less one. Interval: {level_text(rows[0].level)}, for the measured loss.{sampled}",
         (
             *text_columns("Point"),
             *number_columns("C (FLOPs)"),
@@ -201,13 +202,15 @@ def forecast_table(report: StudyReport) -> Table | None:
 
 
 def exclusion_table(report: StudyReport) -> Table | None:
-    rows = [(run_id, amount(tokens), reason) for run_id, tokens, reason in unused(report)]
-    if not rows:
+    everything = unused(report)
+    if not everything:
         return None
+    some, sampled = listed(everything, "fits.json")
+    rows = [(run_id, amount(tokens), reason) for run_id, tokens, reason in some]
     return Table(
         "exclusions",
         "Left out",
-        "Points that no fit uses, and why.",
+        f"Points that no fit uses, and why.{sampled}",
         (*text_columns("Run"), *number_columns("Tokens"), *text_columns("Reason")),
         tuple(rows),
     )

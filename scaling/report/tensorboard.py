@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from scaling.folders import replace_files
+from scaling.laws.search import spread_rows
 from scaling.records import RunRecord
 from scaling.report.content import content, findings
-from scaling.report.document import Document, Section
+from scaling.report.document import MOST_LISTED, Document, Section
 from scaling.report.figures.plate import Figures
 from scaling.report.markdown import markdown
 from scaling.report.points import points_table
@@ -32,18 +33,22 @@ METRICS = {
     "final/perplexity": "perplexity",
     "final/tokens_per_second": "training tokens per second",
 }
+FEW_RUNS = 500
 FILE_VERSION = "brain.Event:2"
 
 
 def write_analysis_events(report: StudyReport, study_folder: Path, figures: Figures) -> Path:
     """Write `<study>/analysis/` anew and give it; points are runs below it, `analysis/<run>/budget-<tokens>`.
 
-    `figures` are those of `draw_figures`.
+    `figures` are those of `draw_figures`. Of more than `MOST_LISTED` points `FEW_RUNS` are there, evenly spread:
+    TensorBoard reads a file for each.
     """
     folder = study_folder / ANALYSIS
     when = max((_finished(record) for record in report.records), default=0.0)
     files = {f"{ANALYSIS}/{_file_name(when)}": _events(when, _analysis_values(report, when, figures))}
-    for record in report.records:
+    count = len(report.records)
+    for at in spread_rows(count, count if count <= MOST_LISTED else FEW_RUNS):
+        record = report.records[at]
         finished = _finished(record)
         name = f"{ANALYSIS}/{record.run_id}/budget-{record.budget_tokens}/{_file_name(finished)}"
         values = _point_values(report.plan, record, finished)

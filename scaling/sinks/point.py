@@ -40,6 +40,10 @@ class Sink(Protocol):
         ...
 
 
+def point_id(record: RunRecord) -> str:
+    return f"{record.run_id}-{record.budget_tokens}"
+
+
 def finished_point(study: str, spec: RunSpec, record: RunRecord, run_folder: Path) -> FinishedPoint:
     results: dict[str, str | float] = {"status": record.status}
     if record.reason is not None:
@@ -47,7 +51,7 @@ def finished_point(study: str, spec: RunSpec, record: RunRecord, run_folder: Pat
     results |= {name: value for name in RESULTS if (value := getattr(record, name)) is not None}
     return FinishedPoint(
         study=study,
-        id=f"{record.run_id}-{record.budget_tokens}",
+        id=point_id(record),
         size=record.size,
         done=record.status == "done",
         settings=settings_of(spec, record),

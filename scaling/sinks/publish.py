@@ -1,15 +1,17 @@
 """Sends the points of a study that have ended to its sinks, each once; a sink that fails ends nothing."""
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from scaling.folders import study_lock
 from scaling.records import RunRecord
-from scaling.sinks.point import Sink, SinkError, finished_point
+from scaling.sinks.point import Sink, SinkError, finished_point, point_id
 from scaling.specs import Plan
 from scaling.values import ValueMismatch, read_json, write_json
 
 SENT_FILE = "sinks.json"
+SECONDS_BETWEEN_NOTES = 1.0
 
 
 def open_sink(name: str, study_folder: Path) -> Sink:
@@ -32,28 +34,34 @@ def publish(
     tell: Callable[[str], None],
     open_: Callable[[str, Path], Sink] = open_sink,
 ) -> None:
-    """Send what has not been sent. What was is in `sinks.json`, written after each point.
+    """Send what has not been sent. What was is in `sinks.json`, written at most every `SECONDS_BETWEEN_NOTES`: a point
+    that a kill kept from being noted is sent again, and replaces itself.
 
     A sink's first failure is told in a sentence, and the rest of its points wait for the next call. Raises OSError.
     """
-    ended = [
-        finished_point(plan.study, plan.by_id[record.run_id], record, study_folder / record.run_id)
-        for record in records
-        if record.run_id in plan.by_id
-    ]
+    ended = {point_id(record): record for record in records if record.run_id in plan.by_id}
     for name in names:
         done = set(_sent(study_folder).get(name, ()))
-        waiting = [point for point in ended if point.id not in done]
+        waiting = [record for id_, record in ended.items() if id_ not in done]
+        new: list[str] = []
+        noted_at = time.monotonic()
         try:
             if not waiting:
                 continue
             sink = open_(name, study_folder)
-            for point in waiting:
-                sink.send(point)
-                done.add(point.id)
-                _note(study_folder, name, point.id)
+            for record in waiting:
+                spec = plan.by_id[record.run_id]
+                sink.send(finished_point(plan.study, spec, record, study_folder / record.run_id))
+                new.append(point_id(record))
+                if time.monotonic() - noted_at > SECONDS_BETWEEN_NOTES:
+                    _note(study_folder, name, new)
+                    done, new, noted_at = done.union(new), [], time.monotonic()
         except SinkError as error:
-            tell(f"{name}: {error} ({len(done)} points are there; the next command tries the others again)")
+            there = len(done) + len(new)
+            tell(f"{name}: {error} ({there} points are there; the next command tries the others again)")
+        finally:
+            if new:
+                _note(study_folder, name, new)
 
 
 def _sent(study_folder: Path) -> dict[str, tuple[str, ...]]:
@@ -64,8 +72,8 @@ def _sent(study_folder: Path) -> dict[str, tuple[str, ...]]:
         return {}
 
 
-def _note(study_folder: Path, name: str, point_id: str) -> None:
+def _note(study_folder: Path, name: str, new: Sequence[str]) -> None:
     """Beside what other commands have noted meanwhile."""
     with study_lock(study_folder):
         sent = _sent(study_folder)
-        write_json(study_folder / SENT_FILE, sent | {name: (*sent.get(name, ()), point_id)})
+        write_json(study_folder / SENT_FILE, sent | {name: tuple(dict.fromkeys((*sent.get(name, ()), *new)))})

@@ -57,19 +57,22 @@ class Watch:
     def __init__(self, config: StudyConfig, plan: Plan, console: PlainConsole) -> None:
         self._config, self._plan, self._console = config, plan, console
         self._told: set[tuple[str, str]] = set()
-        self._looked_at = time.monotonic()
+        self._looked_at, self._pause = time.monotonic(), SECONDS_BETWEEN_LOOKS
 
     def look(self) -> tuple[Finding, ...]:
+        began = time.monotonic()
         findings = check_running(self._config, self._plan)
         new = tuple(f for f in findings if f.level != "info" and (f.name, f.level) not in self._told)
         print_findings(new, self._console)
         self._told.update((f.name, f.level) for f in new)
         self._looked_at = time.monotonic()
+        # A look reads every record and curve: at most one part in twenty of the sweep's own time is spent so.
+        self._pause = max(SECONDS_BETWEEN_LOOKS, 20 * (self._looked_at - began))
         return findings
 
     def now_and_then(self) -> None:
         """For a loop that turns many times a second."""
-        if time.monotonic() - self._looked_at > SECONDS_BETWEEN_LOOKS:
+        if time.monotonic() - self._looked_at > self._pause:
             self.look()
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from scaling.config import ConfigError, StudyConfig
@@ -22,11 +23,9 @@ def run_here(
 ) -> LaunchResult:
     slots = study_slots(config.runtime, config.launch)
     workers = make_workers(slots)
-    options = PoolOptions(
-        fail_fast=config.fail_fast,
-        retry=config.retry,
-        memory_of=measured_memory(config.folder),
-    )
+    options = PoolOptions(fail_fast=config.fail_fast, retry=config.retry)
+    if config.launch.workers_per_gpu == "auto":
+        options = replace(options, memory_of=measured_memory(config.folder))
     try:
         with Progress(title, tasks, len(slots.free), PlainConsole(stderr=True)) as progress:
 

@@ -6,7 +6,7 @@ Nothing is written, not even a lock file.
 import platform
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from scaling.launching.tasks import last_status
 from scaling.model.counting import count_training_flops
 from scaling.records import JOB_FILE, RunRecord, RunStatus, own_record, record_path
 from scaling.specs import Plan, PlannedPoint, RunSpec
-from scaling.training.config import Job
-from scaling.values import ValueMismatch, read_json
+from scaling.training.config import Runtime
+from scaling.values import ValueMismatch, from_file, read_plain
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,7 @@ def _cost(
     records: Mapping[tuple[str, int], RunRecord | None],
     workers: int,
 ) -> Cost:
+    speeds = _speeds(records.values())
     flops = flops_left = 0
     core_hours = gpu_hours = 0.0
     seconds_left: float | None = 0.0
@@ -145,7 +146,7 @@ def _cost(
         per_step = run.optimizer.batch_tokens * count_training_flops(run.model).total
         flops += steps * per_step
         flops_left += left * per_step
-        pace = _seconds_per_step(plan, run, status, records)
+        pace = _seconds_per_step(plan, run, status, speeds)
         if pace is None:
             seconds_left = None if left else seconds_left
             continue
@@ -159,22 +160,31 @@ def _cost(
     return Cost(flops, core_hours, gpu_hours, flops_left, seconds_left)
 
 
-def _seconds_per_step(
-    plan: Plan, run: RunSpec, status: RunStatus | None, records: Mapping[tuple[str, int], RunRecord | None]
-) -> float | None:
+def _speeds(records: Iterable[RunRecord | None]) -> dict[str, float]:
+    """The first measured tokens per second of each run, and of each size, by their names, which never meet."""
+    speeds: dict[str, float] = {}
+    for record in records:
+        if record is not None and record.tokens_per_second > 0:
+            speeds.setdefault(record.run_id, record.tokens_per_second)
+            speeds.setdefault(record.size, record.tokens_per_second)
+    return speeds
+
+
+def _seconds_per_step(plan: Plan, run: RunSpec, status: RunStatus | None, speeds: Mapping[str, float]) -> float | None:
     """Measured on this run, or else on another of its size, or else by the plan's time model."""
-    speeds = [r.tokens_per_second for r in records.values() if r is not None and r.run_id == run.id]
-    speeds += [status.tokens_per_second] if status is not None else []
-    speeds += [r.tokens_per_second for r in records.values() if r is not None and r.size == run.size]
-    measured = next((speed for speed in speeds if speed > 0), None)
+    known = (speeds.get(run.id), None if status is None else status.tokens_per_second, speeds.get(run.size))
+    measured = next((speed for speed in known if speed is not None and speed > 0), None)
     if measured is not None:
         return run.optimizer.batch_tokens / measured
-    estimates = [p.estimated_seconds / p.steps for p in plan.points if p.run_id == run.id and p.estimated_seconds]
-    return estimates[0] if estimates else None
+    estimates = (p.estimated_seconds / p.steps for p in plan.of_run.get(run.id, ()) if p.estimated_seconds)
+    return next(estimates, None)
 
 
 def _threads(run_folder: Path) -> int:
+    """Of a run's worker; its job is not read in full, since a study has as many as runs."""
+    path = run_folder / JOB_FILE
     try:
-        return read_json(Job, run_folder / JOB_FILE).runtime.threads
+        job = read_plain(path)
+        return from_file(Runtime, job.get("runtime") if isinstance(job, dict) else None, path).threads
     except (FileNotFoundError, ValueMismatch):
         return 1

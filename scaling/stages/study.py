@@ -105,10 +105,12 @@ def make_tasks(
 def list_tasks(config: StudyConfig, plan: Plan, points: Sequence[PlannedPoint], *, wave: int) -> list[Task]:
     """As `make_tasks`, and nothing is written: the jobs are there, or will be when their time comes."""
     cost = study_cost(config)
+    by_run: dict[str, list[int]] = {}
+    for point in points:
+        by_run.setdefault(point.run_id, []).append(point.tokens)
     tasks = []
-    for run_id in dict.fromkeys(point.run_id for point in points):
+    for run_id, wanted in by_run.items():
         folder = config.folder / run_id
-        wanted = [point.tokens for point in points if point.run_id == run_id]
         missing = tuple(tokens for tokens in wanted if recorded(folder, tokens) is None)
         if missing:
             seconds = wave_seconds(plan, cost, run_id, wave)
@@ -118,7 +120,7 @@ def list_tasks(config: StudyConfig, plan: Plan, points: Sequence[PlannedPoint], 
 
 def wave_seconds(plan: Plan, cost: Cost, run_id: str, wave: int) -> float:
     """Of one run in one wave, the trunk of an earlier wave being there."""
-    points = [point for point in plan.points if point.run_id == run_id]
+    points = plan.of_run[run_id]
     wanted = [point.tokens for point in points if point.wave == wave]
     there = [point.tokens for point in points if point.wave < wave]
     return cost.run_seconds(plan.by_id[run_id], wanted, there)

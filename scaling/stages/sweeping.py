@@ -20,7 +20,7 @@ from scaling.planning.table import print_findings, print_plan
 from scaling.records import STOP_FILE, recorded
 from scaling.specs import Plan, PlannedPoint
 from scaling.stages.calibrate import calibrate
-from scaling.stages.checkup import Watch, check_plan
+from scaling.stages.checkup import Watch, check_plan, prepared_manifest
 from scaling.stages.local import study_slots
 from scaling.stages.outlook import question
 from scaling.stages.study import (
@@ -32,6 +32,7 @@ from scaling.stages.study import (
     study_cost,
     write_plan,
 )
+from scaling.stages.vocabularies import each_vocabulary
 from scaling.terminal import PlainConsole
 from scaling.values import finite_or_null, to_plain
 
@@ -71,18 +72,21 @@ def sweep_study(
     console = PlainConsole(stderr=True)
     require_ours(config.folder, "study", key="study", overwrite=config.overwrite)
     require_writable(config.folder)
-    findings = check_plan(config, plan_study(config))
+    plan = plan_study(config)
+    findings = check_plan(config, plan)
     print_findings(findings, console)
     if refusals(findings):
         return EXIT_BAD_CONFIG
+    whole = not config.calibrate and all(map(prepared_manifest, each_vocabulary(config)))
     if config.calibrate:
-        calibrate(config, plan_study(config), console)
+        calibrate(config, plan, console)
     corpora = prepare_study(config, console)
-    plan = plan_study(config)  # now with epochs and evaluations
-    known, findings = findings, check_plan(config, plan)
-    print_findings(tuple(finding for finding in findings if finding not in known), console)
-    if refusals(findings):
-        return EXIT_BAD_CONFIG
+    if not whole:
+        plan = plan_study(config)  # now with epochs and evaluations
+        known, findings = findings, check_plan(config, plan)
+        print_findings(tuple(finding for finding in findings if finding not in known), console)
+        if refusals(findings):
+            return EXIT_BAD_CONFIG
     chosen = choose_points(plan, points)
     write_plan(config, plan)
     (config.folder / STOP_FILE).unlink(missing_ok=True)

@@ -29,7 +29,7 @@ def _numbers(recipe: object) -> dict[str, Any]:
 
 
 def with_values(recipe: Recipe, values: Values) -> Recipe:
-    """`recipe` with the numbers of one point of the space; its own validation applies."""
+    """`recipe` with the numbers of one point of the space, whose ends are within what a recipe may have (`bounds`)."""
     numbers = _numbers(recipe)
     changes: dict[str, Any] = {
         name: round(value) if numbers[name] in (int, int | None) else float(value)

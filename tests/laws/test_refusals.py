@@ -8,7 +8,7 @@ import pytest
 from scaling.laws.analysis import analyse
 from scaling.laws.fit import Fit, fit_law
 from scaling.laws.forms import CHINCHILLA, power_law
-from scaling.laws.isoflop import fit_isoflops
+from scaling.laws.isoflop import MOST_BUDGETS, fit_isoflops
 from scaling.laws.observations import Observations, points
 from scaling.laws.payload import fits_payload
 
@@ -145,3 +145,14 @@ def test_isoflops_refuse_two_budgets_and_unusable_parabolas() -> None:
     off_centre = rows.take(np.flatnonzero(np.arange(28) % 7 > 2))
     assert {p.status for p in fit_isoflops(off_centre).parabolas} == {"edge"}
     assert fit_isoflops(rows.take(np.flatnonzero(np.arange(28) % 7 < 3))).parabolas[0].status == "few"
+
+
+def test_a_column_of_budgets_that_are_all_different_is_looked_at_in_part() -> None:
+    """Compute given as the budget: a million of them would be a million parabolas."""
+    rng = np.random.default_rng(0)
+    params, tokens = 10 ** rng.uniform(7, 9, 5000), 10 ** rng.uniform(8, 10, 5000)
+    rows = Observations(params, tokens, 2 + 1e3 / params**0.5, budget=6 * params * tokens)
+    found = fit_isoflops(rows)
+    assert found.status == "refused"
+    assert len(found.parabolas) == MOST_BUDGETS
+    assert "2,000 of 5,000 were looked at" in found.message

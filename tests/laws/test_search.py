@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from scaling.laws import newton
+from scaling.laws.fit import fit_law
 from scaling.laws.forms import CHINCHILLA
 from scaling.laws.newton import polish
 from scaling.laws.observations import Observations, points
@@ -44,3 +46,28 @@ def test_large_table_agrees_with_its_rows_searched_directly() -> None:
     found = search(surface, rows.weights, 1e-3)
     starts = surface.starts(rows.weights)[::15]
     assert found.value <= polish(surface, starts, rows.weights, 1e-3).values.min() * (1 + 1e-9)
+
+
+def planted(n: int) -> Observations:
+    rng = np.random.default_rng(3)
+    params, tokens = 10 ** rng.uniform(7, 10, n), 10 ** rng.uniform(8, 11, n)
+    loss = (1.8 + 480 / params**0.35 + 2100 / tokens**0.37) * np.exp(0.008 * rng.standard_normal(n))
+    return Observations(params, tokens, loss)
+
+
+def test_sums_over_blocks_of_rows_are_the_sums_over_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = planted(3000)
+    whole = fit_law(CHINCHILLA, rows)
+    monkeypatch.setattr(newton, "BLOCK_ROWS", 700)
+    blocks = fit_law(CHINCHILLA, rows)
+    assert blocks.theta == pytest.approx(whole.theta, rel=1e-9)
+    assert blocks.objective.value == pytest.approx(whole.objective.value, rel=1e-12)
+
+
+def test_a_related_fit_of_a_large_table_ends_where_a_search_of_all_its_rows_does() -> None:
+    """Beyond 3,000 rows it chooses its starts by a sample."""
+    rows = planted(8000)
+    near = fit_law(CHINCHILLA, rows, delta=0.05)
+    again, alone = fit_law(CHINCHILLA, rows, near=near), fit_law(CHINCHILLA, rows)
+    assert again.theta == pytest.approx(alone.theta, rel=1e-6)
+    assert again.objective.value == pytest.approx(alone.objective.value, rel=1e-10)

@@ -112,8 +112,6 @@ def test_replicates_share_all_but_the_seed_and_the_cells_hold_out_together() -> 
         ({"grid": {"budgets": (-1.0,)}}, "a budget must be positive"),
         ({"grid": {"replicates": (ReplicateConfig("9k", (1,)),)}}, "names the size '9k'; the sizes are 14k"),
         ({"grid": {"replicates": (ReplicateConfig("14k", (0,)),)}}, "which the grid itself uses"),
-        ({"recipe": {"cooldown_share": 0.0}}, "recipe.cooldown_share is 0.0"),
-        ({"recipe": {"matrix_lr": 0.0}}, "recipe.matrix_lr is 0.0; it must be positive"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_in_one_sentence(changes: dict[str, dict[str, object]], words: str) -> None:

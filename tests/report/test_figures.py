@@ -153,7 +153,7 @@ def test_isoflop_profiles_are_drawn_where_budgets_have_sizes(report: StudyReport
     D = C / (6 * N)
     loss = CHINCHILLA.predict(np.array(TRUTH), points(N, D))
     rows = Observations(N, D, loss, flops=C, budget=C, trajectory=np.arange(len(N)).astype(str))
-    chart = isoflops.chart(replace(report, fitted=rows))
+    chart = isoflops.chart(replace(report, fitted=rows), isoflops.profiles(rows))
     for at, of in zip(N, loss, strict=True):
         assert drawn(chart, at, of)
     minima = [mark for mark in chart.marks if isinstance(mark, Dots) and mark.symbol == "cross"]

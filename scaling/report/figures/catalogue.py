@@ -17,9 +17,9 @@ def figure_groups(report: LawReport) -> tuple[FigureGroup, ...]:
     shown = thinned(report)
     groups = (
         forecast_figure(report),
-        loss_curves(report) if isinstance(report, StudyReport) else None,
+        loss_curves(shown) if isinstance(shown, StudyReport) else None,
         line_figures(shown),
-        isoflop_figure(shown),
+        isoflop_figure(report),
         contour_figure(shown),
         profile_figures(report),
         residual_figures(shown),

@@ -3,6 +3,7 @@
 import numpy as np
 
 from scaling.laws.observations import FloatArray
+from scaling.laws.search import spread_rows
 from scaling.records import RunRecord
 from scaling.report.figures.chart import Chart, Dots, Line, log_axis
 from scaling.report.figures.marks import column, legend_dots
@@ -15,6 +16,7 @@ from scaling.results import CurveSegment, StudyReport
 
 BINS = 120  # of a curve, and fewer where there are more than MOST_POINTS in all
 MOST_POINTS = 12_000
+MOST_NAMED = 24  # sizes in the legend
 START_SHARE = 1 / 5  # of the smallest budget: the fall before it would flatten the rest
 
 
@@ -64,7 +66,8 @@ def chart(report: StudyReport) -> Chart:
     finals = _finals(report, colours)
     losses = np.concatenate([*(line.y for line in lines), *(dots.y for dots in (*checks, *finals))]).tolist()
     tokens = [line.x[0] for line in lines] + [float(record.tokens) for record in report.records]
-    known = [legend_dots(size, colours[size]) for size in reversed(colours)]
+    names = list(reversed(colours))
+    known = [legend_dots(names[i], colours[names[i]]) for i in spread_rows(len(names), MOST_NAMED)]
     if any(dots.symbol == "diamond" for dots in finals):
         known.append(legend_dots("held out", INK, "diamond", filled=False))
     if any(dots.symbol == "cross" for dots in finals):

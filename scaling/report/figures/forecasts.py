@@ -9,7 +9,7 @@ from scaling.report.figures.notes import BREAK, plain
 from scaling.report.figures.plate import FigureGroup, Panel
 from scaling.report.figures.style import BLUE, INK, VERMILION, loss_text, span
 from scaling.report.numbers import amount, level_text, nats, percent, scientific, signed_percent
-from scaling.report.reading import HeldOutRow, held_out_rows, score
+from scaling.report.reading import HeldOutRow, held_out_rows, held_out_score
 from scaling.results import LawReport
 
 ROW_INCHES = 0.27
@@ -17,10 +17,11 @@ MOST_ROWS = 40  # more would not fit on a page
 
 
 def forecast_figure(report: LawReport) -> FigureGroup | None:
-    rows = held_out_rows(report)
+    rows = held_out_rows(report, most=MOST_ROWS)
     if not rows:
         return None
-    result = score(rows)
+    result = held_out_score(report)
+    count = len(rows) if result is None else result.measured + result.pending
     level = level_text(rows[0].level)
     words = (
         "none is measured yet"
@@ -28,10 +29,10 @@ def forecast_figure(report: LawReport) -> FigureGroup | None:
         else f"{result.inside} of {result.measured} measured losses lie inside; "
         f"the mean error is {percent(result.mean_error)}"
     )
-    alt = f"{len(rows)} held-out points with their predicted loss and {level} interval; {words}."
-    ahead = all(row.ahead for row in rows)
+    alt = f"{count} held-out points with their predicted loss and {level} interval; {words}."
+    ahead = rows[0].ahead
     drawn = tuple(rows[i] for i in spread_rows(len(rows), MOST_ROWS))
-    sample = "" if len(drawn) == len(rows) else f" {len(drawn)} of the {len(rows):,} points are drawn."
+    sample = "" if len(drawn) == count else f" {len(drawn)} of the {count:,} points are drawn."
     when = (
         "The predictions were stored before the points were trained."
         if ahead

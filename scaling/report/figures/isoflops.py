@@ -4,20 +4,28 @@ import numpy as np
 
 from scaling.laws.isoflop import MIN_SIZES, Parabola, budget_groups, fit_isoflops
 from scaling.laws.observations import FloatArray, Observations, points
+from scaling.laws.search import spread_rows
 from scaling.report.figures.chart import Chart, Dots, Line, Mark, log_axis
 from scaling.report.figures.marks import column
 from scaling.report.figures.notes import row_notes
 from scaling.report.figures.plate import FigureGroup, Panel
 from scaling.report.figures.style import FAINT, INK, loss_text, size_colours, span
 from scaling.report.numbers import plural, scientific, short_amount
+from scaling.report.reading import MOST_DRAWN, is_thinned
 from scaling.results import LawReport
+
+MOST_BUDGETS = 12  # of many rows, that are drawn
+
+Profile = tuple[Observations, Parabola]
 
 
 def isoflop_figure(report: LawReport) -> FigureGroup | None:
     """None where no budget has sizes enough for a parabola: a grid of sizes and token counts has none."""
-    chosen = profiles(report.fitted)
-    if not chosen:
+    every = profiles(report.fitted)
+    if not every:
         return None
+    chosen = drawn(report, every)
+    sample = "" if len(chosen) == len(every) else f" {len(chosen)} of the {len(every):,} budgets are drawn."
     used = sum(parabola.status == "used" for _, parabola in chosen)
     low, high = (scientific(parabola.budget) for _, parabola in (chosen[0], chosen[-1]))
     words = (
@@ -30,12 +38,21 @@ def isoflop_figure(report: LawReport) -> FigureGroup | None:
         "Points of equal compute, one colour for each budget, the largest darkest. Line: parabola in log N (approach 2 "
         "of Hoffmann et al. 2022), drawn where its minimum can be used; cross: that minimum. Dashed: the fitted law at "
         "the same compute. Look for: minima inside the profile, the same size as the dashed line's, and moving evenly "
-        "with compute.",
-        (Panel("isoflops", words, chart(report), height=4.1),),
+        f"with compute.{sample}",
+        (Panel("isoflops", words, chart(report, chosen), height=4.1),),
     )
 
 
-def profiles(rows: Observations) -> list[tuple[Observations, Parabola]]:
+def drawn(report: LawReport, every: list[Profile]) -> list[Profile]:
+    """Of many rows, some budgets from the least compute to the most, and of each some rows; their parabolas are still
+    those of all."""
+    if not is_thinned(report):
+        return every
+    some = [every[i] for i in spread_rows(len(every), MOST_BUDGETS)]
+    return [(rows.take(spread_rows(len(rows), MOST_DRAWN // len(some))), parabola) for rows, parabola in some]
+
+
+def profiles(rows: Observations) -> list[Profile]:
     """The rows of each budget that has enough sizes, by compute, with their parabola."""
     parabolas = fit_isoflops(rows).parabolas
     groups = [rows.take(index) for _, index in budget_groups(rows)]
@@ -43,8 +60,7 @@ def profiles(rows: Observations) -> list[tuple[Observations, Parabola]]:
     return [(group, parabola) for group, parabola in pairs if len(np.unique(group.params)) >= MIN_SIZES]
 
 
-def chart(report: LawReport) -> Chart:
-    chosen = profiles(report.fitted)
+def chart(report: LawReport, chosen: list[Profile]) -> Chart:
     notes = row_notes(report)
     names = [scientific(parabola.budget) for _, parabola in chosen]
     colours = size_colours(names)

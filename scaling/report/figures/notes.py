@@ -31,16 +31,19 @@ def record_note(report: StudyReport, record: RunRecord, role: str) -> str:
 
 def row_notes(report: LawReport) -> Notes:
     """A function from rows of the report to their notes: those of the records where it has them."""
-    known: dict[tuple[str, float], str] = {}
-    if isinstance(report, StudyReport):
-        use = roles(report)
-        for record in report.records:
-            role = use.get((record.run_id, record.budget_tokens), "not used")
-            known[record.run_id, float(record.tokens)] = record_note(report, record, role)
+    if not isinstance(report, StudyReport):
+        return lambda rows: tuple(_row_note(rows, i) for i in range(len(rows)))
+    use = roles(report)
+    known = {(record.run_id, float(record.tokens)): record for record in report.records}
 
     def notes(rows: Observations) -> tuple[str, ...]:
-        keys = zip(rows.trajectory.tolist(), rows.tokens.tolist(), strict=True)
-        return tuple(known.get(key) or _row_note(rows, i) for i, key in enumerate(keys))
+        return tuple(note(rows, i) for i in range(len(rows)))
+
+    def note(rows: Observations, i: int) -> str:
+        record = known.get((str(rows.trajectory[i]), float(rows.tokens[i])))
+        if record is None:
+            return _row_note(rows, i)
+        return record_note(report, record, use.get((record.run_id, record.budget_tokens), "not used"))
 
     return notes
 

@@ -64,7 +64,8 @@ def size_colours(sizes: Sequence[str]) -> dict[str, str]:
     from matplotlib.colors import to_hex
 
     top = max(len(sizes) - 1, 1)
-    return {size: to_hex(colormaps["viridis"](0.86 * (1 - i / top))) for i, size in enumerate(sizes)}
+    shades = colormaps["viridis"]([0.86 * (1 - i / top) for i in range(len(sizes))])
+    return {size: to_hex(shade) for size, shade in zip(sizes, shades, strict=True)}
 
 
 def on_dark(colour: str) -> str:
