@@ -16,7 +16,7 @@ from scaling.data.config import DataConfig
 from scaling.launching.config import LaunchConfig
 from scaling.planning.config import GridConfig, ModelOptions, RecipeConfig, TimeModel
 from scaling.planning.power import PowerConfig
-from scaling.sinks.config import require_known
+from scaling.sinks.config import require_known as require_known_sinks
 from scaling.specs import Plan
 from scaling.training.config import Runtime
 from scaling.tuning.config import TuneOptions
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from scaling.analysis.recommend import RecommendOptions
 
 T = TypeVar("T")
+Forcing = TypeVar("Forcing", "CompareOptions", "RecommendOptions")
 
 PLAN_FILE, CONFIG_FILE = "plan.json", "config.json"
 OF_ONE_COMMAND = ("dry_run", "json", "debug", "point", "next", "flops", "until", "max_flops")
@@ -73,7 +74,7 @@ class StudyConfig:
             raise ValueError(f"study is {self.study!r}; it names a folder: use letters, digits, '_', '-' and '.'")
         if self.retry < 0:
             raise ValueError(f"retry is {self.retry}; it must be at least 0")
-        require_known(self.sinks)
+        require_known_sinks(self.sinks)
         for name in ("flops", "max_flops"):
             if getattr(self, name) is not None and not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be positive and finite, for example 1e14")
@@ -124,14 +125,23 @@ def compare_options(composed: DictConfig) -> "CompareOptions":
     for key, example in (("a", "runs/default"), ("b", "runs/mine")):
         if OmegaConf.is_missing(composed, key):
             raise ConfigError(f"{key} is not given: add {key}={example} to the command")
-    return _root(CompareOptions, composed)
+    return _known_force(_root(CompareOptions, composed))
 
 
 def recommend_options(composed: DictConfig) -> "RecommendOptions":
     """Raises ConfigError, as `study_config`."""
     from scaling.analysis.recommend import RecommendOptions
 
-    return _root(RecommendOptions, composed)
+    return _known_force(_root(RecommendOptions, composed))
+
+
+def _known_force(options: Forcing) -> Forcing:
+    """Raises ConfigError where `force` has a name that no check has."""
+    from scaling.checks.catalogue import require_known
+
+    with _as_config_error():
+        require_known(options.force)
+    return options
 
 
 def tune_config(composed: DictConfig) -> tuple[StudyConfig, TuneOptions]:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from scaling.analysis.config import Columns, TableOptions
 from scaling.analysis.observations import CONVENTIONS, observations, usable
-from scaling.analysis.table import read_table
 from scaling.laws.multiplier import Multiplier, Pairs, multiplier
 from scaling.laws.observations import IntArray, Observations
 from scaling.records import RunRecord
 from scaling.results import Comparison, Crossing, MultiplierRow
 from scaling.specs import Plan
+from scaling.tables.options import ReadingOptions
+from scaling.tables.read import Table
 
 NUM_BUDGETS = 9
 REACH = 10.0  # how far beyond both studies the table goes
@@ -23,11 +23,11 @@ OF_THE_TOKENIZER = ("tokenizer", "name", "description", "licence", "unique_token
 
 
 @dataclass(frozen=True)
-class CompareOptions:
+class CompareOptions(ReadingOptions):
     """The root of `configs/compare.yaml`.
 
     a, b            folders of two studies, or two tables of losses; the answer is B's worth in A's compute
-    columns         what both tables call their columns
+    columns         what both tables call their columns; both are read by the same keys of `ReadingOptions`
     convention_a, convention_b   how each table counts params and flops, in words; they must be the same
     flops           budgets of the table; null: from the smallest that both measured to ten times the largest
     level           of the intervals
@@ -35,15 +35,16 @@ class CompareOptions:
 
     a: str
     b: str
-    columns: Columns
     convention_a: str | None
     convention_b: str | None
     flops: tuple[float, ...] | None
     level: float
     json: bool
     debug: bool
+    force: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        self.check_reading()
         if not 0 < self.level < 1:
             raise ValueError(f"level is {self.level}; it must lie between 0 and 1, for example 0.9")
         for budget in self.flops or ():
@@ -143,25 +144,18 @@ def study_sides(found: Sequence[tuple[str, Plan, Sequence[RunRecord], dict[str, 
     return sides[0], sides[1]
 
 
-def table_sides(options: CompareOptions) -> tuple[Side, Side]:
-    """Two tables. Raises Incomparable where they say that they count otherwise; TableError as `read_table`."""
+def require_one_convention(options: CompareOptions) -> None:
+    """Raises Incomparable where two tables are said to count otherwise."""
     if options.convention_a != options.convention_b:
         raise Incomparable(
             f"a counts {options.convention_a!r} and b {options.convention_b!r}: a multiplier of compute needs one "
             "count; convert one of the tables"
         )
-    sides = []
-    for source, convention in ((options.a, options.convention_a), (options.b, options.convention_b)):
-        table = read_table(_as_table(options, source, convention))
-        sides.append(Side(Path(source).name, table.observations, None, "nats per token"))
-    return sides[0], sides[1]
 
 
-def _as_table(options: CompareOptions, source: str, convention: str | None) -> TableOptions:
-    return TableOptions(
-        source=source, out="-", columns=options.columns, holdout=None, targets=None, bootstrap=0, level=options.level,
-        figures=False, seed=0, convention=convention, conventions=(), curves=None, force=(), json=False, debug=False,
-    )  # fmt: skip
+def table_sides(a: Table, b: Table) -> tuple[Side, Side]:
+    first, second = (Side(Path(table.source).name, table.observations, None, "nats per token") for table in (a, b))
+    return first, second
 
 
 def _verdict(found: Multiplier, at: MultiplierRow, level: float) -> str:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scaling.analysis.table import Table, TableError, number_in
 from scaling.laws.observations import BoolArray, FloatArray
 from scaling.laws.splits import top_share
 from scaling.laws.table import OPTIONAL, REQUIRED
+from scaling.tables.account import TableError
+from scaling.tables.read import Table, number_in
 
 COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 CONDITION = re.compile(r"(?P<column>[^<>=]+?)\s*(?P<sign>>=|<=|>|<)\s*(?P<number>[^<>=\s]+)")
@@ -32,7 +33,7 @@ def hold_out(table: Table, rule: str | None) -> HoldOut:
     num_rows = len(table.observations)
     if rule is None:
         own = table.held_out
-        return HoldOut(np.zeros(num_rows, dtype=np.bool_) if own is None else np.array(own), "as the study planned")
+        return HoldOut(np.zeros(num_rows, dtype=np.bool_) if own is None else own, "as the study planned")
     share = _number(rule)
     if share is None:
         held, words = _by_condition(table, rule)
@@ -69,4 +70,4 @@ def _column(table: Table, name: str) -> FloatArray:
         values: FloatArray | None = getattr(table.observations, name)
         if values is not None:
             return values
-    return np.array(number_in(table, name))
+    return number_in(table, name)

@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 
-from scaling.analysis.config import Columns
 from scaling.findings import Finding
 from scaling.laws.agreement import compare_conventions, compare_estimators
 from scaling.laws.analysis import sample_rows
@@ -19,18 +18,19 @@ from scaling.laws.forms import CHINCHILLA
 from scaling.laws.intervals import Interval, Prediction, delta_interval, parameter_intervals
 from scaling.laws.observations import FloatArray, Observations, points
 from scaling.results import Ranged, Recommendation
+from scaling.tables.options import ReadingOptions
 
 DECADES_WARN, DECADES_REFUSE = 1.5, 3.0
 SECONDS_PER_HOUR = 3600.0
 
 
 @dataclass(frozen=True)
-class RecommendOptions:
+class RecommendOptions(ReadingOptions):
     """The root of `configs/recommend.yaml`. One of study and source, and one of flops, gpu_hours, tokens, params, loss
     and perplexity.
 
     study, runs       a study's name and the folder of studies
-    source, columns   a table of losses instead, as `scaling.fit` reads it
+    source, columns   a table of losses instead, as `scaling.fit` reads it, by the keys of `ReadingOptions`
     flops             training FLOPs to spend, with those of serving where inference_tokens are given
     gpu_hours         the same in hours of one accelerator at `flops_per_second`; null: as fast as the study's largest
                       runs were on theirs
@@ -46,7 +46,6 @@ class RecommendOptions:
     study: str | None
     runs: str
     source: str | None
-    columns: Columns
     flops: float | None
     gpu_hours: float | None
     flops_per_second: float | None
@@ -63,6 +62,7 @@ class RecommendOptions:
     debug: bool
 
     def __post_init__(self) -> None:
+        self.check_reading()
         if (self.study is None) == (self.source is None):
             raise ValueError("give one of study=NAME and source=points.csv")
         given = [name for name in self.goals if getattr(self, name) is not None]
@@ -79,9 +79,6 @@ class RecommendOptions:
             raise ValueError(f"perplexity is {self.perplexity}; it must be above 1, the perplexity of certainty")
         if self.flops_per_second is not None and not self.flops_per_second > 0:
             raise ValueError(f"flops_per_second is {self.flops_per_second}; it must be positive, for example 2e14")
-        unknown = set(self.force) - {"extrapolation"}
-        if unknown:
-            raise ValueError(f"force has {min(unknown)!r}; what can be overruled here is extrapolation")
 
     @property
     def goals(self) -> tuple[str, ...]:

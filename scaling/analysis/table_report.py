@@ -1,34 +1,41 @@
 """A table of losses becomes its report."""
 
 import time
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
+
 from scaling.analysis.config import TableOptions
-from scaling.analysis.holdout import hold_out
+from scaling.analysis.holdout import HoldOut, hold_out
 from scaling.analysis.law_report import Rows, law_report
-from scaling.analysis.table import Table, TableError, observe, read_table
-from scaling.laws.observations import BoolArray, Observations
+from scaling.analysis.repetition import repetition_of, repetition_payload
+from scaling.laws.observations import Observations
 from scaling.results import TableReport
+from scaling.tables.account import TableError
+from scaling.tables.read import Table, counted_otherwise, read_table, together
+from scaling.values import to_plain
 
 
-def report_on_table(options: TableOptions, command: str) -> TableReport:
-    """`command` is how it was asked for.
+def report_on_table(options: TableOptions, command: str, table: Table | None = None) -> TableReport:
+    """`command` is how it was asked for; `table` that of the options, where it is read already.
 
     Raises TableError where the table cannot be read or nothing in it can be used.
     """
     began = time.perf_counter()
-    table = read_table(options)
+    table = table or read_table(options.source, options, options.convention)
     split = hold_out(table, options.holdout)
     everything = table.observations
     fitted, held = everything.take(~split.held), everything.take(split.held) if split.held.any() else None
+    repeated = None if table.repeated is None else together(fitted, table.repeated)
     rows = Rows(
         source=options.source,
         fitted=fitted,
         held_out=held,
         rule=None if held is None else split.rule,
-        counts=_counts(options, table, split.held, fitted),
-        curves=_curves(options),
+        counts=_counts(options, table, split, fitted),
+        curves=_curves(options, table),
+        repeated=repeated,
     )
     laws = law_report(
         rows,
@@ -38,35 +45,47 @@ def report_on_table(options: TableOptions, command: str) -> TableReport:
         seed=options.seed,
         seconds={"read": time.perf_counter() - began},
     )
+    found = None if repeated is None else repetition_of(repeated, None, options.level)
+    content = laws.fits_json | {"reading": to_plain(table.reading)}
+    if found is not None:
+        content["text"] = {"repetition": repetition_payload(found)}
+    shared = {part.name: getattr(laws, part.name) for part in fields(laws)} | {"fits_json": content}
     return TableReport(
-        **{part.name: getattr(laws, part.name) for part in fields(laws)},
+        **shared,
         source=options.source,
         command=command,
         rule=rows.rule,
         by_run=table.by_run,
+        reading=table.reading,
+        repetition=found,
     )
 
 
-def _curves(options: TableOptions) -> dict[str, Observations]:
+def _curves(options: TableOptions, table: Table) -> dict[str, Observations]:
     """The training curves for approach 1, by a name that says what they are. Raises TableError."""
+    curves = {} if table.curves is None else {"rows on the way of the table's runs, undecayed": table.curves}
     if options.curves is None:
-        return {}
-    table = read_table(replace(options, source=options.curves))
+        return curves
+    # Every row of a curve is wanted: steps and states are not to thin them out.
+    given = read_curves(options.curves, options)
+    return curves | {f"training curves of {Path(options.curves).name}, undecayed": given}
+
+
+def read_curves(source: str, options: TableOptions) -> Observations:
+    """All rows of a file of training curves, on the way or not. Raises TableError where no run is named."""
+    table = read_table(source, options)
     if not table.by_run:
-        raise TableError(
-            f"curves is {options.curves}, whose rows name no training run: add a column run, or columns.run=NAME"
-        )
-    return {f"training curves of {Path(options.curves).name}, undecayed": table.observations}
+        raise TableError(f"curves is {source}, whose rows name no training run: add a column run, or columns.run=NAME")
+    return table.observations if table.curves is None else together(table.curves, table.observations)
 
 
-def _counts(options: TableOptions, table: Table, held: BoolArray, rows: Observations) -> dict[str, Observations]:
+def _counts(options: TableOptions, table: Table, split: HoldOut, rows: Observations) -> dict[str, Observations]:
     """The training rows under each column that counts parameters, the main one first."""
-    found = {table.columns.get("params", "params"): rows}
-    lines = [line for line, out in zip(table.lines, held, strict=True) if not out]
+    found = {table.column_of("params"): rows}
     for column in options.conventions:
-        columns = table.columns | {"params": column}
         try:
-            found[column] = observe(lines, columns, f"params: {column}", Path(table.source))
+            counted, has_one = counted_otherwise(table, column)
         except TableError as error:
             raise TableError(f"conventions has {column!r}, but {error}") from None
+        found[column] = counted.take(np.flatnonzero(~split.held[has_one]))
     return found

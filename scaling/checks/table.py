@@ -10,7 +10,7 @@ EXCLUDED_WARN = 0.1
 
 def rows_left_out(report: TableReport) -> Iterator[Finding]:
     """A row that cannot be read is often the sign of a column that is not what it seems."""
-    excluded = len(report.fitted.excluded)
+    excluded = len(report.fitted.excluded) - report.reading.num_set_aside
     total = excluded + len(report.fitted) + (0 if report.held_out is None else len(report.held_out))
     if excluded:
         yield Finding(

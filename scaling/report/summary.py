@@ -1,15 +1,18 @@
 """What a table of losses says, on a terminal."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 
 from scaling.findings import refusals
 from scaling.report.answer import verdict
-from scaling.report.numbers import MISSING, greek, level_text, plural, range_text, significant
+from scaling.report.numbers import MISSING, amount, greek, level_text, nats, plural, range_text, significant
 from scaling.report.reading import interval_level
 from scaling.report.selection import selected
 from scaling.report.tables import held_out_words, optima_table
-from scaling.results import TableReport
+from scaling.results import GroupLaw, TableReport
+from scaling.tables.account import note_words
 
 
 def four_digits(value: float) -> str:
@@ -26,6 +29,8 @@ def print_summary(report: TableReport, console: Console) -> None:
         highlight=False,
         markup=False,
     )
+    for note in report.reading.notes:
+        console.print(f"Read: {note_words(note, report.reading.unit)}", highlight=False, markup=False, soft_wrap=True)
     said = verdict(report)
     console.print(f"{said.words}. {said.sentence}", highlight=False, markup=False)
     for finding in report.findings:
@@ -52,3 +57,20 @@ def print_summary(report: TableReport, console: Console) -> None:
         if loss == MISSING:
             what = "too far beyond the fitted rows for a number"
         console.print(f"{flops} FLOPs, {beyond}: {what}", highlight=False, soft_wrap=True)
+
+
+def print_groups(source: str, column: str, laws: Sequence[GroupLaw], console: Console) -> None:
+    """A law for each value of a column, side by side."""
+    console.print(f"{source}: a law for each {column}", highlight=False, markup=False)
+    shown = Table()
+    for heading in (column, "rows", "status", "E", "α", "β", "best N", "best D", "bits/byte"):
+        shown.add_column(heading, justify="left" if heading in (column, "status") else "right")
+    for law in laws:
+        own = law.parameters
+        numbers = ["", "", ""] if own is None else [four_digits(own[name]) for name in ("E", "alpha", "beta")]
+        numbers += [amount(law.best_params), amount(law.best_tokens), nats(law.best_bits_per_byte)]
+        shown.add_row(law.value, str(law.num_points), law.status, *numbers)
+    console.print(shown)
+    for law in laws:
+        if law.message:
+            console.print(f"{law.value}: {law.message}", highlight=False, markup=False, soft_wrap=True)

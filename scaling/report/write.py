@@ -1,16 +1,17 @@
 """Write a report to disk."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scaling.report.content import FITS_LINK, content
 from scaling.report.document import Document
 from scaling.report.figures.interactive import interactive
 from scaling.report.figures.plate import Figures, Picture
+from scaling.report.groups import groups_content
 from scaling.report.html import page
 from scaling.report.markdown import markdown
 from scaling.report.table_content import table_content
-from scaling.results import StudyReport, TableReport
+from scaling.results import GroupLaw, StudyReport, TableReport
 from scaling.values import write_atomically
 
 REPORT, FIGURES = "report", "figures"
@@ -40,6 +41,17 @@ def write_table_report(report: TableReport, out: Path, figures: Figures) -> Path
     write_atomically(out / REPORT / "report.md", markdown(within).encode())
     beside = table_content(report, figures.groups, FITS_FILE)
     write_atomically(out / "report.md", markdown(beside, figures=f"{REPORT}/{FIGURES}").encode())
+    return index
+
+
+def write_groups_report(
+    source: str, column: str, flops: float, laws: Sequence[GroupLaw], command: str, out: Path
+) -> Path:
+    """Write `<out>/report/` and `<out>/report.md` of a table whose groups have a law each; give the page."""
+    document = groups_content(source, column, flops, laws, command)
+    index = _write_page(out / REPORT, document, Figures())
+    for path in (out / REPORT / "report.md", out / "report.md"):
+        write_atomically(path, markdown(document).encode())
     return index
 
 

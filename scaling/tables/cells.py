@@ -1,0 +1,180 @@
+"""Rows of equal N and D: seeds, which are measurements of one thing, or recipes, of which the best is the point.
+
+The least of several noisy losses is too low by chance. The noise is that between seeds of one recipe, where there are
+any, else what is left of the losses without an effect of each pair of N and D and of each recipe, which may drift with
+N and D; the expected least of the losses under this noise, once more, says by how much (the bootstrap's estimate of a
+bias).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import log_ndtr
+
+from scaling.laws.distributions import f_tail, robust_deviation
+from scaling.laws.observations import BoolArray, FloatArray, IntArray, value_groups
+
+SAME_PARAMS, SAME_TOKENS = 1e-4, 0.01  # tokens are whole batches, whose size a recipe may change
+MOST_EXACT = 20_000  # pairs of N and D beyond which only equal ones are one
+EXPLAINS = 1e-4
+SHARED = 0.8
+CROSSED = 0.5
+NEAR = 0.05  # of the best: losses far above it have a noise of their own
+MIN_FREEDOM = 5
+LEVELS = 96
+
+
+def cell_index(params: FloatArray, tokens: FloatArray, unique: FloatArray | None) -> IntArray:
+    """The number of each row's pair of N and D (and of its unique tokens), [n]."""
+    columns = [_rounded(params, SAME_PARAMS), tokens] + ([] if unique is None else [unique])
+    index = _combined(columns)
+    if index.max(initial=0) >= MOST_EXACT:
+        return index
+    tokens = tokens.copy()
+    sizes = _combined([columns[0], *columns[2:]])
+    for size in range(int(sizes.max(initial=-1)) + 1):
+        at = np.flatnonzero(sizes == size)
+        for group in value_groups(tokens[at], SAME_TOKENS):
+            tokens[at[group]] = tokens[at[group]].min()
+    return _combined([columns[0], tokens, *columns[2:]])
+
+
+def _rounded(column: FloatArray, within: float) -> FloatArray:
+    rounded: FloatArray = np.round(np.log(column) / within)
+    return rounded
+
+
+def _combined(columns: Sequence[FloatArray]) -> IntArray:
+    """One number for each combination of values, [n]."""
+    index = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        values, codes = np.unique(column, return_inverse=True)
+        index = np.unique(index * len(values) + codes, return_inverse=True)[1].astype(np.int64)
+    return index
+
+
+def combined_codes(columns: Sequence[IntArray], num_rows: int) -> IntArray:
+    """As `_combined`, of codes; zeros of no column."""
+    return (
+        _combined([column.astype(np.float64) for column in columns]) if columns else np.zeros(num_rows, dtype=np.int64)
+    )
+
+
+def differs_within(cell: IntArray, codes: IntArray) -> bool:
+    """Whether rows of one cell differ in a column."""
+    pairs = np.unique(np.stack([cell, codes]), axis=1)
+    return bool(pairs.shape[1] > len(np.unique(cell)))
+
+
+def share_crossed(cell: IntArray, codes: IntArray) -> float:
+    """Share of rows in cells that have several of a column's values."""
+    pairs = np.unique(np.stack([cell, codes]), axis=1)[0]
+    several = np.bincount(pairs, minlength=int(cell.max()) + 1) > 1
+    return float(several[cell].mean())
+
+
+def explains_within(cell: IntArray, codes: IntArray, log_loss: FloatArray) -> bool:
+    """Whether a column with few values, each in several cells, moves the losses of a cell beyond chance."""
+    pairs = np.unique(np.stack([codes, cell]), axis=1)[0]
+    in_several = np.bincount(pairs, minlength=int(codes.max()) + 1) > 1
+    if in_several[codes].mean() < SHARED:
+        return False
+    centred = log_loss - _means(cell, log_loss)[cell]
+    effect = _means(codes, centred)[codes]
+    num_values, num_cells = len(np.unique(codes)), len(np.unique(cell))
+    freedom = len(codes) - num_cells - num_values + 1
+    rest = float(np.sum((centred - effect) ** 2))
+    if num_values < 2 or freedom < MIN_FREEDOM:
+        return False
+    ratio = float(np.sum(effect**2)) / (num_values - 1) / max(rest / freedom, 1e-300)
+    return f_tail(ratio, num_values - 1, freedom) < EXPLAINS
+
+
+def _means(groups: IntArray, values: FloatArray) -> FloatArray:
+    count = np.bincount(groups)
+    return np.asarray(np.bincount(groups, weights=values) / np.maximum(count, 1))
+
+
+@dataclass(frozen=True)
+class Best:
+    """The rows of the best recipe of each cell, [n], their log losses corrected for being the least, and by how much
+    they were on average. `noise` is None where it cannot be told, and then nothing was corrected."""
+
+    kept: BoolArray
+    log_loss: FloatArray
+    mean_correction: float
+    noise: float | None
+
+
+def best_of_cells(
+    cell: IntArray, recipe: IntArray, log_loss: FloatArray, log_params: FloatArray, log_tokens: FloatArray
+) -> Best:
+    """Of each cell the recipe with the least mean log loss, all of its seeds."""
+    pair = combined_codes([cell, recipe], len(cell))
+    mean, count = _means(pair, log_loss), np.bincount(pair)
+    first = np.unique(pair, return_index=True)[1]
+    of_cell, of_recipe = cell[first], recipe[first]
+    order = np.lexsort((mean, of_cell))
+    starts = np.flatnonzero(np.diff(of_cell[order], prepend=-1))
+    best = order[starts]
+    kept = np.isin(pair, best)
+    noise = _noise(pair, log_loss, mean, count, of_cell, of_recipe, log_params[first], log_tokens[first])
+    corrected = log_loss.copy()
+    bias = np.zeros(len(best))
+    if noise:
+        sizes = np.diff(np.append(starts, len(order)))
+        bias = _bias(mean[order], noise / np.sqrt(count[order]), starts, sizes)
+        by_cell = np.zeros(int(cell.max()) + 1)
+        by_cell[of_cell[best]] = bias
+        corrected = log_loss - by_cell[cell]
+    return Best(kept, corrected, float(-bias.mean()), noise)
+
+
+def _noise(
+    pair: IntArray, log_loss: FloatArray, mean: FloatArray, count: IntArray, cell: IntArray, recipe: IntArray,
+    log_params: FloatArray, log_tokens: FloatArray,
+) -> float | None:  # fmt: skip
+    """Standard deviation of one log loss; None where nothing tells it."""
+    freedom = int((count - 1).sum())
+    if freedom >= MIN_FREEDOM:
+        return float(np.sqrt(np.sum((log_loss - mean[pair]) ** 2) / freedom))
+    several = np.bincount(cell)[cell] > 1
+    y, cell, recipe = mean[several], cell[several], recipe[several]
+    n, d = log_params[several], log_tokens[several]
+    basis = np.stack([np.ones(len(y)), n - n.mean(), d - d.mean()], axis=1)
+    basis = np.concatenate([basis, basis[:, [1]] ** 2, basis[:, [1]] * basis[:, [2]], basis[:, [2]] ** 2], axis=1)
+    effect, used = np.zeros(len(y)), 0
+    groups = [np.flatnonzero(recipe == value) for value in np.unique(recipe)]
+    for _ in range(10):
+        rest = y - _means(cell, y - effect)[cell]
+        used = 0
+        for rows in groups:
+            width = 6 if len(rows) >= 18 else 3 if len(rows) >= 9 else 1
+            part = basis[rows, :width]
+            effect[rows] = part @ np.linalg.lstsq(part, rest[rows], rcond=None)[0]
+            used += width
+    residual = y - _means(cell, y - effect)[cell] - effect
+    least = np.full(int(cell.max()) + 1, np.inf)
+    np.minimum.at(least, cell, y)
+    near = y - least[cell] < NEAR
+    freedom = len(y) - len(np.unique(cell)) - used
+    if freedom < MIN_FREEDOM or near.sum() < MIN_FREEDOM:
+        return None
+    return robust_deviation(residual[near]) * float(np.sqrt(len(y) / freedom))
+
+
+def _bias(means: FloatArray, noise: FloatArray, starts: IntArray, sizes: IntArray) -> FloatArray:
+    """E[min(m + noise z)] - min(m) of each cell's means, which are ordered within it: at most 0.
+
+    The expectation is the integral of P(min > t) over t, on a grid around the least.
+    """
+    least, wide = means[starts], np.maximum.reduceat(noise, starts)
+    grid = np.linspace(-8.0, 4.0, LEVELS)
+    above = np.empty((LEVELS, len(starts)))
+    for i, z in enumerate(grid):
+        at = np.repeat(least + z * wide, sizes)
+        above[i] = np.exp(np.add.reduceat(log_ndtr((means - at) / noise), starts))
+    low = least - 8.0 * wide
+    expected = low + np.trapezoid(above, dx=float(grid[1] - grid[0]), axis=0) * wide
+    return np.asarray(np.minimum(expected - least, 0.0) * (sizes > 1))

@@ -1,0 +1,256 @@
+"""What stands beside N, D and the loss, by its name: what makes losses different things, what is a recipe, a seed, a
+moment of a run, an outcome."""
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from scaling.tables.headers import words_of
+
+Role = Literal[
+    "kind",
+    "recipe",
+    "method",
+    "seed",
+    "progress",
+    "total",
+    "outcome",
+    "decay",
+    "provenance",
+    "result",
+    "label",
+    "unknown",
+]
+MEANING: dict[Role, str] = {
+    "kind": "says which text or loss it is: rows that differ in it are not compared",
+    "method": "optimizer or schedule",
+    "recipe": "a number or choice of the recipe",
+    "seed": "a seed",
+    "progress": "how far a run has come",
+    "total": "how far a run was to go",
+    "outcome": "how a run ended",
+    "decay": "whether a run's learning rate had decayed",
+    "provenance": "where and with what it was trained",
+    "result": "another result, not read",
+    "label": "a name, not read",
+    "unknown": "not known; held against the losses",
+}
+LIGHT = {
+    "config",
+    "cfg",
+    "summary",
+    "metrics",
+    "hparams",
+    "args",
+    "the",
+    "name",
+    "n",
+    "num",
+    "id",
+    "model",
+    "train",
+    "training",
+}
+KIND = {
+    *("tokenizer", "tokeniser", "tokenization", "vocab", "vocabulary", "vocabsize", "dataset", "datasets", "corpus"),
+    *("corpora", "mixture", "datamix", "evalset", "valset", "testset", "split", "language", "lang", "benchmark"),
+    *("objective", "modality", "arch", "architecture", "family", "context", "ctx", "seqlen", "domain"),
+}
+KIND_PHRASES = {
+    *("data", "data set", "data mix", "data source", "eval set", "eval data", "validation set", "val set", "val data"),
+    *("validation data", "test set", "test data", "set", "sequence length", "seq len", "seq length", "block size"),
+    *("max seq len", "metric", "loss type", "loss name", "datensatz"),
+}
+NOT_KIND = {
+    *("tokens", "token", "bytes", "seconds", "time", "path", "hash", "url", "examples", "samples", "rows", "documents"),
+    *("fraction", "share", "loss", "size", "acc", "accuracy", "ppl", "perplexity", "epochs", "multiplier"),
+}
+METHOD = {"optimizer", "optimiser", "optim", "opt", "schedule", "scheduler"}
+RECIPE = {
+    *("lr", "batch", "bs", "bsz", "gbs", "gbsz", "mbs", "warmup", "wd", "beta", "beta1", "beta2", "betas", "momentum"),
+    *("dropout", "clip", "eps", "epsilon", "init", "activation", "act", "norm", "cooldown", "anneal", "mup", "peak"),
+    *("depth", "width", "layers", "layer", "heads", "head", "hidden", "dmodel", "dff", "ffn", "kv", "mlp", "aspect"),
+    *("experts", "expert", "topk", "rope", "tied", "bias", "zloss", "ema", "accum", "recipe"),
+}
+RECIPE_PHRASES = {"learning rate", "weight decay", "d model", "d ff", "n layer", "max lr", "min lr", "rate", "lernrate"}
+SEED = {"seed", "seeds", "replicate", "replica", "rep", "rng", "repeat", "replicates"}
+PROGRESS = {
+    *("step", "iter", "iteration", "global step", "update", "train step", "checkpoint", "ckpt", "eval step", "epoch"),
+    *("checkpoint step", "batch idx", "opt step", "optimizer step", "schritt", "etape", "paso", "it"),
+}
+TOTALS = {
+    "planned "
+    "tokens", "max tokens", "target tokens", "horizon", "max steps", "total steps", "max iters", "planned steps",
+    "max step", "train steps total", "total iterations", "max iterations", "budget tokens",
+}  # fmt: skip
+OUTCOME = {
+    *("state", "status", "outcome", "finished", "completed", "complete", "done", "diverged", "crashed", "failed"),
+    *("exit status", "run state", "run status", "success", "zustand"),
+}
+DECAY = {"decayed", "cooled", "annealed", "cooled down", "decay complete", "is decayed", "lr decayed", "cooldown done"}
+PROVENANCE = {
+    *(
+        "commit",
+        "git",
+        "sha",
+        "version",
+        "code",
+        "branch",
+        "host",
+        "hostname",
+        "machine",
+        "node",
+        "cluster",
+        "gpu",
+        "gpus",
+    ),
+    *(
+        "hardware",
+        "device",
+        "devices",
+        "precision",
+        "dtype",
+        "framework",
+        "torch",
+        "cuda",
+        "python",
+        "codebase",
+        "repo",
+    ),
+}
+RESULT = {
+    *("loss", "ppl", "perplexity", "acc", "accuracy", "bpb", "bpc", "grad", "gradient", "throughput", "mfu", "seconds"),
+    *("hours", "time", "runtime", "duration", "energy", "memory", "mem", "score", "error", "timestamp", "speed", "utc"),
+    *(
+        "created",
+        "updated",
+        "flops",
+        "tokens",
+        "toks",
+        "params",
+        "bytes",
+        "bits",
+        "nats",
+        "std",
+        "sem",
+        "se",
+        "rank",
+        "r2",
+    ),
+}
+LABEL = {
+    *(
+        "run",
+        "name",
+        "id",
+        "url",
+        "notes",
+        "note",
+        "tags",
+        "tag",
+        "user",
+        "comment",
+        "comments",
+        "path",
+        "sweep",
+        "job",
+    ),
+    *("label", "index", "link", "author", "hash", "created", "description", "trial", "remark", "bemerkung", "display"),
+}
+BAD_ENDS = {
+    *("crashed", "crash", "failed", "fail", "failure", "killed", "running", "diverged", "divergence", "nan", "oom"),
+    *(
+        "error",
+        "aborted",
+        "preempted",
+        "pending",
+        "queued",
+        "cancelled",
+        "canceled",
+        "stopped",
+        "timeout",
+        "incomplete",
+    ),
+    *("unfinished", "interrupted", "stopped_early", "out_of_memory", "out of memory", "preempting", "exploded"),
+}
+TRUE, FALSE = (
+    {"true", "yes", "1", "1.0", "y", "t", "wahr", "oui", "vrai"},
+    {"false", "no", "0", "0.0", "n", "f", "falsch", "non", "faux"},
+)
+ENDED_BADLY = {"diverged", "crashed", "failed"}  # of a column of this name, true is bad
+
+
+def role_of(name: str) -> Role:
+    """Of a column that is no field; of a nested key the last part says it, unless that says nothing."""
+    last = re.split(r"[./:]", name)[-1]
+    if last != name and (role := _role(last)) not in ("unknown", "label"):
+        return role
+    return _role(name)
+
+
+def _role(name: str) -> Role:
+    words = words_of(re.sub(r"[(\[].*$", "", name))
+    kept = tuple(word for word in words if word not in LIGHT) or words
+    given, joined = set(kept), " ".join(kept)
+    whole = " ".join(words)
+    if not words or words[0] == "unnamed":
+        return "label"
+    if given & SEED:
+        return "seed"
+    if joined in PROGRESS or whole in PROGRESS:
+        return "progress"
+    if joined in TOTALS or whole in TOTALS:
+        return "total"
+    if joined in DECAY:
+        return "decay"
+    if joined in OUTCOME:
+        return "outcome"
+    if (given & KIND and not given & (NOT_KIND - {"size"})) and not (given & {"dataset", "corpus"} and "size" in given):
+        return "kind"
+    if joined in KIND_PHRASES or whole in ("model type", "model family"):
+        return "kind"
+    if given & METHOD and not given & (RECIPE | {"step", "steps"}):
+        return "method"
+    if given & PROVENANCE:
+        return "provenance"
+    if whole in ("lr scheduler type", "lr schedule", "lr scheduler", "lr decay", "lr decay style", "decay type"):
+        return "method"
+    if {joined, whole} & RECIPE_PHRASES or given & RECIPE or "learning rate" in whole or "weight decay" in whole:
+        return "result" if given & {"loss", "time", "grad"} else "recipe"
+    if given & RESULT:
+        return "result"
+    if given & LABEL or whole in ("name", "id", "model", "model name"):
+        return "label"
+    return "unknown"
+
+
+def ended_badly(name: str, value: str) -> bool:
+    """Whether a cell of an outcome's or a decay's column says that its row is no finished run."""
+    text, bad_if_true = value.strip().lower(), bool(set(words_of(name)) & ENDED_BADLY)
+    return text in BAD_ENDS or text in (TRUE if bad_if_true else FALSE)
+
+
+def values_of(cells: Sequence[object]) -> list[str]:
+    """Cells as labels: 0.001 and 1e-3 are one, and so are "GPT2" and " GPT2"."""
+    known: dict[object, str] = {}
+    out = []
+    for cell in cells:
+        try:
+            label = known.get(cell)
+        except TypeError:
+            label, cell = None, str(cell)
+        if label is None:
+            label = known[cell] = _label(cell)
+        out.append(label)
+    return out
+
+
+def _label(cell: object) -> str:
+    if cell is None:
+        return ""
+    text = " ".join(str(cell).split())
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return "" if number != number else f"{number:.12g}"
