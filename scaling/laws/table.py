@@ -145,18 +145,18 @@ def _reason(field: str, number: float) -> str:
 
 
 def repeated_rows(columns: Iterable[FloatArray], good: BoolArray) -> dict[int, int]:
-    """Give the rows all whose numbers repeat those of an earlier one among `good`, [n], and that first row.
-
-    `columns` are in the order of `REQUIRED` and `OPTIONAL`.
-    """
+    """Give the rows all whose numbers repeat those of an earlier one among `good`, [n], and that first row."""
     every = list(columns)
     kept = np.flatnonzero(good)
-    # Most rows differ in their loss from all others: only the rest are compared in full.
-    loss = every[REQUIRED.index("loss")][kept]
-    by_loss = np.argsort(loss, kind="stable")
+    # Most rows differ from all others by a hash of their bits: only the rest are compared in full.
+    code = np.zeros(len(kept), dtype=np.uint64)
+    for column in every:
+        code = (code ^ column[kept].view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        code ^= code >> np.uint64(29)
+    by_code = np.argsort(code)
     tie = np.zeros(len(kept) + 1, dtype=np.bool_)
-    tie[1:-1] = loss[by_loss[1:]] == loss[by_loss[:-1]]
-    kept = kept[np.sort(by_loss[tie[1:] | tie[:-1]])]
+    tie[1:-1] = code[by_code[1:]] == code[by_code[:-1]]
+    kept = kept[np.sort(by_code[tie[1:] | tie[:-1]])]
     if not kept.size:
         return {}
     matrix = np.stack([column[kept] for column in every])

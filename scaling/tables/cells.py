@@ -15,8 +15,7 @@ from scipy.special import log_ndtr
 from scaling.laws.distributions import f_tail, robust_deviation
 from scaling.laws.observations import BoolArray, FloatArray, IntArray, value_groups
 
-SAME_PARAMS, SAME_TOKENS = 1e-4, 0.01  # tokens are whole batches, whose size a recipe may change
-MOST_EXACT = 20_000  # pairs of N and D beyond which only equal ones are one
+SAME_TOKENS = 0.01  # tokens are whole batches, whose size a recipe may change
 EXPLAINS = 1e-4
 SHARED = 0.8
 CROSSED = 0.5
@@ -27,22 +26,21 @@ LEVELS = 96
 
 def cell_index(params: FloatArray, tokens: FloatArray, unique: FloatArray | None) -> IntArray:
     """The number of each row's pair of N and D (and of its unique tokens), [n]."""
-    columns = [_rounded(params, SAME_PARAMS), tokens] + ([] if unique is None else [unique])
-    index = _combined(columns)
-    if index.max(initial=0) >= MOST_EXACT:
-        return index
-    tokens = tokens.copy()
-    sizes = _combined([columns[0], *columns[2:]])
-    for size in range(int(sizes.max(initial=-1)) + 1):
-        at = np.flatnonzero(sizes == size)
-        for group in value_groups(tokens[at], SAME_TOKENS):
-            tokens[at[group]] = tokens[at[group]].min()
-    return _combined([columns[0], tokens, *columns[2:]])
-
-
-def _rounded(column: FloatArray, within: float) -> FloatArray:
-    rounded: FloatArray = np.round(np.log(column) / within)
-    return rounded
+    size = _combined([params] if unique is None else [params, unique])
+    order = np.lexsort((tokens, size))
+    ordered = tokens[order]
+    # Tokens of one size in a chain of small steps are one cell, unless the chain is long: then it is cut.
+    new = np.ones(len(order), dtype=np.bool_)
+    new[1:] = (size[order[1:]] != size[order[:-1]]) | (ordered[1:] > ordered[:-1] * (1 + SAME_TOKENS))
+    starts = np.flatnonzero(new)
+    ends = np.append(starts[1:], len(order)) - 1
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True) if len(starts) < len(order) else ():
+        if ordered[end] > ordered[start] * (1 + SAME_TOKENS):
+            for group in value_groups(ordered[start : end + 1], SAME_TOKENS):
+                new[start + int(group.min())] = True
+    index = np.empty(len(order), dtype=np.int64)
+    index[order] = np.cumsum(new) - 1
+    return index
 
 
 def _combined(columns: Sequence[FloatArray]) -> IntArray:

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import methodcaller
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ SPACES = " "
 SAMPLE = 60  # lines by which the separator and the header are found
 RULE = re.compile(r"[|+\s]*(?:[:=\-]{2,}|-)[:=\-|+\s]*")
 COMMENT = ("#", "//", "%")
+ODD_STARTS = {"", *"#/%|+-=: \t│┃║\ufeff"}  # of lines that may be no rows
 CORNERS = "┌┬┐├┼┤└┴┘╞╪╡╒╤╕╘╧╛┏┳┓┡╇┩╔╦╗╠╬╣╚╩╝"
 BOXES = str.maketrans("│┃║─━═" + CORNERS, "|||---" + "+" * len(CORNERS))
 STATISTICS = {"mean", "std", "min", "max", "median", "count", "value", "first", "last", "sem", "avg", "sum"}
@@ -60,18 +62,76 @@ def read_delimited(path: Path, text: str, notes: tuple[Note, ...], named: Collec
     separator = separator or _separator(
         [line for line in body if not line.lstrip().startswith(COMMENT)][:SAMPLE] or body
     )
-    split = _splitter(separator)
-    records, comments = _records(lines, first, separator, split, structure, said)
-    records = _without_preamble(path, records, comments, split, named, structure, said)
+    layout = _Layout(path, separator, named)
+    if len(lines) > 2 * SAMPLE and _is_even(lines[first:], separator, text):
+        sheet = _even_sheet(layout, lines, first, Counter(structure), list(said))
+        if sheet is not None:
+            return sheet
+    header, rows, cells = _parts(layout, lines, first, structure, said)
+    return _sheet(layout.path, layout.form, "line", header, rows, cells, len(lines), structure, said, named)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What is known of a file before its lines are looked at."""
+
+    path: Path
+    separator: str
+    named: Collection[str]
+
+    @property
+    def form(self) -> str:
+        return {"\t": "TSV", "|": "table of pipes", SPACES: "columns of spaces"}.get(self.separator, "CSV")
+
+
+def _parts(
+    layout: _Layout, lines: Sequence[str], first: int, structure: Counter[str], said: list[Note]
+) -> tuple[list[str], list[_Record], list[Cells]]:
+    """The header, and the rows with their cells."""
+    split = _splitter(layout.separator)
+    records, comments = _records(lines, first, layout.separator, split, structure, said)
+    records = _without_preamble(layout.path, records, comments, split, layout.named, structure, said)
     if not records:
-        raise TableError(f"{path} has no rows: give at least one line with params, tokens and loss")
-    form = {"\t": "TSV", "|": "table of pipes", SPACES: "columns of spaces"}.get(separator, "CSV")
+        raise TableError(f"{layout.path} has no rows: give at least one line with params, tokens and loss")
     head, *rows = records
     header = head.cells or [cell.strip() for cell in split(head.text, head.literal)]
     structure["header"] += head.num_lines
     cells = [split(row.text, row.literal) for row in rows]
-    width = _second_headers(header, rows, cells, structure, said)
-    return _sheet(path, form, "line", header, rows, cells, len(lines), structure, said, named, width)
+    _second_headers(header, rows, cells, structure, said)
+    return header, rows, cells
+
+
+def _is_even(lines: Sequence[str], separator: str, text: str) -> bool:
+    """Whether every line is one row: no quotes, blanks, comments or rules."""
+    return separator in ",;\t" and '"' not in text and not {line[:1] for line in lines} & ODD_STARTS
+
+
+def _even_sheet(
+    layout: _Layout, lines: Sequence[str], first: int, structure: Counter[str], said: list[Note]
+) -> Sheet | None:
+    """The many rows of an even file, cut all at once; None where they are not as even as they looked."""
+    header, rows, _ = _parts(layout, lines[: first + SAMPLE], first, structure, said)
+    mark, width = layout.separator, len(header)
+    if not rows:
+        return None
+    body = lines[rows[0].line - 1 :]
+    cuts = set(map(methodcaller("count", mark), body))
+    if cuts == {width} and all(header):
+        said.append(_row_names(len(body)))
+        header, width = ["", *header], width + 1
+    if cuts != {width - 1}:
+        return None
+    flat = mark.join(body).split(mark)
+    columns = tuple(flat[j::width] for j in range(width))
+    if not set(header).isdisjoint(set(columns[0]) - {""}):
+        return None  # the header again, or another
+    numbers = np.arange(rows[0].line, len(lines) + 1)
+    counted = {name: count for name, count in structure.items() if count}
+    return Sheet(layout.form, "line", tuple(header), columns, numbers, {}, len(lines), counted, tuple(said))
+
+
+def _row_names(count: int) -> Note:
+    return Note("the rows have one cell more than the header: the first is taken for their name", count, "")
 
 
 def _separator(lines: Sequence[str]) -> str:
@@ -228,9 +288,9 @@ def _with_names_above(records: list[_Record], at: int, split: Callable[[str, boo
 
 def _second_headers(
     header: list[str], rows: list[_Record], cells: list[Cells], structure: Counter[str], said: list[Note]
-) -> int:
+) -> None:
     """Join units, statistics and the names of an index that stand in lines below the header to it; `rows` and `cells`
-    lose those lines. Gives the header's width."""
+    lose those lines."""
     while rows and len(cells[0]) <= len(header) + 1:
         below = [cell.strip() for cell in cells[0]]
         filled = [cell for cell in below if cell]
@@ -250,7 +310,6 @@ def _second_headers(
         structure["header"] += rows[0].num_lines
         structure["further lines of quoted cells"] -= rows[0].num_lines - 1
         del rows[0], cells[0]
-    return len(header)
 
 
 def sheet_of_rows(
@@ -268,20 +327,18 @@ def sheet_of_rows(
     kept = [i for i in filled if i > at]
     records = [_Record(i + 1, 1, "") for i in kept]
     header, cells = [cell.strip() for cell in texts[at]], [texts[i] for i in kept]
-    width = _second_headers(header, records, cells, structure, said)
+    _second_headers(header, records, cells, structure, said)
     typed = [list(rows[record.line - 1]) for record in records]
-    return _sheet(path, form, unit, header, records, typed, len(rows), structure, said, named, width)
+    return _sheet(path, form, unit, header, records, typed, len(rows), structure, said, named)
 
 
 def _sheet(
     path: Path, form: str, unit: str, header: list[str], rows: Sequence[_Record], cells: Sequence[Sequence[object]],
-    num_lines: int, structure: Counter[str], said: list[Note], named: Collection[str], width: int,
+    num_lines: int, structure: Counter[str], said: list[Note], named: Collection[str],
 ) -> Sheet:  # fmt: skip
-    widths = Counter(map(len, cells))
+    width, widths = len(header), Counter(map(len, cells))
     if widths and width not in widths and set(widths) == {width + 1} and all(header):
-        said.append(
-            Note("the rows have one cell more than the header: the first is taken for their name", len(cells), "")
-        )
+        said.append(_row_names(len(cells)))
         header, width = ["", *header], width + 1
     named_width = max((i + 1 for i, name in enumerate(header) if name), default=0)
     problems: dict[int, str] = {}

@@ -24,8 +24,8 @@ class Beside:
     @property
     def codes(self) -> IntArray:
         """A number for each value, [n]."""
-        known: dict[str, int] = {}
-        return np.fromiter((known.setdefault(v, len(known)) for v in self.values), np.int64, len(self.values))
+        known = {value: i for i, value in enumerate(dict.fromkeys(self.values))}
+        return np.fromiter(map(known.__getitem__, self.values), np.int64, len(self.values))
 
     @property
     def distinct(self) -> tuple[str, ...]:
@@ -33,7 +33,9 @@ class Beside:
         return tuple(dict.fromkeys(value for value in self.values if value))
 
     def take(self, rows: Sequence[int]) -> "Beside":
-        return Beside(self.name, self.role, tuple(self.values[i] for i in rows))
+        return (
+            self if len(rows) == len(self.values) else Beside(self.name, self.role, tuple(self.values[i] for i in rows))
+        )
 
 
 @dataclass

@@ -30,6 +30,8 @@ def evidence(cells: Sequence[object], odd: Sequence[int]) -> Evidence:
     """From the cells that are no plain numbers, and for points from those with digits and one point too."""
     found: dict[str, str] = {}
     for text in {str(cells[i]) for i in odd}:
+        if "," not in text and text.count(".") < 2 and "decimal_point" in found:
+            continue  # nothing that is not known
         core = _core(text)
         if core is not None and (kind := _separators(core)):
             found.setdefault(kind, text.strip())

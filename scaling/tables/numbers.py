@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from scaling.laws.observations import BoolArray, FloatArray
+from scaling.laws.observations import BoolArray, FloatArray, IntArray
 from scaling.tables.units import MULTIPLES, NOUNS
 
 BLANK = {
@@ -37,6 +37,7 @@ BLANK = {
     *("?", "#div/0!", "#value!", "#ref!", "missing", "n.a.", "k.a.", "nd", "n.d.", "1.#qnan", "1.#ind", "nat"),
 }
 INFINITE = {"inf", "+inf", "-inf", "infinity", "+infinity", "-infinity", "∞", "1.#inf"}
+QUICK = set("kKmMbBgGtT")  # multiples behind a plain number
 DIGITS = r"[\d.,'’‘` _]"
 POWERS = {**dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True)), "⁻": "-", "⁺": "+"}
 POWER = re.compile(rf"(?:(?P<times>{DIGITS}+?)\s*[x×·*]\s*)?(?P<base>10|2)\s*(?:\^|\*\*)\s*\{{?(?P<power>[+-]?\d+)\}}?")
@@ -70,15 +71,17 @@ def plain_floats(cells: Sequence[object]) -> tuple[FloatArray, list[int]]:
             return np.fromiter(map(float, cells), np.float64, len(cells)), []  # type: ignore[arg-type]
         except (TypeError, ValueError, OverflowError):
             pass
-    values, odd = np.full(len(cells), np.nan), []
+    values: list[float] = []
+    odd: list[int] = []
     for i, cell in enumerate(cells):
         try:
-            values[i] = float(cell) if not isinstance(cell, bool) else _no_number()  # type: ignore[arg-type]
+            values.append(float(cell) if not isinstance(cell, bool) else _no_number())  # type: ignore[arg-type]
         except (TypeError, ValueError):
+            values.append(math.nan)
             odd.append(i)
         except OverflowError:  # an integer beyond float64
-            values[i] = math.inf
-    return values, odd
+            values.append(math.inf)
+    return np.array(values, dtype=np.float64), odd
 
 
 def _no_number() -> float:
@@ -102,33 +105,44 @@ def numbers(cells: Sequence[object], values: FloatArray, odd: Sequence[int], dec
     out = Numbers(values, np.zeros(len(cells), dtype=np.bool_))
     if decimal == "," and count:
         odd = [i for i, cell in enumerate(cells) if isinstance(cell, str) and ("." in cell or not _is_plain(cell))]
-    known: dict[str, tuple[float, tuple[str, ...], bool] | str | None] = {}
     own = np.zeros(len(cells), dtype=np.bool_)
-    for i in odd:
-        cell = cells[i]
-        if cell is None:
-            out.blank[i], values[i] = True, math.nan
-            continue
-        if not isinstance(cell, str):
-            out.bad[i], values[i] = f"is {_shown(cell)}, not a number", math.nan
-            continue
-        if cell not in known:
-            known[cell] = _one(cell, decimal, count)
-        read = known[cell]
-        if read is None:
-            out.blank[i], values[i] = True, math.nan
-        elif isinstance(read, str):
-            out.bad[i], values[i] = read, math.nan
-        else:
-            values[i], marks, own[i] = read
-            for mark in marks:
-                out.said.setdefault(mark, ([], f"{cell.strip()!r} is {values[i]:.12g}"))[0].append(i)
-    if any(isinstance(cell, str) and "_" in cell for cell in cells):
+    done: dict[tuple[str, ...], IntArray] = {}
+    if len(odd):
+        at = np.asarray(odd, dtype=np.int64)
+        keys = [cell if isinstance(cell := cells[i], str) else None if cell is None else repr(cell) for i in odd]
+        known = {key: k for k, key in enumerate(dict.fromkeys(keys))}
+        codes = np.fromiter(map(known.__getitem__, keys), np.int64, len(keys))
+        first = {k: cells[i] for i, k in zip(reversed(odd), reversed(codes.tolist()), strict=True)}
+        read = [
+            _one(cell, decimal, count) if isinstance(cell := first[k], str) else _no_text(cell) for k in known.values()
+        ]
+        values[at] = np.array([one[0] if isinstance(one, tuple) else math.nan for one in read])[codes]
+        own[at] = np.array([isinstance(one, tuple) and one[2] for one in read])[codes]
+        out.blank[at] = np.array([one is None for one in read])[codes]
+        for row in at[np.array([isinstance(one, str) for one in read])[codes]].tolist():
+            out.bad[row] = str(read[known[cell if isinstance(cell := cells[row], str) else repr(cell)]])
+        for marks in {one[1] for one in read if isinstance(one, tuple)} - {()}:
+            done[marks] = at[np.array([isinstance(one, tuple) and one[1] == marks for one in read])[codes]]
+    if _has_underscores(cells):
         where = [i for i, cell in enumerate(cells) if isinstance(cell, str) and "_" in cell and i not in out.bad]
-        if where:
-            out.said["digits grouped by an underscore"] = (where, f"{cells[where[0]]!r} is {values[where[0]]:.12g}")
+        done[("digits grouped by an underscore",)] = np.array(where, dtype=np.int64)
+    for marks, rows in sorted(done.items()):
+        for mark in marks if len(rows) else ():
+            example = f"{str(cells[rows[0]]).strip()!r} is {values[rows[0]]:.12g}"
+            out.said.setdefault(mark, ([], example))[0].extend(rows.tolist())
     out.own_unit = own if own.any() else None
     return out
+
+
+def _no_text(cell: object) -> str | None:
+    return None if cell is None else f"is {_shown(cell)}, not a number"
+
+
+def _has_underscores(cells: Sequence[object]) -> bool:
+    try:
+        return "_" in "".join(cells)  # type: ignore[arg-type]
+    except TypeError:
+        return any(isinstance(cell, str) and "_" in cell for cell in cells)
 
 
 def _is_plain(cell: str) -> bool:
@@ -147,6 +161,8 @@ def _shown(cell: object) -> str:
 
 def _one(cell: str, decimal: str, count: bool) -> tuple[float, tuple[str, ...], bool] | str | None:
     """A cell's number, what was done to it and whether it has its own multiple; or why it is none; None of a blank."""
+    if count and decimal == "." and cell[-1:] in QUICK and _is_plain(cell[:-1]) and cell[0] != "-":
+        return float(cell[:-1]) * MULTIPLES[cell[-1].lower()], (_multiplied(cell[-1]),), True
     lowered = cell.strip().lower()
     if lowered in BLANK:
         return None
@@ -186,10 +202,14 @@ def _one(cell: str, decimal: str, count: bool) -> tuple[float, tuple[str, ...], 
             return f"is {_shown(cell)}, not a number"
         factor, own = multiple, multiple != 1.0
         if own:
-            marks.append(f"the multiple {found['suffix'].split()[0]} multiplied out")
+            marks.append(_multiplied(found["suffix"].split()[0]))
     if len(marks) == 0 and text != cell.strip() and "~" in cell:
         marks.append("signs of approximation left out")
     return value * factor, tuple(marks), own
+
+
+def _multiplied(suffix: str) -> str:
+    return f"the multiple {suffix} multiplied out"
 
 
 def _digits(core: str, decimal: str) -> tuple[float, list[str]] | None:

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from scaling.laws.observations import DEFAULT_CONVENTION, BoolArray, Exclusion, FloatArray, IntArray, Observations
+from scaling.laws.observations import (
+    DEFAULT_CONVENTION,
+    BoolArray,
+    Exclusion,
+    FloatArray,
+    IntArray,
+    Observations,
+    TextArray,
+)
 from scaling.laws.table import OPTIONAL, REQUIRED, filled, unusable_rows
 from scaling.tables.account import BesideColumn, Reading, TableError
 from scaling.tables.draft import Beside, Draft
@@ -128,16 +136,16 @@ def read_table(
     if curves is not None and run is not None:
         on_the_way = _observations(draft, curves.rows, [run[i] for i in curves.rows.tolist()], convention)
     marks = values_of(draft.cells(STUDY_HELD_OUT)) if study and STUDY_HELD_OUT in sheet.names else None
-    named = [None if run is None else run[i] for i in kept.tolist()]
+    named = None if run is None else [run[i] for i in kept.tolist()]
     return Table(
         source=source,
         is_study=study,
         draft=draft,
         rows=kept,
-        observations=_observations(draft, kept, named, convention),
+        observations=replace(_observations(draft, kept, named, convention), excluded=_exclusions(draft)),
         reading=_account(draft, beside),
         beside=beside,
-        by_run=any(map(_is_filled, named)),
+        by_run=named is not None and any(map(_is_filled, named)),
         held_out=None if marks is None else np.array([marks[i] == "True" for i in kept.tolist()]),
         curves=on_the_way,
         suspected_log=curves is not None and run is None,
@@ -184,18 +192,33 @@ def _runs(draft: Draft) -> Sequence[object] | None:
     return cells
 
 
-def _observations(draft: Draft, rows: IntArray, named: Sequence[object], convention: str) -> Observations:
-    """`named` has the run of each of `rows`, blank where it has none."""
+def _observations(draft: Draft, rows: IntArray, named: Sequence[object] | None, convention: str) -> Observations:
+    """`named` has the run of each of `rows`, blank where it has none; None: no row has one."""
     full = filled({f: c[rows] for f, c in draft.numbers.items() if f in (*REQUIRED, *OPTIONAL)})
-    lines = draft.sheet.lines
     # The same ids whatever the file's kind: a row without a run is one by its place among the used rows.
-    ids = [f"run {cell}" if _is_filled(cell) else f"row {i:09d}" for i, cell in enumerate(named)]
+    ids = row_ids(len(rows))
+    if named is not None:
+        ids = np.array([f"run {cell}" if _is_filled(cell) else ids[i] for i, cell in enumerate(named)])
     return Observations(
         **{f: full[f] for f in (*REQUIRED, *OPTIONAL) if f in full},
-        trajectory=np.array(ids),
+        trajectory=ids,
         convention=convention,
-        excluded=tuple(Exclusion(int(lines[i]), draft.reasons[i]) for i in sorted(draft.reasons)),
+        excluded=(),
     )
+
+
+def _exclusions(draft: Draft) -> tuple[Exclusion, ...]:
+    rows = sorted(draft.reasons)
+    return tuple(map(Exclusion, draft.sheet.lines[rows].tolist(), map(draft.reasons.__getitem__, rows)))
+
+
+def row_ids(count: int) -> TextArray:
+    """ "row 000000000" and so on, [n], made all at once."""
+    letters = np.empty((count, 13), dtype=np.uint32)
+    letters[:, :4] = [ord(letter) for letter in "row "]
+    letters[:, 4:] = ord("0") + np.arange(count)[:, None] // 10 ** np.arange(8, -1, -1) % 10
+    ids: TextArray = letters.view("U13")[:, 0]
+    return ids
 
 
 def _repeated(draft: Draft, rows: IntArray, run: Sequence[object] | None, convention: str) -> Observations:

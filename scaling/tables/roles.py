@@ -232,17 +232,11 @@ def ended_badly(name: str, value: str) -> bool:
 
 def values_of(cells: Sequence[object]) -> list[str]:
     """Cells as labels: 0.001 and 1e-3 are one, and so are "GPT2" and " GPT2"."""
-    known: dict[object, str] = {}
-    out = []
-    for cell in cells:
-        try:
-            label = known.get(cell)
-        except TypeError:
-            label, cell = None, str(cell)
-        if label is None:
-            label = known[cell] = _label(cell)
-        out.append(label)
-    return out
+    try:
+        labels = {cell: _label(cell) for cell in set(cells)}
+    except TypeError:  # lists of JSON
+        return [_label(cell) for cell in cells]
+    return list(map(labels.__getitem__, cells))
 
 
 def _label(cell: object) -> str:

@@ -187,6 +187,9 @@ class Recipes:
 
 def one_row_a_recipe(draft: Draft, how: Duplicates | None) -> Recipes | None:
     """Rows of equal N and D that are no seeds: the best, their mean, or TableError; None where there are none."""
+    columns = (*draft.beside("recipe", "method"), *draft.beside("unknown"))
+    if not columns and how is None:
+        return None
     kept = draft.kept
     params, tokens, loss = (draft.numbers[f][kept] for f in ("params", "tokens", "loss"))
     unique = draft.numbers.get("unique_tokens")
@@ -199,7 +202,7 @@ def one_row_a_recipe(draft: Draft, how: Duplicates | None) -> Recipes | None:
     rows, cells = kept[inside], np.unique(cell[inside], return_inverse=True)[1].astype(np.int64)
     log_loss = np.log(loss[inside])
     differing: list[Beside] = []
-    for column in (*draft.beside("recipe", "method"), *draft.beside("unknown")):
+    for column in columns:
         part = column.take(rows.tolist())
         if len(part.distinct) < 2 or not differs_within(cells, part.codes):
             continue
