@@ -17,7 +17,7 @@ from rich.console import Console
 from scaling.analysis.config import TableOptions
 from scaling.analysis.table_report import report_on_table
 from scaling.checks.catalogue import check_table, in_fits_json
-from scaling.command import EXIT_NO_ANSWER, as_text, run_hydra
+from scaling.command import EXIT_NO_ANSWER, run_hydra
 from scaling.config import PLAN_FILE, ConfigError, refit_config, stored_plan, table_options
 from scaling.findings import gravest_first, refusals
 from scaling.report.figures.catalogue import draw_figures
@@ -31,8 +31,6 @@ from scaling.stages.tables import open_table
 from scaling.tables.account import TableError
 from scaling.usage import asks_for_help
 from scaling.values import write_json
-
-TEXTS = ("source", "out", "curves", "holdout", "convention", "columns.", "where", "by", "decimal", "loss_unit")
 
 
 def task(composed: DictConfig) -> int:
@@ -85,7 +83,6 @@ def fit_by(options: TableOptions, command: str) -> int:
 def main() -> None:
     if asks_for_help(sys.argv[1:]) or any(argument.startswith("source=") for argument in sys.argv[1:]):
         command = shlex.join(["python", "-m", "scaling.fit", *sys.argv[1:]])
-        sys.argv[1:] = [as_text(argument, TEXTS) for argument in sys.argv[1:]]
         run_hydra(partial(fit_table, command=command), "fit", about=__doc__)
     else:
         run_hydra(task, "sweep", about=__doc__)

@@ -2,8 +2,7 @@
 
 The least of several noisy losses is too low by chance. The noise is that between seeds of one recipe, where there are
 any, else what is left of the losses without an effect of each pair of N and D and of each recipe, which may drift with
-N and D; the expected least of the losses under this noise, once more, says by how much (the bootstrap's estimate of a
-bias).
+N and D; how much too low the least is follows from these effects and that noise.
 """
 
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ SHARED = 0.8
 CROSSED = 0.5
 NEAR = 0.05  # of the best: losses far above it have a noise of their own
 MIN_FREEDOM = 5
+MIN_CELLS = 9  # of a recipe whose effect may change with N and D
 LEVELS = 96
 
 
@@ -112,67 +112,63 @@ def best_of_cells(
     pair = combined_codes([cell, recipe], len(cell))
     mean, count = _means(pair, log_loss), np.bincount(pair)
     first = np.unique(pair, return_index=True)[1]
-    of_cell, of_recipe = cell[first], recipe[first]
-    order = np.lexsort((mean, of_cell))
-    starts = np.flatnonzero(np.diff(of_cell[order], prepend=-1))
-    best = order[starts]
-    kept = np.isin(pair, best)
-    noise = _noise(pair, log_loss, mean, count, of_cell, of_recipe, log_params[first], log_tokens[first])
-    corrected = log_loss.copy()
-    bias = np.zeros(len(best))
+    of_cell = cell[first]
+    best = _least_of(of_cell, mean)
+    fitted, noise = _without_noise(mean, of_cell, recipe[first], log_params[first], log_tokens[first])
+    if (freedom := int((count - 1).sum())) >= MIN_FREEDOM:
+        noise = float(np.sqrt(np.sum((log_loss - mean[pair]) ** 2) / freedom))
+    bias = np.zeros(int(cell.max()) + 1)
     if noise:
-        sizes = np.diff(np.append(starts, len(order)))
-        bias = _bias(mean[order], noise / np.sqrt(count[order]), starts, sizes)
-        by_cell = np.zeros(int(cell.max()) + 1)
-        by_cell[of_cell[best]] = bias
-        corrected = log_loss - by_cell[cell]
-    return Best(kept, corrected, float(-bias.mean()), noise)
+        bias[of_cell[best]] = _bias(of_cell, fitted, noise / np.sqrt(count))
+    return Best(np.isin(pair, best), log_loss - bias[cell], float(-bias[of_cell[best]].mean()), noise)
 
 
-def _noise(
-    pair: IntArray, log_loss: FloatArray, mean: FloatArray, count: IntArray, cell: IntArray, recipe: IntArray,
-    log_params: FloatArray, log_tokens: FloatArray,
-) -> float | None:  # fmt: skip
-    """Standard deviation of one log loss; None where nothing tells it."""
-    freedom = int((count - 1).sum())
-    if freedom >= MIN_FREEDOM:
-        return float(np.sqrt(np.sum((log_loss - mean[pair]) ** 2) / freedom))
-    several = np.bincount(cell)[cell] > 1
-    y, cell, recipe = mean[several], cell[several], recipe[several]
-    n, d = log_params[several], log_tokens[several]
-    basis = np.stack([np.ones(len(y)), n - n.mean(), d - d.mean()], axis=1)
-    basis = np.concatenate([basis, basis[:, [1]] ** 2, basis[:, [1]] * basis[:, [2]], basis[:, [2]] ** 2], axis=1)
-    effect, used = np.zeros(len(y)), 0
+def _least_of(cell: IntArray, values: FloatArray) -> IntArray:
+    """The place of the least value of each cell, by increasing cell."""
+    order = np.lexsort((values, cell))
+    least: IntArray = order[np.flatnonzero(np.diff(cell[order], prepend=-1))]
+    return least
+
+
+def _without_noise(
+    mean: FloatArray, cell: IntArray, recipe: IntArray, log_params: FloatArray, log_tokens: FloatArray
+) -> tuple[FloatArray, float | None]:
+    """Log losses as an effect of each cell and one of each recipe, linear in log N and log D, and the standard
+    deviation of what is left; the losses themselves and None where they are too few to tell."""
+    effect, used = np.zeros(len(mean)), 0
+    if 2 * len(np.unique(recipe)) > len(mean):  # as many recipes as rows
+        return mean, None
+    basis = np.stack([np.ones(len(mean)), log_params - log_params.mean(), log_tokens - log_tokens.mean()], axis=1)
     groups = [np.flatnonzero(recipe == value) for value in np.unique(recipe)]
     for _ in range(10):
-        rest = y - _means(cell, y - effect)[cell]
+        rest = mean - _means(cell, mean - effect)[cell]
         used = 0
         for rows in groups:
-            width = 6 if len(rows) >= 18 else 3 if len(rows) >= 9 else 1
-            part = basis[rows, :width]
+            part = basis[rows, : 3 if len(rows) >= MIN_CELLS else 1]
             effect[rows] = part @ np.linalg.lstsq(part, rest[rows], rcond=None)[0]
-            used += width
-    residual = y - _means(cell, y - effect)[cell] - effect
-    least = np.full(int(cell.max()) + 1, np.inf)
-    np.minimum.at(least, cell, y)
-    near = y - least[cell] < NEAR
-    freedom = len(y) - len(np.unique(cell)) - used
+            used += part.shape[1]
+    fitted = _means(cell, mean - effect)[cell] + effect
+    near = mean - mean[_least_of(cell, mean)][np.unique(cell, return_inverse=True)[1]] < NEAR
+    near &= np.bincount(cell)[cell] > 1
+    freedom = len(mean) - len(np.unique(cell)) - used
     if freedom < MIN_FREEDOM or near.sum() < MIN_FREEDOM:
-        return None
-    return robust_deviation(residual[near]) * float(np.sqrt(len(y) / freedom))
+        return mean, None
+    return fitted, robust_deviation((mean - fitted)[near]) * float(np.sqrt(len(mean) / freedom))
 
 
-def _bias(means: FloatArray, noise: FloatArray, starts: IntArray, sizes: IntArray) -> FloatArray:
-    """E[min(m + noise z)] - min(m) of each cell's means, which are ordered within it: at most 0.
+def _bias(cell: IntArray, means: FloatArray, noise: FloatArray) -> FloatArray:
+    """E[min(m + noise z)] - min(m) of each cell, by increasing cell: at most 0.
 
     The expectation is the integral of P(min > t) over t, on a grid around the least.
     """
-    least, wide = means[starts], np.maximum.reduceat(noise, starts)
+    order = np.argsort(cell, kind="stable")
+    means, noise = means[order], noise[order]
+    starts = np.flatnonzero(np.diff(cell[order], prepend=-1))
+    sizes = np.diff(np.append(starts, len(order)))
+    least, wide = np.minimum.reduceat(means, starts), np.maximum.reduceat(noise, starts)
     grid = np.linspace(-8.0, 4.0, LEVELS)
     above = np.empty((LEVELS, len(starts)))
     for i, z in enumerate(grid):
-        at = np.repeat(least + z * wide, sizes)
-        above[i] = np.exp(np.add.reduceat(log_ndtr((means - at) / noise), starts))
-    low = least - 8.0 * wide
-    expected = low + np.trapezoid(above, dx=float(grid[1] - grid[0]), axis=0) * wide
+        above[i] = np.exp(np.add.reduceat(log_ndtr((means - np.repeat(least + z * wide, sizes)) / noise), starts))
+    expected = least - 8.0 * wide + np.trapezoid(above, dx=float(grid[1] - grid[0]), axis=0) * wide
     return np.asarray(np.minimum(expected - least, 0.0) * (sizes > 1))

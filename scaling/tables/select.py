@@ -263,11 +263,10 @@ def _share_at_end(column: Beside, cells: IntArray, best: BoolArray) -> float | N
     values, odd = plain_floats(column.values)
     if odd or np.isnan(values).any():
         return None
-    ends, tried = 0, 0
-    for cell in np.unique(cells[best]).tolist():
-        own = values[cells == cell]
-        if len(np.unique(own)) >= 3:
-            tried += 1
-            at = float(values[(cells == cell) & best][0])
-            ends += at in (float(own.min()), float(own.max()))
-    return ends / tried if tried else None
+    low, high = np.full(int(cells.max()) + 1, np.inf), np.full(int(cells.max()) + 1, -np.inf)
+    np.minimum.at(low, cells, values)
+    np.maximum.at(high, cells, values)
+    tried = np.bincount(np.unique(np.stack([cells, values]), axis=1)[0].astype(np.int64)) >= 3
+    at, first = np.unique(cells[best], return_index=True)
+    at_end = (values[best][first] == low[at]) | (values[best][first] == high[at])
+    return float(at_end[tried[at]].mean()) if tried[at].any() else None
