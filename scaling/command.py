@@ -126,8 +126,8 @@ def explain(error: Exception) -> str:
         if not sign:
             return f"{error.override!r} is no override: write key=value, and quotes for the shell around a space"
         return (
-            f"{key} is {value!r}, which cannot be read: outside of quotes there is no place for accents, '=', commas or "
-            f"brackets that are not closed; write {key}='\"...\"' where text is meant, or correct it"
+            f"{key} is {value!r}, which cannot be read: outside of quotes there is no place for accents, '=', commas "
+            f"or brackets that are not closed; write {key}='\"...\"' where text is meant, or correct it"
         )
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     kept = [line for line in lines if not line.startswith(("To append to your config", "full_key:", "object_type="))]
