@@ -23,7 +23,17 @@ from tests.analysis.test_vocabulary import in_bits, vocabulary_plan
 
 PAGE = Path(__file__).parents[2] / "docs/fits-json.md"
 # Maps whose keys are free.
-MAPS = {"parameters", "intervals", "other_intervals", "weights", "inner_errors", "seconds", "each", "by_form", "structure"}
+MAPS = {
+    "parameters",
+    "intervals",
+    "other_intervals",
+    "weights",
+    "inner_errors",
+    "seconds",
+    "each",
+    "by_form",
+    "structure",
+}
 INTERVAL = {"low", "high", "level", "method"}
 WHOLE = {"observations.excluded", "findings", "refused"}  # documented as one
 
