@@ -107,7 +107,7 @@ READING: tuple[Check[Table], ...] = (
     reading.mixed_kinds,
     reading.mixed_methods,
     plausibility.unlikely_units,
-    plausibility.tokens_below_params,
+    plausibility.unlikely_ratio,
     plausibility.unlikely_loss,
     plausibility.rising_loss,
     plausibility.unrelated_loss,

@@ -17,7 +17,7 @@ from scaling.tables.units import loss_unit
 from scaling.tables.yardstick import MIN_ROWS, expected_loss, quadratic
 
 LEAST_PARAMS, LEAST_TOKENS, MOST_PARAMS, MOST_TOKENS = 1e3, 1e4, 1e14, 1e17
-SWAPPED_SHARE = 0.9
+SWAPPED_SHARE, MOST_RATIO = 0.9, 5e3
 UNLIKELY_LOSS, HIGHEST = 2.0, 6.25  # times Hoffmann's law, of which no more than this is taken
 RISES = 5.0  # standard errors
 UNRELATED = 0.05
@@ -54,23 +54,26 @@ def _likely_unit(field: str, values: FloatArray) -> str:
     return "1e9" if float(np.median(values)) < (10 if field == "params" else 1000) else "1e6"
 
 
-def tokens_below_params(table: Table) -> Iterator[Finding]:
-    """Nobody trains nearly every model on fewer tokens than it has parameters."""
-    rows = table.observations
-    share = float((rows.tokens < rows.params).mean())
-    if share >= SWAPPED_SHARE:
-        a, b = table.column_of("params"), table.column_of("tokens")
-        yield Finding(
-            "tokens_below_params",
-            "refuse",
-            f"D is below N in {share:.0%} of the rows (refused from {SWAPPED_SHARE:.0%}; the median D/N is "
-            f"{float(np.median(rows.tokens / rows.params)):.2g}): the two columns look exchanged, or in different "
-            "units.",
-            f"If they are exchanged, say columns.params={b} columns.tokens={a}; if one has another unit, "
-            "columns.params_unit= or "
-            "columns.tokens_unit=; if it is so, force=[tokens_below_params].",
-            "Hoffmann et al. 2022, arXiv 2203.15556: the best D is some 20 N; Kaplan et al. 2020: 1.7 at the least",
-        )
+def unlikely_ratio(table: Table) -> Iterator[Finding]:
+    """Nobody trains nearly every model on fewer tokens than it has parameters, or on thousands of times as many."""
+    rows, a, b = table.observations, table.column_of("params"), table.column_of("tokens")
+    ratio = rows.tokens / rows.params
+    share, median = float((ratio < 1).mean()), float(np.median(ratio))
+    if share < SWAPPED_SHARE and median < MOST_RATIO:
+        return
+    low = f"D is below N in {share:.0%} of the rows (refused from {SWAPPED_SHARE:.0%})"
+    high = f"D is {median:,.0f} times N at the median (refused from {MOST_RATIO:,.0f})"
+    remedy = f"If they are exchanged, say columns.params={b} columns.tokens={a}; if" if share >= SWAPPED_SHARE else "If"
+    yield Finding(
+        "unlikely_ratio",
+        "refuse",
+        f"{low if share >= SWAPPED_SHARE else high}: the two columns look exchanged, or in different units.",
+        f"{remedy} one has another unit, columns.params_unit= or columns.tokens_unit=; if it is so, "
+        "force=[unlikely_ratio].",
+        "Hoffmann et al. 2022, arXiv 2203.15556: the best D is some 20 N; the suites of Kaplan et al. 2020 and "
+        "Biderman et "
+        "al. 2023 (arXiv 2304.01373) lie between 1 and 5,000 at the median",
+    )
 
 
 def unlikely_loss(table: Table) -> Iterator[Finding]:

@@ -106,7 +106,8 @@ def observations_from_columns(
 
 def filled(columns: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     """Give the columns, [n] each, with what a blank cell stands for; flops are always among them."""
-    product = 6.0 * columns["params"] * columns["tokens"]
+    with np.errstate(invalid="ignore", over="ignore"):  # rows that are left out
+        product = 6.0 * columns["params"] * columns["tokens"]
     flops = np.where(np.isnan(columns["flops"]), product, columns["flops"]) if "flops" in columns else product
     defaults = {"budget": product, "unique_tokens": columns["tokens"], "loss_sem": np.zeros(len(product))}
     return {

@@ -29,6 +29,12 @@ def print_summary(report: TableReport, console: Console) -> None:
         highlight=False,
         markup=False,
     )
+    rows = report.fitted
+    console.print(
+        f"N {amount(rows.params.min())} to {amount(rows.params.max())}, D {amount(rows.tokens.min())} to "
+        f"{amount(rows.tokens.max())}, loss {nats(rows.loss.min())} to {nats(rows.loss.max())}",
+        highlight=False,
+    )
     for note in report.reading.notes:
         console.print(f"Read: {note_words(note, report.reading.unit)}", highlight=False, markup=False, soft_wrap=True)
     said = verdict(report)

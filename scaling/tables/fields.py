@@ -150,7 +150,7 @@ def _work_out(draft: Draft) -> None:
 
     def made(field: str, values: FloatArray, how: str, of: tuple[str, ...]) -> None:
         have[field] = values
-        draft.columns.append(ReadColumn(field, " and ".join(names[f] for f in of), f"worked out: {how}"))
+        draft.columns.append(ReadColumn(field, " and ".join(names.get(f, f) for f in of), f"worked out: {how}"))
         draft.say(f"{field} is no column: worked out as {how}")
 
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

@@ -23,7 +23,7 @@ def set_wrong_flops_aside(draft: Draft) -> tuple[int, ...]:
     kept, flops = draft.kept, draft.numbers["flops"]
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = flops / (6.0 * draft.numbers["params"] * draft.numbers["tokens"])
-    near = np.abs(np.log(ratio)) < np.log(OFF_FLOPS)
+        near = np.abs(np.log(ratio)) < np.log(OFF_FLOPS)
     off = kept[~near[kept] & ~np.isnan(ratio[kept])]
     if not near[kept].any() or not len(off):
         return ()

@@ -89,7 +89,7 @@ SINS: dict[str, tuple[Change, str, Change, str | None]] = {
         column("optimizer", lambda i, r: "adam"), None,
     ),
     "unlikely_units": (times(lambda i, r: 1e-6, "params"), "refuse", times(lambda i, r: 1e-4, "params"), None),
-    "tokens_below_params": (
+    "unlikely_ratio": (
         lambda rows: [{**r, "params": r["tokens"], "tokens": r["params"]} for r in rows], "refuse",
         times(lambda i, r: 0.2, "tokens"), None,
     ),

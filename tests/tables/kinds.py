@@ -500,7 +500,7 @@ REFUSED: dict[str, Kind] = {
     "N and D exchanged": (
         "a.csv",
         lambda: columns("params,tokens,loss", D, N, L),
-        ("tokens_below_params", "columns.params=tokens"),
+        ("unlikely_ratio", "columns.params=tokens"),
     ),
     "perplexities unsaid": (
         "a.csv",
