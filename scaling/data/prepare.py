@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from scaling.data import tokenizers
 from scaling.data.config import DataConfig, DataError
 from scaling.data.fingerprint import FORMAT_VERSION, fingerprint
+from scaling.data.local import separated
 from scaling.data.manifest import TRAIN_FILE, VALIDATION_FILE, Manifest, ValidationFacts, read_manifest, set_file
 from scaling.data.overlap import measure_overlaps
 from scaling.data.sources import Source, open_source
@@ -96,13 +97,15 @@ def _lock(path: Path, report: Progress) -> Iterator[None]:
 
 def _write_corpus(config: DataConfig, identity: str, folder: Path, report: Progress) -> None:
     report(f"reading {config.name}")
+    if config.source.kind == "local" and separated(config.source):
+        report(f"text files are cut into documents at {config.source.document_separator!r}")
     source, further = open_source(config.source), _further_sources(config)
     spool_folder = folder / "spool"
     spool_folder.mkdir()
     spool = gather(config, source, spool_folder / "text", further)
     if config.tokenizer.kind == "bpe":
         report(f"training a BPE of {config.tokenizer.vocab_size} entries")
-    tokenizer = tokenizers.build(config.tokenizer, spool.train.texts())
+    tokenizer = tokenizers.build(config.tokenizer, spool.train.texts(), report)
     if isinstance(tokenizer, tokenizers.SubwordTokenizer):
         tokenizer.save(folder)
     dtype = np.dtype("<u2" if tokenizer.vocab_size <= 1 << 16 else "<u4")
