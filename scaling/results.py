@@ -200,11 +200,28 @@ class StudyReport(LawReport):
 
 
 @dataclass(frozen=True)
+class RowInfluence:
+    """What a fitted row does to the best N of the first target: Chinchilla's law without it, over with it.
+
+    `line` is where it stands; `residual` the log of its loss over the law's, which was fitted with it.
+    """
+
+    line: int
+    params: float
+    tokens: float
+    loss: float
+    residual: float
+    best_params: float
+    ratio: float
+
+
+@dataclass(frozen=True)
 class TableReport(LawReport):
     """All that anyone's table of losses says.
 
     `rule` says which rows were kept out, None where none were; `by_run`, that the table names its training runs;
-    `reading`, what became of each line. `repetition` is there where text was repeated in rows that are not `fitted`.
+    `reading`, what became of each line. `repetition` is there where text was repeated in rows that are not `fitted`;
+    `influence` has the rows that move the best N most, the first before all others.
     """
 
     source: str
@@ -213,6 +230,7 @@ class TableReport(LawReport):
     by_run: bool
     reading: Reading
     repetition: Repetition | None = None
+    influence: tuple[RowInfluence, ...] = ()
 
 
 @dataclass(frozen=True)

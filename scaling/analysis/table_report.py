@@ -10,11 +10,14 @@ from scaling.analysis.config import TableOptions
 from scaling.analysis.holdout import HoldOut, hold_out
 from scaling.analysis.law_report import Rows, law_report
 from scaling.analysis.repetition import repetition_of, repetition_payload
-from scaling.laws.observations import Observations
-from scaling.results import TableReport
+from scaling.laws.influence import best_params_without, rows_that_may_pull
+from scaling.laws.observations import IntArray, Observations
+from scaling.results import LawReport, RowInfluence, TableReport
 from scaling.tables.account import TableError
 from scaling.tables.read import Table, counted_otherwise, read_table, together
-from scaling.values import to_plain
+from scaling.values import finite_or_null, to_plain
+
+MOST_INFLUENCES = 10
 
 
 def report_on_table(options: TableOptions, command: str, table: Table | None = None) -> TableReport:
@@ -47,6 +50,8 @@ def report_on_table(options: TableOptions, command: str, table: Table | None = N
     )
     found = None if repeated is None else repetition_of(repeated, None, options.level)
     content = laws.fits_json | {"reading": to_plain(table.reading)}
+    influence = _influence(laws, table.lines[~split.held])
+    content["influence"] = finite_or_null([to_plain(one) for one in influence])
     if found is not None:
         content["text"] = {"repetition": repetition_payload(found)}
     shared = {part.name: getattr(laws, part.name) for part in fields(laws)} | {"fits_json": content}
@@ -58,6 +63,32 @@ def report_on_table(options: TableOptions, command: str, table: Table | None = N
         by_run=table.by_run,
         reading=table.reading,
         repetition=found,
+        influence=influence,
+    )
+
+
+def _influence(laws: LawReport, lines: IntArray) -> tuple[RowInfluence, ...]:
+    """The fitted rows without which the best N of the first target moves most; `lines` are theirs, [n]."""
+    fit, rows = laws.surface.fit, laws.fitted
+    if not fit.usable or not laws.optima:
+        return ()
+    flops = laws.optima[0].allocation.flops
+    at = rows_that_may_pull(fit, rows)
+    without = best_params_without(fit, rows, flops, at)
+    ratio = without / float(fit.law.optimal_params(fit.theta, np.array(flops)))
+    moved = np.nan_to_num(np.abs(np.log(ratio)), nan=np.inf)
+    shown = np.argsort(-moved, kind="stable")[:MOST_INFLUENCES]
+    return tuple(
+        RowInfluence(
+            line=int(lines[i]),
+            params=float(rows.params[i]),
+            tokens=float(rows.tokens[i]),
+            loss=float(rows.loss[i]),
+            residual=float(fit.residuals[i]),
+            best_params=float(without[k]),
+            ratio=float(ratio[k]),
+        )
+        for k, i in zip(shown.tolist(), at[shown].tolist(), strict=True)
     )
 
 

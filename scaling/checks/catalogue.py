@@ -124,6 +124,7 @@ OF_A_STUDY: tuple[Check[Table], ...] = (reading.mixed_kinds,)  # the others look
 
 TABLE: tuple[Check[TableReport], ...] = (
     table.rows_left_out,
+    table.influential_rows,
     table.forms_without_result,
     table.no_test,
     table.runs_not_named,

@@ -12,7 +12,7 @@ from scaling.report.figures.plate import FigureGroup
 from scaling.report.numbers import plural
 from scaling.report.reading import MOST_DRAWN
 from scaling.report.reading_table import reading_blocks
-from scaling.report.rows import rows_table
+from scaling.report.rows import influence_table, rows_table
 from scaling.report.selection import selected, selection_tables
 from scaling.report.tables import fits_table, number_columns, text_columns
 from scaling.report.text_section import repetition_blocks
@@ -41,6 +41,7 @@ def table_content(report: TableReport, groups: Sequence[FigureGroup], fits_link:
         *selection_tables(report),
         *([] if report.repetition is None else repetition_blocks(report.repetition)),
         *reading_blocks(report),
+        *([influence_table(report)] if report.influence else []),
         rows_table(report),
         _exclusions(report) or Paragraph("Every row of the table is fitted or held out; none was left out."),
         _provenance(report),
