@@ -116,6 +116,7 @@ READING: tuple[Check[Table], ...] = (
     reading.log_of_evaluations,
     reading.uneven_cells,
     reading.unexplained_column,
+    reading.confounded_column,
     plausibility.rows_out_of_scale,
     reading.best_recipes,
 )

@@ -9,7 +9,7 @@ import numpy as np
 
 from scaling.findings import Finding
 from scaling.laws.distributions import f_tail
-from scaling.laws.observations import FloatArray, Observations
+from scaling.laws.observations import FloatArray, IntArray, Observations
 from scaling.laws.repeated import REPEATED, unique_of
 from scaling.tables.cells import cell_index, share_crossed
 from scaling.tables.draft import Beside
@@ -20,13 +20,14 @@ MOST_VALUES = 6  # named in a sentence
 UNEVEN_SPREAD, UNEVEN_SHARE = 0.06, 0.2
 EXPLAINS, EXPLAINS_LOSS, COVERS = 1e-6, 0.01, 0.5
 FEWEST_OF_A_VALUE = 3
+CONFOUNDED = 0.5
 AT_END = 0.3
 
 
 def mixed_kinds(table: Table) -> Iterator[Finding]:
     """Losses on other text, in other tokens or of another kind are not one quantity."""
     for column in _beside(table, "kind"):
-        if len(column.distinct) > 1:
+        if len({value.casefold() for value in column.distinct}) > 1:
             yield Finding(
                 "mixed_kinds",
                 "refuse",
@@ -40,7 +41,7 @@ def mixed_kinds(table: Table) -> Iterator[Finding]:
 
 def mixed_methods(table: Table) -> Iterator[Finding]:
     """An optimizer or a schedule that changes with size or tokens cannot be told from them."""
-    for column in _beside(table, "method"):
+    for column in (*_beside(table, "method"), *filter(_is_text, _beside(table, "recipe"))):
         if len(column.distinct) < 2 or (table.recipes is not None and column.name in table.recipes.columns):
             continue
         rows = table.observations
@@ -92,6 +93,31 @@ def unexplained_column(table: Table) -> Iterator[Finding]:
                 f"{column.name!r} ({_groups(column)}), at odds of less than one in a million.",
                 f"If it says that rows are of different things, give each a law: {_apart(column)}",
                 "Fisher's F test of its values beside a quadratic in log N and log D",
+            )
+
+
+def confounded_column(table: Table) -> Iterator[Finding]:
+    """What changes with size, or with tokens, moves the loss as if they did."""
+    rows = table.observations
+    for column in _beside(table, "unknown", "provenance"):
+        counts = Counter(column.values)
+        few = 1 < len(column.distinct) <= max(2, len(rows) / 4) and min(counts.values()) >= FEWEST_OF_A_VALUE
+        if not few or (column.role == "unknown" and not _is_text(column)):
+            continue
+        shares = {
+            "N": _explained(column.codes, np.log(rows.params)),
+            "D": _explained(column.codes, np.log(rows.tokens)),
+        }
+        name, share = max(shares.items(), key=lambda item: item[1])
+        if share > CONFOUNDED:
+            yield Finding(
+                "confounded_column",
+                "warn" if column.role == "provenance" else "info",
+                f"Column {column.name!r} ({_groups(column)}) explains {share:.0%} of log {name} (said above "
+                f"{CONFOUNDED:.0%}): "
+                "what it does to the loss cannot be told from what that does.",
+                f"Train one pair of N and D under two of its values; {_apart(column)}",
+                "Hurlbert 1984: replicates of what is to be told apart",
             )
 
 
@@ -189,6 +215,25 @@ def repeated_text(table: Table) -> Iterator[Finding]:
 
 def _beside(table: Table, *roles: str) -> list[Beside]:
     return [column for column in table.beside if column.role in roles]
+
+
+def _is_text(column: Beside) -> bool:
+    return any(not _is_number(value) for value in column.distinct)
+
+
+def _is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _explained(codes: IntArray, values: FloatArray) -> float:
+    """Share of the variance of values, [n], that lies between the groups."""
+    total = float(np.sum((values - values.mean()) ** 2))
+    means = np.bincount(codes, weights=values) / np.bincount(codes)
+    return 1.0 - float(np.sum((values - means[codes]) ** 2)) / total if total > 0 else 0.0
 
 
 def _groups(column: Beside) -> str:

@@ -13,7 +13,7 @@ from scaling.tables.headers import Found, find_fields, words_of
 from scaling.tables.notation import Evidence, decide, evidence, pointed_evidence
 from scaling.tables.numbers import Numbers, numbers, plain_floats
 from scaling.tables.options import ReadingOptions
-from scaling.tables.units import Unit, loss_unit
+from scaling.tables.units import LOGARITHMS, Unit, loss_unit
 
 NUMERIC = ("params", "tokens", "loss", "flops", "budget", "unique_tokens", "epochs", "tokens_per_param", "loss_sem")
 BYTES_PER_TOKEN = "bytes per token"
@@ -89,7 +89,9 @@ def _to_units(draft: Draft, field: str, read: Numbers, options: ReadingOptions) 
     draft.numbers[field] = values
     how = one.how + (f"; {', '.join(map(repr, one.others))} could be meant too" if one.others else "")
     draft.columns.append(ReadColumn(field, name, how, said))
-    if one.others and not one.how.startswith("columns."):
+    if "does not count all" in one.how:
+        draft.say(f"params is column {name!r}, which does not count all parameters: neither does the best N")
+    if one.others and (one.how.startswith("taken") or (field == "loss" and not one.how.startswith("columns."))):
         draft.say(
             f"{field} is column {name!r}; {', '.join(map(repr, one.others))} could be meant too: columns.{field}=NAME"
         )
@@ -127,6 +129,10 @@ def _in_nats(
             draft.reasons.setdefault(row, f"perplexity is {values[row]:g}, which is never below 1")
         draft.say(f"column {name!r} holds perplexities, {why}: the loss is their logarithm")
         return nats, "a perplexity"
+    if unit in LOGARITHMS:
+        draft.say(f"column {name!r} holds logarithms of losses, {why}: raised again to base {LOGARITHMS[unit]:.4g}")
+        with np.errstate(over="ignore"):
+            return LOGARITHMS[unit] ** values, f"{unit} of it"
     if unit == "bits":
         draft.say(f"column {name!r} is in bits, {why}: multiplied by ln 2")
         return values * math.log(2), "in bits"

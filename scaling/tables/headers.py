@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from scaling.tables.account import TableError
-from scaling.tables.units import Unit, count_unit, loss_unit
+from scaling.tables.units import LOGARITHMS, Unit, count_unit, loss_unit
 
 REQUIRED = ("params", "tokens", "loss")
 COUNTS = ("params", "tokens", "flops", "budget", "unique_tokens")
@@ -31,7 +31,22 @@ FILLERS = {
     ),
     *("final", "last", "end", "model", "arch", "all", "raw", "de", "der", "des", "finale", "anz"),
 }
-TRAINING = {"train", "training", "trained", "seen", "processed", "consumed", "on", "so", "far", "data", "cumulative"}
+TRAINING = {
+    "train",
+    "training",
+    "trained",
+    "seen",
+    "processed",
+    "consumed",
+    "on",
+    "so",
+    "far",
+    "data",
+    "cumulative",
+    "entrenamiento",
+    "entrainement",
+    "addestramento",
+}
 HELD_OUT = {"val", "valid", "validation", "eval", "evaluation", "dev", "heldout", "held", "out", "validierung"}
 NAMES: Mapping[str, tuple[str, ...]] = {
     "params": ("params", "param", "parameters", "parameter", "nparams", "numparams", "size", "modelsize", "parametros",
@@ -92,9 +107,16 @@ def header(name: str) -> Header:
     """Bracketed or trailing units, and logarithms, apart from the name."""
     text = name.strip().lstrip("#").strip()
     if found := re.fullmatch(r"(log10|log2|log|lg|ln)\s*[(_ \[]\s*(.+?)\s*[)\]]?", text, flags=re.IGNORECASE):
-        rest = words_of(found[2])
-        if rest not in (("loss",), ("prob",), ("likelihood",), ("perplexity",)):
-            return Header(name, rest, found[1].lower())
+        rest, base = words_of(found[2]), found[1].lower()
+        of_loss = set(rest) & {
+            "loss",
+            "prob",
+            "likelihood",
+            "perplexity",
+            "ppl",
+        }  # log loss is a loss, no logarithm of one
+        if not of_loss or (base in ("log10", "ln") and "loss" in rest):
+            return Header(name, rest, base)
     if found := re.fullmatch(r"(.+?)\s*[(\[{]\s*([^()\[\]{}]*)\s*[)\]}]", text):
         unit = found[2].strip()
         if count_unit(unit) or loss_unit(unit):
@@ -109,6 +131,8 @@ def header(name: str) -> Header:
         r"k|m|mm|mn|mio|b|bn|mrd|t|1?e\d+|(?:thousand|million|billion|trillion)s?", words[-1]
     ):
         return Header(name, words[:-1], re.sub(r"^e(\d)", r"1e\1", words[-1]))
+    if len(words) > 1 and re.fullmatch(r"[gtpez]flops?", words[-1]):
+        return Header(name, words[:-1], words[-1])
     if len(words) > 1 and loss_unit(words[-1]) and words[-1] not in PERPLEXITY:
         return Header(name, words[:-1], words[-1])
     return Header(name, words)
@@ -171,6 +195,8 @@ def guess(field: str, headers: Sequence[Header], taken: Collection[int]) -> Foun
         raise TableError(f"{names} could each be the {field}: name the one that is with columns.{field}=NAME")
     exact = headers[column].name == field
     how = "the column of that name" if exact else f"taken for it by its name, {headers[column].name!r}"
+    if field == "params" and set(headers[column].words) & COUNTED_OTHERWISE:
+        how += ", which does not count all parameters"
     return unit_of(field, headers[column], Found(field, column, how, others=others))
 
 
@@ -183,7 +209,7 @@ def unit_of(field: str, head: Header, found: Found) -> Found:
         prefixed = [count_unit(word) for word in head.words if re.fullmatch(r"[gtpez]flops?", word)]
         unit = prefixed[0] if prefixed else None
     elif field in ("loss", "loss_sem"):
-        of_loss = loss_unit(head.unit) if head.unit else None
+        of_loss = None if head.unit is None else head.unit if head.unit in LOGARITHMS else loss_unit(head.unit)
         if of_loss is None and set(head.words) & {*PERPLEXITY}:
             of_loss = "perplexity"
         elif of_loss is None and set(head.words) & {"bits", "bpt", "bit"}:

@@ -41,8 +41,8 @@ QUICK = set("kKmMbBgGtT")  # multiples behind a plain number
 DIGITS = r"[\d.,'’‘` _]"
 POWERS = {**dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True)), "⁻": "-", "⁺": "+"}
 POWER = re.compile(rf"(?:(?P<times>{DIGITS}+?)\s*[x×·*]\s*)?(?P<base>10|2)\s*(?:\^|\*\*)\s*\{{?(?P<power>[+-]?\d+)\}}?")
-SUFFIX = re.compile(rf"(?P<core>[+-]?{DIGITS}*\d{DIGITS}*(?:[eE][+-]?\d+)?)\s*(?P<suffix>[^\W\d_][\w./ ]*)?")
-EXPONENT = re.compile(r"(?P<core>[^eE]+)(?P<exponent>[eE][+-]?\d+)?")
+SUFFIX = re.compile(rf"(?P<core>[+-]?{DIGITS}*\d{DIGITS}*(?:[eEdD][+-]?\d+)?)\s*(?P<suffix>[^\W\d_][\w./ ]*)?")
+EXPONENT = re.compile(r"(?P<core>[^eEdD]+)(?P<exponent>[eEdD][+-]?\d+)?")
 SPREAD = re.compile(r"(?P<core>.*?\d)\s*(?:±|\+/-|\+-)\s*[\d.,]+|(?P<brief>.*?\d)\s?\(\d+\)")
 GROUPED = re.compile(r"\d{1,3}(?:(?P<by>[,.'’‘` _])\d{3})(?:(?P=by)\d{3})*|\d{1,2}(?:,\d{2})+,\d{3}")
 NAMES = {",": "comma", ".": "point", " ": "space", "_": "underscore"}  # the others are apostrophes
@@ -233,7 +233,7 @@ def _digits(core: str, decimal: str) -> tuple[float, list[str]] | None:
         return None
     if mark and decimal == ",":
         marks.append("decimals after a comma")
-    return float(f"{sign}{whole or '0'}.{rest or '0'}{parts['exponent'] or ''}"), marks
+    return float(f"{sign}{whole or '0'}.{rest or '0'}{re.sub('[dD]', 'e', parts['exponent'] or '')}"), marks
 
 
 def _article(name: str) -> str:
@@ -250,7 +250,7 @@ def _multiple(suffix: str, count: bool) -> float | None:
         if word in NOUNS:
             continue
         multiple = MULTIPLES.get(word) or next(
-            (MULTIPLES[word[:1]] for noun in NOUNS if word[1:] == noun and word[:1] in MULTIPLES), None
+            (MULTIPLES[word[:1]] for noun in (*NOUNS, "t") if word[1:] == noun and word[:1] in MULTIPLES), None
         )
         if multiple is None or i:
             return None

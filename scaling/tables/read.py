@@ -166,7 +166,10 @@ def _is_whole(sheet: Sheet, name: str) -> bool:
 
 def _none_left(path: str, sheet: Sheet, reasons: Mapping[int, str]) -> str:
     said = "; ".join(f"{sheet.unit} {sheet.lines[i]}: {reasons[i]}" for i in sorted(reasons)[:3])
-    return f"{path}: none of the {len(sheet.lines)} rows can be used ({said}): correct the table or map its columns"
+    remedy = "correct the table or map its columns"
+    if all(reason.startswith("loss is -") for reason in reasons.values()):
+        remedy = "if these are log-likelihoods, say loss_unit=-1"
+    return f"{path}: none of the {len(sheet.lines)} rows can be used ({said}): {remedy}"
 
 
 def _points_of(folder: Path) -> Path:

@@ -54,23 +54,38 @@ LIGHT = {
 KIND = {
     *("tokenizer", "tokeniser", "tokenization", "vocab", "vocabulary", "vocabsize", "dataset", "datasets", "corpus"),
     *("corpora", "mixture", "datamix", "evalset", "valset", "testset", "split", "language", "lang", "benchmark"),
-    *("objective", "modality", "arch", "architecture", "family", "context", "ctx", "seqlen", "domain"),
+    *(
+        "objective",
+        "modality",
+        "arch",
+        "architecture",
+        "family",
+        "context",
+        "ctx",
+        "seqlen",
+        "domain",
+        "paper",
+        "study",
+    ),
 }
 KIND_PHRASES = {
     *("data", "data set", "data mix", "data source", "eval set", "eval data", "validation set", "val set", "val data"),
     *("validation data", "test set", "test data", "set", "sequence length", "seq len", "seq length", "block size"),
-    *("max seq len", "metric", "loss type", "loss name", "datensatz"),
+    *("max seq len", "metric", "unit", "units", "loss unit", "loss type", "loss name", "datensatz"),
 }
 NOT_KIND = {
     *("tokens", "token", "bytes", "seconds", "time", "path", "hash", "url", "examples", "samples", "rows", "documents"),
     *("fraction", "share", "loss", "size", "acc", "accuracy", "ppl", "perplexity", "epochs", "multiplier"),
 }
-METHOD = {"optimizer", "optimiser", "optim", "opt", "schedule", "scheduler"}
+METHOD = {
+    *("optimizer", "optimiser", "optim", "opt", "schedule", "scheduler", "algo", "algorithm", "method", "strategy"),
+    *("setup", "variant", "trainer", "regime"),
+}
 RECIPE = {
     *("lr", "batch", "bs", "bsz", "gbs", "gbsz", "mbs", "warmup", "wd", "beta", "beta1", "beta2", "betas", "momentum"),
     *("dropout", "clip", "eps", "epsilon", "init", "activation", "act", "norm", "cooldown", "anneal", "mup", "peak"),
     *("depth", "width", "layers", "layer", "heads", "head", "hidden", "dmodel", "dff", "ffn", "kv", "mlp", "aspect"),
-    *("experts", "expert", "topk", "rope", "tied", "bias", "zloss", "ema", "accum", "recipe"),
+    *("experts", "expert", "topk", "rope", "tied", "bias", "zloss", "ema", "accum", "recipe", "ablation"),
 }
 RECIPE_PHRASES = {"learning rate", "weight decay", "d model", "d ff", "n layer", "max lr", "min lr", "rate", "lernrate"}
 SEED = {"seed", "seeds", "replicate", "replica", "rep", "rng", "repeat", "replicates"}

@@ -135,7 +135,9 @@ def keep_ends(draft: Draft, run: Sequence[object] | None) -> Curves | None:
         named = [b for b in draft.beside("label") if " ".join(words_of(b.name)) in RUN_NAMES]
         named = [b for b in named if len(b.distinct) < len(kept) / 3]
         run, name = (named[0].values, named[0].name) if named else (None, None)
-    size = np.unique(params, return_inverse=True)[1].astype(np.int64)
+    # A run's rows on several texts or splits are as many logs.
+    kinds = [column.codes[kept] for column in draft.beside("kind")]
+    size = combined_codes([np.unique(params, return_inverse=True)[1].astype(np.int64), *kinds], len(kept))
     if run is not None:
         labels = values_of(run)
         known: dict[str, int] = {}

@@ -31,6 +31,12 @@ MULTIPLES = {
     **dict.fromkeys(("p", "peta", "quadrillion"), P),
     **dict.fromkeys(("exa",), E),
     **dict.fromkeys(("zetta",), Z),
+    "千": K,
+    "万": 1e4,
+    "萬": 1e4,
+    "百万": M,
+    "亿": 1e8,
+    "億": 1e8,
 }
 PREFIXES = {"k": K, "m": M, "g": G, "t": T, "p": P, "e": E, "z": Z, "kilo": K, "mega": M, "giga": G, "tera": T,
             "peta": P, "exa": E, "zetta": Z}  # fmt: skip

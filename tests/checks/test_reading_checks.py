@@ -112,6 +112,10 @@ SINS: dict[str, tuple[Change, str, Change, str | None]] = {
         then(column("group", lambda i, r: "xy"[i % 2]), times(lambda i, r: 1.05 if r["group"] == "x" else 1.0)), "warn",
         column("group", lambda i, r: "xy"[i % 2]), None,
     ),
+    "confounded_column": (
+        column("gpu", lambda i, r: "A100" if r["params"] < 2e8 else "H100"), "warn",
+        column("gpu", lambda i, r: ("A100", "H100")[i % 2]), None,
+    ),
     "rows_out_of_scale": (
         times(lambda i, r: 100 if i == 40 else 1, "tokens"), "warn",
         times(lambda i, r: 1.3 if i == 40 else 1, "tokens"), None,

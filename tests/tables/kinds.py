@@ -587,8 +587,8 @@ WARNED: dict[str, Kind] = {
     "recipes that no column tells": ("a.csv", lambda: csv_text(swept(rate=False)), ("uneven_cells", "duplicates=best")),
     "two unknown things": (
         "a.csv",
-        lambda: csv_text(of_two("variant", "x", "y", 1.06, lambda i, r: i % 2 == 0)),
-        ("unexplained_column", "'variant'", "by=variant"),
+        lambda: csv_text(of_two("series", "x", "y", 1.06, lambda i, r: i % 2 == 0)),
+        ("unexplained_column", "'series'", "by=series"),
     ),
     "an untuned end": ("a.csv", lambda: csv_text(swept(most=1e-3)), ("best_recipes", "largest or the least tried")),
 }
