@@ -33,6 +33,8 @@ def draft_of(path: str, sheet: Sheet, given: Mapping[str, str], options: Reading
     draft = Draft(path, sheet, found, {}, dict(sheet.problems), options, notes=list(sheet.notes))
     for one in found.values():
         draft.cells(sheet.names[one.column])  # raises where a used name stands on two columns that differ
+    if (run := found.get("run")) is not None:
+        draft.columns.append(ReadColumn("run", sheet.names[run.column], run.how))
     read = _all_numbers(draft, options)
     for field, column in read.items():
         _to_units(draft, field, column, options)

@@ -149,7 +149,7 @@ def rank(field: str, head: Header) -> int | None:
     if field == "run":
         joined = " ".join(words)
         return NAMES["run"].index(joined) if joined in NAMES["run"] else None
-    fillers = FILLERS | (TRAINING if field in ("tokens", "flops") else set())
+    fillers = FILLERS | (TRAINING if field in ("params", "tokens", "flops") else set())
     counted = set(words) & COUNTED_OTHERWISE if field == "params" else set()
     kept = tuple(word for word in words if word not in fillers and word not in counted)
     if len(kept) > 1 and letter:  # "N (parameters)"

@@ -2,6 +2,7 @@
 moment of a run, an outcome."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
@@ -35,164 +36,77 @@ MEANING: dict[Role, str] = {
     "label": "a name, not read",
     "unknown": "not known; held against the losses",
 }
-LIGHT = {
-    "config",
-    "cfg",
-    "summary",
-    "metrics",
-    "hparams",
-    "args",
-    "the",
-    "name",
-    "n",
-    "num",
-    "id",
-    "model",
-    "train",
-    "training",
-}
-KIND = {
-    *("tokenizer", "tokeniser", "tokenization", "vocab", "vocabulary", "vocabsize", "dataset", "datasets", "corpus"),
-    *("corpora", "mixture", "datamix", "evalset", "valset", "testset", "split", "language", "lang", "benchmark"),
-    *(
-        "objective",
-        "modality",
-        "arch",
-        "architecture",
-        "family",
-        "context",
-        "ctx",
-        "seqlen",
-        "domain",
-        "paper",
-        "study",
-    ),
-}
-KIND_PHRASES = {
-    *("data", "data set", "data mix", "data source", "eval set", "eval data", "validation set", "val set", "val data"),
-    *("validation data", "test set", "test data", "set", "sequence length", "seq len", "seq length", "block size"),
-    *("max seq len", "metric", "unit", "units", "loss unit", "loss type", "loss name", "datensatz"),
-}
-NOT_KIND = {
-    *("tokens", "token", "bytes", "seconds", "time", "path", "hash", "url", "examples", "samples", "rows", "documents"),
-    *("fraction", "share", "loss", "size", "acc", "accuracy", "ppl", "perplexity", "epochs", "multiplier"),
-}
-METHOD = {
-    *("optimizer", "optimiser", "optim", "opt", "schedule", "scheduler", "algo", "algorithm", "method", "strategy"),
-    *("setup", "variant", "trainer", "regime"),
-}
-RECIPE = {
-    *("lr", "batch", "bs", "bsz", "gbs", "gbsz", "mbs", "warmup", "wd", "beta", "beta1", "beta2", "betas", "momentum"),
-    *("dropout", "clip", "eps", "epsilon", "init", "activation", "act", "norm", "cooldown", "anneal", "mup", "peak"),
-    *("depth", "width", "layers", "layer", "heads", "head", "hidden", "dmodel", "dff", "ffn", "kv", "mlp", "aspect"),
-    *("experts", "expert", "topk", "rope", "tied", "bias", "zloss", "ema", "accum", "recipe", "ablation"),
-}
-RECIPE_PHRASES = {"learning rate", "weight decay", "d model", "d ff", "n layer", "max lr", "min lr", "rate", "lernrate"}
-SEED = {"seed", "seeds", "replicate", "replica", "rep", "rng", "repeat", "replicates"}
-PROGRESS = {
-    *("step", "iter", "iteration", "global step", "update", "train step", "checkpoint", "ckpt", "eval step", "epoch"),
-    *("checkpoint step", "batch idx", "opt step", "optimizer step", "schritt", "etape", "paso", "it"),
-}
-TOTALS = {
-    "planned "
-    "tokens", "max tokens", "target tokens", "horizon", "max steps", "total steps", "max iters", "planned steps",
-    "max step", "train steps total", "total iterations", "max iterations", "budget tokens",
-}  # fmt: skip
-OUTCOME = {
-    *("state", "status", "outcome", "finished", "completed", "complete", "done", "diverged", "crashed", "failed"),
-    *("exit status", "run state", "run status", "success", "zustand"),
-}
-DECAY = {"decayed", "cooled", "annealed", "cooled down", "decay complete", "is decayed", "lr decayed", "cooldown done"}
-PROVENANCE = {
-    *(
-        "commit",
-        "git",
-        "sha",
-        "version",
-        "code",
-        "branch",
-        "host",
-        "hostname",
-        "machine",
-        "node",
-        "cluster",
-        "gpu",
-        "gpus",
-    ),
-    *(
-        "hardware",
-        "device",
-        "devices",
-        "precision",
-        "dtype",
-        "framework",
-        "torch",
-        "cuda",
-        "python",
-        "codebase",
-        "repo",
-    ),
-}
-RESULT = {
-    *("loss", "ppl", "perplexity", "acc", "accuracy", "bpb", "bpc", "grad", "gradient", "throughput", "mfu", "seconds"),
-    *("hours", "time", "runtime", "duration", "energy", "memory", "mem", "score", "error", "timestamp", "speed", "utc"),
-    *(
-        "created",
-        "updated",
-        "flops",
-        "tokens",
-        "toks",
-        "params",
-        "bytes",
-        "bits",
-        "nats",
-        "std",
-        "sem",
-        "se",
-        "rank",
-        "r2",
-    ),
-}
-LABEL = {
-    *(
-        "run",
-        "name",
-        "id",
-        "url",
-        "notes",
-        "note",
-        "tags",
-        "tag",
-        "user",
-        "comment",
-        "comments",
-        "path",
-        "sweep",
-        "job",
-    ),
-    *("label", "index", "link", "author", "hash", "created", "description", "trial", "remark", "bemerkung", "display"),
-}
-BAD_ENDS = {
-    *("crashed", "crash", "failed", "fail", "failure", "killed", "running", "diverged", "divergence", "nan", "oom"),
-    *(
-        "error",
-        "aborted",
-        "preempted",
-        "pending",
-        "queued",
-        "cancelled",
-        "canceled",
-        "stopped",
-        "timeout",
-        "incomplete",
-    ),
-    *("unfinished", "interrupted", "stopped_early", "out_of_memory", "out of memory", "preempting", "exploded"),
-}
-TRUE, FALSE = (
-    {"true", "yes", "1", "1.0", "y", "t", "wahr", "oui", "vrai"},
-    {"false", "no", "0", "0.0", "n", "f", "falsch", "non", "faux"},
+
+
+def _set(*lines: str) -> frozenset[str]:
+    """Words, or phrases where a bar stands between them."""
+    text = " ".join(lines)
+    return frozenset(part.strip() for part in (text.split("|") if "|" in text else text.split()))
+
+
+LIGHT = _set("config cfg summary metrics hparams args the name n num id model train training")
+KIND = _set(
+    "tokenizer tokeniser tokenization vocab vocabulary vocabsize dataset datasets corpus corpora mixture",
+    "datamix evalset valset testset split language lang benchmark objective modality arch architecture family",
+    "context ctx seqlen domain paper study",
 )
-ENDED_BADLY = {"diverged", "crashed", "failed"}  # of a column of this name, true is bad
+KIND_PHRASES = _set(
+    "data | data set | data mix | data source | eval set | eval data | validation set | val set | val data |",
+    "set | metric | validation data | test set | test data | sequence length | seq len | seq length | block",
+    "size | max seq len | unit | units | loss unit | loss type | loss name | datensatz",
+)
+NOT_KIND = _set(
+    "tokens token bytes seconds time path hash url examples samples rows documents fraction share loss size acc",
+    "accuracy ppl perplexity epochs multiplier",
+)
+METHOD = _set(
+    "optimizer optimiser optim opt schedule scheduler algo algorithm method strategy setup variant trainer",
+    "regime",
+)
+RECIPE = _set(
+    "lr batch bs bsz gbs gbsz warmup wd beta beta1 beta2 betas momentum dropout clip eps epsilon init",
+    "activation act norm cooldown anneal mup depth width layers layer heads head hidden dmodel dff ffn kv mlp",
+    "aspect experts expert topk rope tied bias zloss recipe ablation",
+)
+RECIPE_PHRASES = _set("learning rate | weight decay | d model | d ff | n layer | max lr | min lr | rate | lernrate")
+METHOD_PHRASES = _set("lr scheduler type | lr schedule | lr scheduler | lr decay | lr decay style | decay type")
+CHOSEN = _set("lr rate batch bs bsz gbs gbsz warmup wd decay beta1 beta2 dropout momentum")
+SEED = _set("seed seeds replicate replica rep rng repeat replicates")
+PROGRESS = _set(
+    "step | iter | iteration | global step | update | train step | checkpoint | ckpt | eval step | epoch |",
+    "batch idx | checkpoint step | opt step | optimizer step | schritt | etape | paso | it",
+)
+TOTALS = _set(
+    "planned tokens | max tokens | target tokens | horizon | max steps | total steps | max iters | planned",
+    "steps | max step | total iterations | max iterations | budget tokens",
+)
+OUTCOME = _set(
+    "state | status | outcome | finished | completed | complete | done | diverged | crashed | failed | exit",
+    "status | run state | run status | success | zustand",
+)
+DECAY = _set("decayed | cooled | annealed | cooled down | decay complete | is decayed | lr decayed | cooldown done")
+PROVENANCE = _set(
+    "commit git sha version code branch host hostname machine node cluster gpu gpus hardware device devices",
+    "precision dtype framework torch cuda python codebase repo micro accum accumulation workers processes",
+    "parallel ranks world",
+)
+RESULT = _set(
+    "loss ppl perplexity acc accuracy bpb bpc grad gradient throughput mfu seconds hours time runtime duration",
+    "energy memory mem score error timestamp speed utc created updated flops tokens toks params bytes bits nats",
+    "std sem se rank r2",
+)
+LABEL = _set(
+    "run name id url notes note tags tag user comment comments path sweep job label index link author hash",
+    "created description trial remark bemerkung display",
+)
+BAD_ENDS = _set(
+    "crashed | crash | failed | fail | failure | killed | running | diverged | divergence | nan | oom | error |",
+    "aborted | preempted | pending | queued | cancelled | canceled | stopped | timeout | incomplete |",
+    "unfinished | interrupted | stopped_early | out_of_memory | out of memory | preempting | exploded",
+)
+TRUE = _set("true yes 1 1.0 y t wahr oui vrai")
+FALSE = _set("false no 0 0.0 n f falsch non faux")
+ENDED_BADLY = _set("diverged crashed failed")  # of a column of this name, true is bad
 
 
 def role_of(name: str) -> Role:
@@ -228,7 +142,7 @@ def _role(name: str) -> Role:
         return "method"
     if given & PROVENANCE:
         return "provenance"
-    if whole in ("lr scheduler type", "lr schedule", "lr scheduler", "lr decay", "lr decay style", "decay type"):
+    if whole in METHOD_PHRASES:
         return "method"
     if {joined, whole} & RECIPE_PHRASES or given & RECIPE or "learning rate" in whole or "weight decay" in whole:
         return "result" if given & {"loss", "time", "grad"} else "recipe"
@@ -237,6 +151,12 @@ def _role(name: str) -> Role:
     if given & LABEL or whole in ("name", "id", "model", "model name"):
         return "label"
     return "unknown"
+
+
+def is_chosen(name: str, values: Sequence[str]) -> bool:
+    """Whether a recipe's column holds what was chosen, not what was measured: by its name, or for its values recur."""
+    counts = Counter(values)
+    return bool(set(words_of(name)) & CHOSEN) or sum(counts[value] > 1 for value in values) > len(values) / 2
 
 
 def ended_badly(name: str, value: str) -> bool:

@@ -22,7 +22,7 @@ from scaling.tables.draft import Beside, Draft
 from scaling.tables.headers import words_of
 from scaling.tables.numbers import plain_floats
 from scaling.tables.options import Duplicates
-from scaling.tables.roles import DECAY, ended_badly, values_of
+from scaling.tables.roles import DECAY, ended_badly, is_chosen, values_of
 
 COMPARE: dict[str, Callable[[FloatArray, float], BoolArray]] = {
     ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt,
@@ -209,6 +209,8 @@ def one_row_a_recipe(draft: Draft, how: Duplicates | None) -> Recipes | None:
         if len(part.distinct) < 2 or not differs_within(cells, part.codes):
             continue
         if column.role == "method" and share_crossed(cells, part.codes) < 0.5:
+            continue
+        if column.role == "recipe" and not is_chosen(column.name, part.values):
             continue
         if column.role != "unknown" or explains_within(cells, part.codes, log_loss):
             differing.append(part)

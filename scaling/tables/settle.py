@@ -47,7 +47,10 @@ def budgets_only_where_they_group(draft: Draft, *, asked: bool) -> None:
     if not (len(values) >= 2 and (counts >= MIN_GROUP).sum() >= 2 and counts.sum() == len(budget)):
         del draft.numbers["budget"]
         name = draft.sheet.names[draft.found["budget"].column]
-        draft.say(f"column {name!r} was not taken for nominal budgets, for it groups no rows: columns.budget={name}")
+        if len(values):
+            draft.say(
+                f"column {name!r} was not taken for nominal budgets, for it groups no rows: columns.budget={name}"
+            )
 
 
 def drop_repeated_rows(draft: Draft) -> None:

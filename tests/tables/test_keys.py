@@ -169,3 +169,25 @@ def test_line_ranges_are_short() -> None:
     assert line_ranges([5, 2, 3, 9]) == "2-3, 5, 9"
     assert line_ranges(range(0, 100, 2)).endswith("and 38 more")
     assert line_ranges([]) == ""
+
+
+def test_what_was_measured_or_where_it_ran_is_no_recipe(tmp_path: Path) -> None:
+    """Seeds stay seeds, whatever stands beside them."""
+    rng = np.random.default_rng(1)
+    rows = [
+        {
+            **row,
+            "seed": seed,
+            "loss": row["loss"] * math.exp(0.003 * rng.normal()),
+            "peak_memory_bytes": int(1e9 * rng.random()),
+            "weight_norm": rng.random(),
+            "micro_batch_tokens": (4096, 8192)[seed],
+            "hostname": f"node{seed}",
+            "wall_hours": rng.random(),
+        }
+        for row in planted()
+        for seed in (0, 1)
+    ]
+    got = ask(written(tmp_path, rows))
+    assert got.used == 84
+    assert not got.names
