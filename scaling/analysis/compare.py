@@ -14,11 +14,29 @@ from scaling.laws.observations import IntArray, Observations
 from scaling.records import RunRecord
 from scaling.results import Comparison, Crossing, MultiplierRow
 from scaling.specs import Plan
+from scaling.tables.headers import words_of
 from scaling.tables.options import ReadingOptions
 from scaling.tables.read import Table
 
 NUM_BUDGETS = 9
 REACH = 10.0  # how far beyond both studies the table goes
+# Words of columns that say what a loss is of; the text that was trained on may differ.
+OF_THE_MEASURE = {
+    *(
+        "tokenizer",
+        "tokeniser",
+        "vocab",
+        "vocabulary",
+        "vocabsize",
+        "split",
+        "eval",
+        "validation",
+        "val",
+        "test",
+        "evalset",
+    ),
+    *("valset", "context", "ctx", "seq", "seqlen", "sequence", "metric", "unit", "units"),
+}
 OF_THE_TOKENIZER = ("tokenizer", "name", "description", "licence", "unique_tokens")
 
 
@@ -154,6 +172,19 @@ def require_one_convention(options: CompareOptions) -> None:
 
 
 def table_sides(a: Table, b: Table) -> tuple[Side, Side]:
+    """Two tables. Raises Incomparable where a column says that their losses are of other tokens or other text."""
+    others = {column.name.casefold(): column for column in b.beside if column.role == "kind"}
+    for column in a.beside:
+        other = others.get(column.name.casefold())
+        if column.role != "kind" or other is None or not set(words_of(column.name)) & OF_THE_MEASURE:
+            continue
+        ours, theirs = ({value.casefold() for value in each.distinct} for each in (column, other))
+        if ours and theirs and ours != theirs:
+            raise Incomparable(
+                f"column {column.name!r} of a says {', '.join(column.distinct)} and that of b "
+                f"{', '.join(other.distinct)}: "
+                f"their losses are not one quantity; bring both to one, or say ignore=[{column.name}]"
+            )
     first, second = (Side(Path(table.source).name, table.observations, None, "nats per token") for table in (a, b))
     return first, second
 

@@ -46,7 +46,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("workspace")
     (folder / "my/texts").mkdir(parents=True)
     for i in range(40):
-        words = " ".join(f"word{(i * 7919 + j * j) % 97}" for j in range(400))
+        words = " ".join(f"word{(i * 7919 + j * j) % 97}" for j in range(2000))
         (folder / f"my/texts/{i}.txt").write_text(words)
     for table, factor in (("points", 1.0), ("theirs", 1.0), ("ours", 0.98)):
         (folder / f"{table}.csv").write_text(table_of_losses(factor))
