@@ -182,8 +182,8 @@ def table_sides(a: Table, b: Table) -> tuple[Side, Side]:
         if ours and theirs and ours != theirs:
             raise Incomparable(
                 f"column {column.name!r} of a says {', '.join(column.distinct)} and that of b "
-                f"{', '.join(other.distinct)}: "
-                f"their losses are not one quantity; bring both to one, or say ignore=[{column.name}]"
+                f"{', '.join(other.distinct)}: their losses are not one quantity; bring both to one, or say "
+                f"ignore=[{column.name}]"
             )
     first, second = (Side(Path(table.source).name, table.observations, None, "nats per token") for table in (a, b))
     return first, second

@@ -30,7 +30,10 @@ def report_on_table(options: TableOptions, command: str, table: Table | None = N
     split = hold_out(table, options.holdout)
     everything = table.observations
     fitted, held = everything.take(~split.held), everything.take(split.held) if split.held.any() else None
-    repeated = None if table.repeated is None else together(fitted, table.repeated)
+    repeated, unseen = None, None
+    if table.repeated is not None:
+        repeated = together(fitted, table.repeated.take(~split.repeated))
+        unseen = table.repeated.take(split.repeated) if split.repeated.any() else None
     rows = Rows(
         source=options.source,
         fitted=fitted,
@@ -48,7 +51,7 @@ def report_on_table(options: TableOptions, command: str, table: Table | None = N
         seed=options.seed,
         seconds={"read": time.perf_counter() - began},
     )
-    found = None if repeated is None else repetition_of(repeated, None, options.level)
+    found = None if repeated is None else repetition_of(repeated, unseen, options.level)
     content = laws.fits_json | {"reading": to_plain(table.reading)}
     influence = _influence(laws, table.lines[~split.held])
     content["influence"] = finite_or_null([to_plain(one) for one in influence])

@@ -72,8 +72,8 @@ def repeated_data(study: PlannedStudy) -> Iterator[Finding]:
         "repeated_data",
         "refuse" if hopeless else "warn" if most > EPOCHS_WARN else "info",
         f"{len(repeated)} of {len(study.plan.points)} points train for more than one epoch, at most {most:,.1f} "
-        "(warn above "
-        f"{EPOCHS_WARN:.0f}, refuse above {EPOCHS_REFUSE:,.0f}){'; none sees fresh text alone' if none_fresh else ''}.",
+        f"(warn above {EPOCHS_WARN:.0f}, refuse above "
+        f"{EPOCHS_REFUSE:,.0f}){'; none sees fresh text alone' if none_fresh else ''}.",
         "Use a larger corpus or smaller budgets: a law of fresh text needs points that see it once."
         if hopeless
         else "Use a larger corpus or smaller budgets; a law of unique tokens is needed for the rest.",

@@ -71,8 +71,7 @@ def unlikely_ratio(table: Table) -> Iterator[Finding]:
         f"{remedy} one has another unit, columns.params_unit= or columns.tokens_unit=; if it is so, "
         "force=[unlikely_ratio].",
         "Hoffmann et al. 2022, arXiv 2203.15556: the best D is some 20 N; the suites of Kaplan et al. 2020 and "
-        "Biderman et "
-        "al. 2023 (arXiv 2304.01373) lie between 1 and 5,000 at the median",
+        "Biderman et al. 2023 (arXiv 2304.01373) lie between 1 and 5,000 at the median",
     )
 
 
@@ -88,12 +87,11 @@ def unlikely_loss(table: Table) -> Iterator[Finding]:
             "unlikely_loss",
             "refuse",
             f"Losses are {rows.loss.min():.4g} to {rows.loss.max():.4g} nats/token, at the median {ratio:.2g} times "
-            "those of "
-            f"Hoffmann's law at such N and D (refused from {UNLIKELY_LOSS:g}); guessing among 250,000 tokens costs "
-            "12.4.",
-            "If they are perplexities or bits, say loss_unit=perplexity or loss_unit=bits; if they were summed over "
-            "several steps "
-            "or devices, say what one of them is, such as loss_unit=0.25 for four; if they are nats, loss_unit=nats.",
+            f"those of Hoffmann's law at such N and D (refused from {UNLIKELY_LOSS:g}); guessing among 250,000 "
+            "tokens costs 12.4.",
+            "If they are perplexities or bits, say loss_unit=perplexity or loss_unit=bits; if they were summed "
+            "over several steps or devices, say what one of them is, such as loss_unit=0.25 for four; if they are "
+            "nats, loss_unit=nats.",
             "Hoffmann et al. 2022, arXiv 2203.15556, Eq. 10, as a yardstick",
         )
 
@@ -107,12 +105,10 @@ def rising_loss(table: Table) -> Iterator[Finding]:
                 "rising_loss",
                 "refuse",
                 f"Losses rise with {name}: by {math.expm1(slope * math.log(10)):.1%} for ten times as much, "
-                f"{slope / error:.0f} "
-                f"standard errors (refused beyond {RISES:g}).",
+                f"{slope / error:.0f} standard errors (refused beyond {RISES:g}).",
                 "Look whether the column is an accuracy, a log-likelihood (loss_unit=-1) or another run's, and "
-                "whether N and D "
-                "are what they should be; if losses do rise so, the recipe breaks there: leave those rows out with "
-                "where=.",
+                "whether N and D are what they should be; if losses do rise so, the recipe breaks there: leave "
+                "those rows out with where=.",
                 "a regression of log loss on log N and log D",
             )
 
@@ -135,9 +131,8 @@ def unrelated_loss(table: Table) -> Iterator[Finding]:
             "refuse",
             f"Losses do not depend on N and D beyond chance (p = {chance:.2g} of {len(rows)} rows, refused above "
             f"{UNRELATED:g}).",
-            "Look whether rows and losses belong together, and whether the column is the loss; else measure where N "
-            "and D differ "
-            "more.",
+            "Look whether rows and losses belong together, and whether the column is the loss; else measure where "
+            "N and D differ more.",
             "Fisher's F test of a quadratic in log N and log D",
         )
 
@@ -166,8 +161,7 @@ def flops_off(table: Table) -> Iterator[Finding]:
             "refuse",
             f"{column!r} is {ratio:.2g} times 6 N D at the median (refused beyond {OFF_FLOPS:g} times either way).",
             f"Say its unit, columns.flops_unit={factor:.0e}, or ignore=[{column}], which takes 6 N D; if it counts "
-            "otherwise, "
-            "force=[flops_off].",
+            "otherwise, force=[flops_off].",
             "C = 6 N D, Kaplan et al. 2020, arXiv 2001.08361",
         )
 

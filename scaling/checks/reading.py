@@ -32,8 +32,7 @@ def mixed_kinds(table: Table) -> Iterator[Finding]:
                 "mixed_kinds",
                 "refuse",
                 f"Column {column.name!r} has {len(column.distinct)} values ({_groups(column)}), and losses of "
-                "different ones "
-                "are not one quantity: one law of all is a law of none.",
+                "different ones are not one quantity: one law of all is a law of none.",
                 _apart(column),
                 "Hoffmann et al. 2022 and all since: one text, one tokenizer, one validation set in a fit",
             )
@@ -55,8 +54,7 @@ def mixed_methods(table: Table) -> Iterator[Finding]:
             "mixed_methods",
             "refuse",
             f"Column {column.name!r} has {len(column.distinct)} values ({'; '.join(ends)}) and few pairs of N and D "
-            "have "
-            "several of them: what it does to the loss cannot be told from what N and D do.",
+            "have several of them: what it does to the loss cannot be told from what N and D do.",
             _apart(column),
             "Gemstones 2025, arXiv 2502.06857: exponents of .46 to .97 on one suite by choice of points",
         )
@@ -89,8 +87,7 @@ def unexplained_column(table: Table) -> Iterator[Finding]:
                 "unexplained_column",
                 "warn",
                 f"Losses at equal N and D differ by {math.expm1(float(np.ptp(effects))):.1%} between the values of "
-                "column "
-                f"{column.name!r} ({_groups(column)}), at odds of less than one in a million.",
+                f"column {column.name!r} ({_groups(column)}), at odds of less than one in a million.",
                 f"If it says that rows are of different things, give each a law: {_apart(column)}",
                 "Fisher's F test of its values beside a quadratic in log N and log D",
             )
@@ -114,8 +111,7 @@ def confounded_column(table: Table) -> Iterator[Finding]:
                 "confounded_column",
                 "warn" if column.role == "provenance" else "info",
                 f"Column {column.name!r} ({_groups(column)}) explains {share:.0%} of log {name} (said above "
-                f"{CONFOUNDED:.0%}): "
-                "what it does to the loss cannot be told from what that does.",
+                f"{CONFOUNDED:.0%}): what it does to the loss cannot be told from what that does.",
                 f"Train one pair of N and D under two of its values; {_apart(column)}",
                 "Hurlbert 1984: replicates of what is to be told apart",
             )
@@ -137,9 +133,8 @@ def uneven_cells(table: Table) -> Iterator[Finding]:
             "uneven_cells",
             "warn",
             f"{int(several[cell].sum())} rows are {len(wide)} pairs of N and D, and the losses of {int(wide.sum())} "
-            "pairs differ "
-            f"by more than {UNEVEN_SPREAD:.0%} (up to {np.expm1((high - low)[several]).max():.0%}): seeds do not do "
-            "that.",
+            f"pairs differ by more than {UNEVEN_SPREAD:.0%} (up to {np.expm1((high - low)[several]).max():.0%}): "
+            "seeds do not do that.",
             "Name what differs in a column, or say duplicates=best, which takes the best row of each pair, or "
             "duplicates=mean.",
             "Porian et al. 2024, arXiv 2406.19146: seed noise of .05 at loss 7 and .002 at loss 3",
@@ -174,10 +169,9 @@ def log_of_evaluations(table: Table) -> Iterator[Finding]:
         yield Finding(
             "log_of_evaluations",
             "warn",
-            "Rows of one N follow each other at evenly rising D, and their losses fall ever faster towards the end, "
-            "as a "
-            "decaying learning rate makes them: this looks like evaluations on the way of a few runs, not like "
-            "finished runs.",
+            "Rows of one N follow each other at evenly rising D, and their losses fall ever faster towards the "
+            "end, as a decaying learning rate makes them: this looks like evaluations on the way of a few runs, "
+            "not like finished runs.",
             "Name the column that tells the runs apart with columns.run=NAME (columns.run="
             f"{table.column_of('params')} where each N is one run): then the last row of each is its point.",
             "Hägele et al. 2024, arXiv 2405.18392: a loss before the decay is too high by as much as the law is to "
@@ -204,9 +198,8 @@ def repeated_text(table: Table) -> Iterator[Finding]:
                 "repeated_text",
                 "refuse",
                 f"{int(again.sum())} of {len(epochs)} rows saw text more than once, up to {epochs.max():.3g} times, "
-                "and the fresh "
-                "rows have fewer than three N or D: they carry no law alone, and one of all rows takes repeated text "
-                "for new.",
+                "and the fresh rows have fewer than three N or D: they carry no law alone, and one of all rows "
+                "takes repeated text for new.",
                 "Add rows of fresh text at three or more N and D; force=[repeated_text] fits all rows, with N* too "
                 "large.",
                 "Muennighoff et al. 2023, arXiv 2305.16264",

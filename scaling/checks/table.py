@@ -33,19 +33,16 @@ def influential_rows(report: TableReport) -> Iterator[Finding]:
     if beyond:
         named = "; ".join(
             f"{report.reading.unit} {one.line} (N = {one.params:.3g} at D = {one.tokens:.3g}, "
-            f"{math.expm1(one.residual):+.1%} "
-            f"off the law): {one.best_params:.3g}"
+            f"{math.expm1(one.residual):+.1%} off the law): {one.best_params:.3g}"
             for one in beyond[:MOST_NAMED]
         )
         yield Finding(
             "influential_rows",
             "warn",
             f"Without one row the law's best N of {report.optima[0].allocation.flops:.3g} FLOPs leaves its "
-            f"{interval.level:.0%} "
-            f"interval, {interval.low:.3g} to {interval.high:.3g}. Without {named}.",
+            f"{interval.level:.0%} interval, {interval.low:.3g} to {interval.high:.3g}. Without {named}.",
             "Look at these runs first: a row decides where it is alone at an end of the grid, or wrong. Add rows "
-            "beside it, or "
-            "train it again.",
+            "beside it, or train it again.",
             "Belsley, Kuh & Welsch 1980, chapter 2: deletion of single rows",
         )
 

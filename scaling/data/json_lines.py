@@ -33,15 +33,13 @@ def json_texts(path: Path, column: str) -> Iterator[str]:
         if value is not None and not isinstance(value, str):
             raise DataError(
                 f"data.source.text_column={column!r} of {path} holds {type(value).__name__}, not text: choose a "
-                "column of "
-                f"strings among {', '.join(map(repr, row))}."
+                f"column of strings among {', '.join(map(repr, row))}."
             )
         yield value or ""
     if lacking and not found:
         raise DataError(
             f"data.source.text_column={column!r} is no column of {path}, which has {', '.join(map(repr, lacking))}: "
-            "choose "
-            "one of these."
+            "choose one of these."
         )
 
 
@@ -64,8 +62,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
                     return
                 raise DataError(
                     f"{path} cannot be read (line {number} is not JSON: {error}): it is truncated, damaged, or not "
-                    "what its "
-                    "name says; replace it, or take it out."
+                    "what its name says; replace it, or take it out."
                 ) from None
             yield from _objects([row], path)
 

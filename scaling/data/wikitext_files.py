@@ -32,8 +32,7 @@ def lines_of(files: dict[str, Path], split: str) -> Iterator[str]:
     if split not in files:
         raise DataError(
             f"There is no file of the split {split!r} beside {files['train']}: unpack all of the archive, or name "
-            "another "
-            "split."
+            "another split."
         )
     with files[split].open(encoding="utf-8", errors="replace", newline="\n") as file:
         yield from file

@@ -34,8 +34,8 @@ def comparison_words(column: str, flops: float, laws: Sequence[GroupLaw]) -> str
     (best, name), (second, other) = ranked[:2]
     return (
         f"At its best N and D for {scientific(flops)} FLOPs (6 N D), the most that all groups were fitted at, "
-        f"{column} {name} has "
-        f"{best:.4f} bits/byte, and {other} {second:.4f}. The tables of each group say how sure that is."
+        f"{column} {name} has {best:.4f} bits/byte, and {other} {second:.4f}. The tables of each group say how sure "
+        "that is."
     )
 
 
@@ -43,9 +43,8 @@ def groups_table(column: str, flops: float, laws: Sequence[GroupLaw]) -> Table:
     return Table(
         "groups",
         f"A law for each {column}",
-        f"L(N, D) of the rows of each alone, in nats per token of its own. Best: by the law, for {scientific(flops)} "
-        "FLOPs "
-        "(6 N D). Each has its report in the folder of that name.",
+        "L(N, D) of the rows of each alone, in nats per token of its own. Best: by the law, for "
+        f"{scientific(flops)} FLOPs (6 N D). Each has its report in the folder of that name.",
         (
             *text_columns(column, "Folder", "Status"),
             *number_columns("Rows", "E", "α", "β", "Best N", "Best D", "Best loss", "Bytes/token", "Bits/byte"),

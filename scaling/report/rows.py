@@ -40,8 +40,7 @@ def influence_table(report: TableReport) -> Table:
         "influence",
         "Rows that move the answer most",
         f"Chinchilla's law fitted anew without each row: the best N of {scientific(flops)} FLOPs, and its ratio to "
-        "that of all "
-        f"rows. The {len(report.influence)} that move it most.",
+        f"that of all rows. The {len(report.influence)} that move it most.",
         number_columns(
             report.reading.unit.capitalize(), "N", "D", "Loss (nats/token)", "Residual", "Best N without it", "Ratio"
         ),

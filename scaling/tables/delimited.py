@@ -257,8 +257,7 @@ def _without_preamble(
         if len(cells) > 1 and all(_is_number(cell) for cell in cells):
             raise TableError(
                 f"{path} has no header: its first row is {', '.join(c.strip() for c in cells[:4])}; add a line above "
-                "it "
-                "that names the columns, such as params,tokens,loss"
+                "it that names the columns, such as params,tokens,loss"
             )
     if at:
         records[at] = _with_names_above(records, at, split)

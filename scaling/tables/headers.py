@@ -255,9 +255,8 @@ def _what_is_missing(wrong: Mapping[str, str], missing: Iterable[str], names: Se
     text = f"{path} has {' and '.join(parts)}: the columns are {known}; name what is meant with {keys}"
     if any(name.endswith(("__MIN", "__MAX")) for name in names):
         text += (
-            ". It looks like the chart of a W&B panel, one column a run, which knows no N and D: export the table of "
-            "runs "
-            "instead (runs table, download as CSV), with N, D and the loss among its columns"
+            ". It looks like the chart of a W&B panel, one column a run, which knows no N and D: export the table "
+            "of runs instead (runs table, download as CSV), with N, D and the loss among its columns"
         )
     if "tokens" in missing and any(set(header(n).words) & {"steps", "step", "batch", "epochs"} for n in names):
         text += ". Tokens are steps x batch x context: add them as a column"

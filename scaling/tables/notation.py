@@ -120,7 +120,6 @@ def decide(
         else:
             raise TableError(
                 f"column {name!r} has {seen.either!r}, and nothing in the file tells whether its comma is before "
-                "decimals "
-                "or between thousands: say decimal=, or decimal=. "
+                "decimals or between thousands: say decimal=, or decimal=. "
             )
     return marks

@@ -54,7 +54,8 @@ class Table:
     held_out      what a study kept back, None elsewhere
     curves        the rows on the way of a log's runs
     suspected_log whether rows look like a log and nothing says of which run each is
-    repeated      rows whose text was seen more than once, where the others carry the plain laws and are used alone
+    repeated      rows whose text was seen more than once, where the others carry the plain laws and are used alone;
+                  `repeated_rows` are their places among the file's
     recipes       what was done about rows of equal N and D
     wrong_flops   lines whose compute was set aside
     out_of_scale  sentences on rows that are a power of ten off
@@ -72,6 +73,7 @@ class Table:
     curves: Observations | None
     suspected_log: bool
     repeated: Observations | None
+    repeated_rows: IntArray | None
     recipes: Recipes | None
     wrong_flops: tuple[int, ...]
     out_of_scale: tuple[str, ...]
@@ -150,6 +152,7 @@ def read_table(
         curves=on_the_way,
         suspected_log=curves is not None and run is None,
         repeated=None if again is None else _repeated(draft, again, run, convention),
+        repeated_rows=again,
         recipes=recipes,
         wrong_flops=wrong_flops,
         out_of_scale=scale,
@@ -258,22 +261,23 @@ def together(first: Observations, second: Observations) -> Observations:
     return Observations(**{n: both(n) for n in names}, convention=first.convention)  # type: ignore[arg-type]
 
 
-def number_in(table: Table, column: str) -> FloatArray:
-    """A column of the file, a number for each used row, [n]. Raises TableError."""
-    values, cells = _used_numbers(table, column)
+def number_in(table: Table, column: str, rows: IntArray | None = None) -> FloatArray:
+    """A column of the file, a number for each used row, or for others of the file's, [n]. Raises TableError."""
+    rows = table.rows if rows is None else rows
+    values, cells = _numbers_of(table, column, rows)
     if np.isnan(values).any():
         at = int(np.argmax(np.isnan(values)))
+        line = table.draft.sheet.lines[rows[at]]
         raise TableError(
-            f"column {column!r} of {table.reading.unit} {table.lines[at]} is {cells[at]!r}, not a number: correct it "
-            "or "
-            "take another column"
+            f"column {column!r} of {table.reading.unit} {line} is {cells[at]!r}, not a number: correct it or take "
+            "another column"
         )
     return values
 
 
 def counted_otherwise(table: Table, column: str) -> tuple[Observations, BoolArray]:
     """The used rows whose N another column has, and which those are, [n]. Raises TableError."""
-    values, _ = _used_numbers(table, column)
+    values, _ = _numbers_of(table, column, table.rows)
     good = np.isfinite(values) & (values > 0)
     if not good.any():
         raise TableError(f"column {column!r} of {table.draft.path} has no positive number: name another")
@@ -282,10 +286,10 @@ def counted_otherwise(table: Table, column: str) -> tuple[Observations, BoolArra
     return replace(rows, params=values, flops=flops, convention=f"params: {column}"), good
 
 
-def _used_numbers(table: Table, column: str) -> tuple[FloatArray, list[object]]:
+def _numbers_of(table: Table, column: str, rows: IntArray) -> tuple[FloatArray, list[object]]:
     """NaN where a cell is no number."""
     every = table.draft.cells(column)
-    cells = [every[i] for i in table.rows.tolist()]
+    cells = [every[i] for i in rows.tolist()]
     values, odd = plain_floats(cells)
     if odd:
         mark = decide({column: evidence(cells, odd)}, frozenset(), None, lambda: True)[column]

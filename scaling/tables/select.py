@@ -48,9 +48,8 @@ def keep_where(draft: Draft, rule: str) -> None:
         found = CONDITION.fullmatch(part.strip())
         if found is None:
             raise TableError(
-                f"where is {rule!r}, and {part!r} is no condition: give such as 'split=val' or "
-                "'tokens>1e9 and lr=1e-3' "
-                "(=, !=, <, <=, >, >=)"
+                f"where is {rule!r}, and {part!r} is no condition: give such as 'split=val' or 'tokens>1e9 and "
+                "lr=1e-3' (=, !=, <, <=, >, >=)"
             )
         column, sign, value = found["column"].strip(), found["sign"], found["value"].strip().strip("'\"")
         before = draft.kept
@@ -153,8 +152,7 @@ def keep_ends(draft: Draft, run: Sequence[object] | None) -> Curves | None:
         keys = [*(p.name for p in progress), *([name] if name else [])]
         draft.say(
             f"the table is a log of {len(runs.starts)} runs, told apart by {which}: the last row of each is its "
-            "point, and "
-            "the others are its curve, for approach 1 alone; if every row ended a run of its own, say "
+            "point, and the others are its curve, for approach 1 alone; if every row ended a run of its own, say "
             f"ignore=[{','.join(keys)}]" + ("" if keys else " or columns.run=null"),
             kept[way],
         )

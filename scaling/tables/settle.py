@@ -86,8 +86,7 @@ def keep_fresh(draft: Draft) -> IntArray | None:
     draft.leave_out(rows, lambda i: f"{epochs[i]:.3g} epochs: goes to the law of repeated data", aside=True)
     draft.say(
         f"text was repeated, up to {max(epochs.values()):.3g} times: the plain laws are fitted to the {len(fresh)} "
-        "rows of "
-        "fresh text, and the law of repeated data to all",
+        "rows of fresh text, and the law of repeated data to all",
         rows,
     )
     return rows

@@ -11,7 +11,7 @@ import pytest
 from scaling.tables.account import line_ranges
 from tests.study.test_fit_table import QUICK, command
 from tests.tables.asked import ask, csv_text, planted
-from tests.tables.kinds import D, N, beside, log_of, of_two, swept
+from tests.tables.kinds import D, N, beside, log_of, of_two, repeated, swept
 
 
 def written(folder: Path, rows: list[dict[str, Any]]) -> Path:
@@ -191,3 +191,17 @@ def test_what_was_measured_or_where_it_ran_is_no_recipe(tmp_path: Path) -> None:
     got = ask(written(tmp_path, rows))
     assert got.used == 84
     assert not got.names
+
+
+def test_repeated_text_has_a_law_of_its_own_and_a_hold_out_too(tmp_path: Path) -> None:
+    source = written(tmp_path, repeated())
+    assert command(f"source={source}", f"out={tmp_path / 'laws'}", "holdout=tokens>6e9", *QUICK) == 0
+    found = json.loads((tmp_path / "laws/fits.json").read_text())
+    assert found["fits"][0]["num_points"] + found["observations"]["num_heldout"] == 28  # of one epoch
+    law_of_all = next(fit for fit in found["fits"] if fit["law"] == "data_constrained")
+    held_out = sum(row["tokens"] > 6e9 for row in repeated())
+    assert law_of_all["num_points"] == len(repeated()) - held_out
+    knows, takes_for_new = found["text"]["repetition"]["heldout"]
+    assert knows["num_points"] == held_out - found["observations"]["num_heldout"]
+    assert knows["mean"] < 0.01 < takes_for_new["mean"]
+    assert "What epochs are worth" in (tmp_path / "laws/report.md").read_text()
