@@ -204,4 +204,4 @@ def test_repeated_text_has_a_law_of_its_own_and_a_hold_out_too(tmp_path: Path) -
     knows, takes_for_new = found["text"]["repetition"]["heldout"]
     assert knows["num_points"] == held_out - found["observations"]["num_heldout"]
     assert knows["mean"] < 0.01 < takes_for_new["mean"]
-    assert "What epochs are worth" in (tmp_path / "laws/report.md").read_text()
+    assert "knows unique tokens" in (tmp_path / "laws/report.md").read_text()
