@@ -29,17 +29,19 @@ def influential_rows(report: TableReport) -> Iterator[Finding]:
     interval = report.optima[0].params if report.optima else None
     if interval is None:
         return
-    beyond = [one for one in report.influence if not interval.low <= one.best_params <= interval.high]
+    # The answer is an average's, of which the law has a part: what the row does to the law is taken from the answer.
+    best = report.optima[0].allocation.params
+    beyond = [one for one in report.influence if not interval.low <= best * one.ratio <= interval.high]
     if beyond:
         named = "; ".join(
             f"{report.reading.unit} {one.line} (N = {one.params:.3g} at D = {one.tokens:.3g}, "
-            f"{math.expm1(one.residual):+.1%} off the law): {one.best_params:.3g}"
+            f"{math.expm1(one.residual):+.1%} off the law): {best * one.ratio:.3g}"
             for one in beyond[:MOST_NAMED]
         )
         yield Finding(
             "influential_rows",
             "warn",
-            f"Without one row the law's best N of {report.optima[0].allocation.flops:.3g} FLOPs leaves its "
+            f"Without one row the best N of {report.optima[0].allocation.flops:.3g} FLOPs leaves its "
             f"{interval.level:.0%} interval, {interval.low:.3g} to {interval.high:.3g}. Without {named}.",
             "Look at these runs first: a row decides where it is alone at an end of the grid, or wrong. Add rows "
             "beside it, or train it again.",

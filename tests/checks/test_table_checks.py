@@ -129,8 +129,9 @@ def test_a_row_that_carries_the_answer_is_named(report: TableReport) -> None:
     assert len(others) == 9
     moved = [abs(np.log(one.ratio)) for one in report.influence]
     assert moved == sorted(moved, reverse=True)
-    near, beyond = interval.low * 1.01, interval.high * 1.3
-    sin = replace(report, influence=(replace(first, best_params=beyond, line=17), *others))
+    best = report.optima[0].allocation.params
+    near, beyond = interval.low * 1.01 / best, interval.high * 1.01 / best
+    sin = replace(report, influence=(replace(first, ratio=beyond, line=17), *others))
     (finding,) = (f for f in check_table(sin) if f.name == "influential_rows")
     assert "line 17" in finding.numbers
-    assert "influential_rows" not in found(replace(report, influence=(replace(first, best_params=near), *others)))
+    assert "influential_rows" not in found(replace(report, influence=(replace(first, ratio=near), *others)))
