@@ -243,8 +243,14 @@ def _without_preamble(
 ) -> list[_Record]:  # fmt: skip
     """From the header on: the first line with names of two fields, be it a comment, or else the first line."""
     structure["comments"] += len(comments)
-    known = [recognised([c.strip() for c in split(r.text, r.literal)], named) for r in records[:SAMPLE]]
-    at = next((i for i, count in enumerate(known) if count >= 2), None)
+    at = next(
+        (
+            i
+            for i, r in enumerate(records[:SAMPLE])
+            if recognised([c.strip() for c in split(r.text, r.literal)], named) >= 2
+        ),
+        None,
+    )
     if at is None:
         for comment in reversed([c for c in comments if not records or c.line < records[0].line]):
             text = re.sub(r"^\s*(?:#+|//|%+)\s*", "", comment.text)

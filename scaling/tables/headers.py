@@ -71,6 +71,7 @@ BITS = ("bits per token", "bpt", "bits", "bits token")
 COUNTED_OTHERWISE = {
     "non", "embedding", "embeddings", "noembed", "nonembedding", "nonemb", "noembedding", "active", "activated", "ne",
 }  # fmt: skip
+LONGEST_NAME = 200  # of a column: what is longer is no header
 LATER = 100  # rank of what is taken only where nothing else is there
 
 
@@ -265,6 +266,6 @@ def _what_is_missing(wrong: Mapping[str, str], missing: Iterable[str], names: Se
 
 def recognised(names: Sequence[str], given: Collection[str]) -> int:
     """How many of a line's cells name a field: what tells a header from text above it."""
-    heads = [header(name) for name in names if name.strip()]
+    heads = [header(name) for name in names if name.strip() and len(name) <= LONGEST_NAME]
     fields = {field for field in FIELDS if any(rank(field, head) is not None for head in heads)}
     return len(fields - {"run"}) + len(set(given) & set(names))
