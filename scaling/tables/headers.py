@@ -67,6 +67,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 LETTERS = {"params": "N", "tokens": "D", "loss": "L", "flops": "C", "unique_tokens": "U"}
 PERPLEXITY = ("perplexity", "ppl")
+LOSS_LIKE = {"loss", "prob", "likelihood", "perplexity", "ppl"}
 BITS = ("bits per token", "bpt", "bits", "bits token")
 COUNTED_OTHERWISE = {
     "non", "embedding", "embeddings", "noembed", "nonembedding", "nonemb", "noembedding", "active", "activated", "ne",
@@ -109,13 +110,7 @@ def header(name: str) -> Header:
     text = name.strip().lstrip("#").strip()
     if found := re.fullmatch(r"(log10|log2|log|lg|ln)\s*[(_ \[]\s*(.+?)\s*[)\]]?", text, flags=re.IGNORECASE):
         rest, base = words_of(found[2]), found[1].lower()
-        of_loss = set(rest) & {
-            "loss",
-            "prob",
-            "likelihood",
-            "perplexity",
-            "ppl",
-        }  # log loss is a loss, no logarithm of one
+        of_loss = set(rest) & LOSS_LIKE  # log loss is a loss, no logarithm of one
         if not of_loss or (base in ("log10", "ln") and "loss" in rest):
             return Header(name, rest, base)
     if found := re.fullmatch(r"(.+?)\s*[(\[{]\s*([^()\[\]{}]*)\s*[)\]}]", text):

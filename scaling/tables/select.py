@@ -32,6 +32,7 @@ ON_THE_WAY = "on the way: its run has later rows, of which the last is the point
 NOT_BEST = "another recipe has a lower loss at its N and D"
 AVERAGED = "averaged with the other rows of its N and D"
 RUN_NAMES = {"name", "id", "job", "job name", "job id", "trial", "trial id", "experiment", "exp", "exp name", "run"}
+MIN_LOG = 12  # rows
 PLANNED_SHARE = 0.995  # of the planned tokens or steps
 
 
@@ -82,7 +83,9 @@ def drop_unfinished(draft: Draft) -> None:
     for column in draft.beside("outcome", "decay"):
         kept = draft.kept
         bad = np.array([ended_badly(column.name, column.values[i]) for i in kept.tolist()], dtype=np.bool_)
-        if bad.any() and not bad.all():
+        if bad.any() and bad.all():
+            draft.say(f"every row's {column.name!r} says that it is no finished run: all were taken all the same")
+        elif bad.any():
             undecayed = " ".join(words_of(column.name)) in DECAY
             what = "undecayed: " if undecayed else ""
             rows = kept[bad]
@@ -104,7 +107,7 @@ def drop_unfinished(draft: Draft) -> None:
         with np.errstate(invalid="ignore"):
             short = kept[done[kept] < PLANNED_SHARE * planned[kept]]
         if len(short) and len(short) < len(kept):
-            draft.leave_out(short, f"undecayed: before the end that {column.name!r} says")
+            draft.leave_out(short, f"undecayed: before the end that {column.name!r} says", aside=True)
             draft.say(
                 f"rows before the end of their run, which {column.name!r} says, are left out: ignore=[{column.name}]",
                 short,
@@ -148,12 +151,12 @@ def keep_ends(draft: Draft, run: Sequence[object] | None) -> Curves | None:
             return None
         way = not_last(runs, len(kept))
         draft.leave_out(kept[way], ON_THE_WAY, aside=True)
-        which = f"column {name or draft.sheet.names[draft.found['run'].column]!r}"
-        keys = [*(p.name for p in progress), *([name] if name else [])]
+        own = name or draft.sheet.names[draft.found["run"].column]
+        keys = [p.name for p in progress] or [own]
         draft.say(
-            f"the table is a log of {len(runs.starts)} runs, told apart by {which}: the last row of each is its "
+            f"the table is a log of {len(runs.starts)} runs, told apart by column {own!r}: the last row of each is its "
             "point, and the others are its curve, for approach 1 alone; if every row ended a run of its own, say "
-            f"ignore=[{','.join(keys)}]" + ("" if keys else " or columns.run=null"),
+            f"ignore=[{','.join(keys)}]",
             kept[way],
         )
         return Curves(kept[way], run)
@@ -164,9 +167,6 @@ def keep_ends(draft: Draft, run: Sequence[object] | None) -> Curves | None:
     if undecayed(runs, params, tokens, loss):
         return Curves(kept[not_last(runs, len(kept))], None)
     return None
-
-
-MIN_LOG = 12  # rows
 
 
 @dataclass(frozen=True)
