@@ -27,7 +27,8 @@ AT_END = 0.3
 def mixed_kinds(table: Table) -> Iterator[Finding]:
     """Losses on other text, in other tokens or of another kind are not one quantity."""
     for column in _beside(table, "kind"):
-        if len({value.casefold() for value in column.distinct}) > 1:
+        # As many values as rows are names of the rows.
+        if 1 < len({value.casefold() for value in column.distinct}) <= max(2, len(column.values) / 2):
             yield Finding(
                 "mixed_kinds",
                 "refuse",
@@ -66,7 +67,7 @@ def unexplained_column(table: Table) -> Iterator[Finding]:
     basis, residual = quadratic(rows)
     if basis is None:
         return
-    for column in _beside(table, "unknown", "provenance"):
+    for column in _beside(table, "unknown", "provenance", "recipe"):
         counts = Counter(column.values)
         if not 1 < len(counts) <= max(2, len(rows) / 4) or min(counts.values()) < FEWEST_OF_A_VALUE:
             continue

@@ -48,16 +48,16 @@ LIGHT = _set("config cfg summary metrics hparams args the name n num id model tr
 KIND = _set(
     "tokenizer tokeniser tokenization vocab vocabulary vocabsize dataset datasets corpus corpora mixture",
     "datamix evalset valset testset split language lang benchmark objective modality arch architecture family",
-    "context ctx seqlen domain paper study",
+    "context ctx seqlen domain paper study data tok partition subset evaluated position positions moe",
 )
 KIND_PHRASES = _set(
-    "data | data set | data mix | data source | eval set | eval data | validation set | val set | val data |",
-    "set | metric | validation data | test set | test data | sequence length | seq len | seq length | block",
-    "size | max seq len | unit | units | loss unit | loss type | loss name | datensatz",
+    "eval set | eval data | validation set | val set | val data | set | metric | validation data | test set |",
+    "test data | sequence length | seq len | seq length | block size | max seq len | unit | units | loss unit |",
+    "loss type | loss name | datensatz | eval | text",
 )
 NOT_KIND = _set(
     "tokens token bytes seconds time path hash url examples samples rows documents fraction share loss size acc",
-    "accuracy ppl perplexity epochs multiplier",
+    "accuracy ppl perplexity epochs multiplier parallel workers loader order ratio wait mb gb root dir per",
 )
 METHOD = _set(
     "optimizer optimiser optim opt schedule scheduler algo algorithm method strategy setup variant trainer",
@@ -66,9 +66,11 @@ METHOD = _set(
 RECIPE = _set(
     "lr batch bs bsz gbs gbsz warmup wd beta beta1 beta2 betas momentum dropout clip eps epsilon init",
     "activation act norm cooldown anneal mup depth width layers layer heads head hidden dmodel dff ffn kv mlp",
-    "aspect experts expert topk rope tied bias zloss recipe ablation",
+    "aspect experts expert topk rope tied bias zloss smoothing recipe ablation",
 )
-RECIPE_PHRASES = _set("learning rate | weight decay | d model | d ff | n layer | max lr | min lr | rate | lernrate")
+RECIPE_PHRASES = _set(
+    "learning rate | z loss | weight decay | d model | d ff | n layer | max lr | min lr | rate | lernrate"
+)
 METHOD_PHRASES = _set("lr scheduler type | lr schedule | lr scheduler | lr decay | lr decay style | decay type")
 CHOSEN = _set("lr rate batch bs bsz gbs gbsz warmup wd decay beta1 beta2 dropout momentum")
 SEED = _set("seed seeds replicate replica rep rng repeat replicates")
@@ -134,7 +136,9 @@ def _role(name: str) -> Role:
         return "decay"
     if joined in OUTCOME:
         return "outcome"
-    if (given & KIND and not given & (NOT_KIND - {"size"})) and not (given & {"dataset", "corpus"} and "size" in given):
+    if (given & KIND and not given & (NOT_KIND - {"size"})) and not (
+        given & {"dataset", "corpus", "data", "subset"} and "size" in given
+    ):
         return "kind"
     if joined in KIND_PHRASES or whole in ("model type", "model family"):
         return "kind"
@@ -144,7 +148,9 @@ def _role(name: str) -> Role:
         return "provenance"
     if whole in METHOD_PHRASES:
         return "method"
-    if {joined, whole} & RECIPE_PHRASES or given & RECIPE or "learning rate" in whole or "weight decay" in whole:
+    if {joined, whole} & RECIPE_PHRASES:
+        return "recipe"
+    if given & RECIPE or "learning rate" in whole or "weight decay" in whole:
         return "result" if given & {"loss", "time", "grad"} else "recipe"
     if given & RESULT:
         return "result"
