@@ -16,6 +16,7 @@ verbs    `planning`: rules for learning rate, batch and shapes; grids; what a pl
          `sinks`: points that have ended, to W&B or MLflow
 nouns    `specs`: what shall be trained; `records`, `curves`: what happened; `findings`: what a check saw
          `speeds`: what a step takes on this machine; `corners`: a grid's learning rates, checked
+         `tables`: anyone's table of losses, read with an account of every line
          `results`: what a study found; `store`: its ledger and database; `values`: dataclasses from and to JSON
          `folders`: whose a folder is, who writes it now; `terminal`: what commands say
 leaves   `model`: the decoder, its parameter and FLOP counts

@@ -1,6 +1,8 @@
 """What every entry shares: configs found from any folder, and errors of one paragraph with an exit code."""
 
+import csv
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -8,7 +10,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 import hydra
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -23,6 +25,37 @@ from scaling.usage import asks_for_help, usage, with_flags_as_overrides
 from scaling.values import ValueMismatch
 
 EXIT_BAD_CONFIG = 2
+# Keys whose values are read as they are typed. A test holds these against what the configs say is text.
+TEXTS = {
+    *(
+        "study",
+        "runs",
+        "cache",
+        "question",
+        "source",
+        "out",
+        "curves",
+        "holdout",
+        "convention",
+        "where",
+        "by",
+        "decimal",
+    ),
+    *("loss_unit", "a", "b", "convention_a", "convention_b", "next", "until", "run", "size", "fit.validation"),
+    *(
+        "power.prior",
+        "power.quantity",
+        "power.source",
+        "data.source.document_separator",
+        "data.name",
+        "data.description",
+        "data.licence",
+    ),
+    *("data.split_salt", "data.source.path", "data.source.name", "data.source.revision", "data.source.text_column"),
+    *("data.source.train_split", "data.source.validation_path", "data.source.validation_split", "data.source.version"),
+    *("data.source.google_version", "data.tokenizer.path", "data.tokenizer.revision", "data.tokenizer.separator"),
+}
+LISTS_OF_TEXT = {"ignore", "conventions"}
 EXIT_NO_ANSWER = 3  # all went well, and the study, the table or the rounds still do not answer
 EXIT_INTERRUPTED, EXIT_NOBODY_LISTENS = 130, 141  # as of a shell's commands that INT and PIPE end
 
@@ -40,6 +73,7 @@ def run_hydra(
     if asks_for_help(sys.argv[1:]):
         print(usage(about or "", config_folder(), config_name))
         sys.exit(0)
+    sys.argv[1:] = [as_text(argument) for argument in sys.argv[1:]]
     # Hydra would print its own account of an error and swallow the exception.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     # An option between overrides would end them for Hydra: `study=x -m point=1` is `-m study=x point=1`.
@@ -61,17 +95,29 @@ def run_hydra(
     leave(max(exit_codes, default=0))
 
 
-def as_text(argument: str, keys: Sequence[str]) -> str:
-    """An override of one of the keys, quoted for Hydra, whose grammar has no place for `flops>1e20` or a space.
-
-    A key that ends in a dot stands for all below it. Null stays null, and what is quoted stays as it is.
+def as_text(argument: str) -> str:
+    """An override of a key that holds text, quoted for Hydra, whose grammar has no place for `flops>1e20`, an accent or
+    a comma; of a list of texts, each of its items. Null stays null, and what is quoted stays as it is.
     """
     key, sign, value = argument.partition("=")
-    named = any(key == known or (known.endswith(".") and key.startswith(known)) for known in keys)
-    if not sign or not named or value in ("", "null", "???") or value[0] in "'\"":
+    name = key.lstrip("+")
+    if not sign or value in ("", "null", "???"):
         return argument
-    escaped = value.replace("\\'", "\\\\'").replace("'", "\\'")
-    return f"{key}='{escaped}'"
+    if name in LISTS_OF_TEXT:
+        inner = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+        items = [item.strip() for item in next(csv.reader([inner], skipinitialspace=True, quotechar='"'), [])]
+        return f"{key}=[{','.join(_quoted(item) for item in items)}]"
+    if name in TEXTS or name.startswith("columns."):
+        return f"{key}={_quoted(value)}"
+    return argument
+
+
+def _quoted(value: str) -> str:
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        return value
+    # A backslash counts only before a quote, where it must be doubled.
+    escaped = re.sub(r"(\\*)(')", lambda m: 2 * m[1] + "\\'", value)
+    return "'" + re.sub(r"\\+$", lambda m: 2 * m[0], escaped) + "'"
 
 
 TOLD = (ConfigError, DataError, FolderError, ValueMismatch, SlurmError, HydraException, OmegaConfBaseException, OSError)
@@ -107,6 +153,14 @@ def explain(error: Exception) -> str:
     """The message in one paragraph; Hydra's advice to append an unknown key with + would only move the error."""
     if isinstance(error, OSError) and not isinstance(error, HydraException):  # some of whose kinds are both
         return storage_words(error)
+    if isinstance(error, OverrideParseException):
+        key, sign, value = error.override.partition("=")
+        if not sign:
+            return f"{error.override!r} is no override: write key=value, and quotes for the shell around a space"
+        return (
+            f"{key} is {value!r}, which cannot be read: outside of quotes there is no place for accents, '=', commas "
+            f"or brackets that are not closed; write {key}='\"...\"' where text is meant, or correct it"
+        )
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     kept = [line for line in lines if not line.startswith(("To append to your config", "full_key:", "object_type="))]
     if any(line.startswith("Could not override") for line in kept):

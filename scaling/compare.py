@@ -10,13 +10,21 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from scaling.analysis.compare import CompareOptions, Incomparable, Side, compare, study_sides, table_sides
-from scaling.analysis.table import TableError
+from scaling.analysis.compare import (
+    CompareOptions,
+    Incomparable,
+    Side,
+    compare,
+    require_one_convention,
+    study_sides,
+    table_sides,
+)
 from scaling.command import run_hydra
 from scaling.config import PLAN_FILE, ConfigError, compare_options, stored_config
 from scaling.records import read_records
 from scaling.report.comparison import print_comparison
 from scaling.specs import read_plan
+from scaling.stages.tables import open_table, tell
 from scaling.stages.vocabularies import require_one_vocabulary
 from scaling.terminal import PlainConsole, warn
 from scaling.values import finite_or_null, to_plain
@@ -30,7 +38,7 @@ def run(options: CompareOptions) -> int:
     try:
         a, b = sides(options)
         found = compare(a, b, flops=options.flops, level=options.level)
-    except (Incomparable, TableError) as error:
+    except Incomparable as error:
         raise ConfigError(str(error)) from None
     if options.json:
         PlainConsole().print_json(data=finite_or_null(to_plain(found)))
@@ -44,7 +52,14 @@ def sides(options: CompareOptions) -> tuple[Side, Side]:
     folders = [Path(options.a), Path(options.b)]
     studies = [folder.is_dir() for folder in folders]
     if not any(studies):
-        return table_sides(options)
+        require_one_convention(options)
+        tables = [
+            open_table(source, options, options.force, convention)
+            for source, convention in ((options.a, options.convention_a), (options.b, options.convention_b))
+        ]
+        for table, findings in tables:
+            tell(table, findings)
+        return table_sides(tables[0][0], tables[1][0])
     if not all(studies):
         raise ConfigError(
             f"a is {options.a} and b is {options.b}: compare two studies or two tables; a study's losses are in its "

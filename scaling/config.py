@@ -18,7 +18,7 @@ from scaling.folders import below, study_lock
 from scaling.launching.config import LaunchConfig
 from scaling.planning.config import GridConfig, ModelOptions, RecipeConfig, TimeModel
 from scaling.planning.power import PowerConfig
-from scaling.sinks.config import require_known
+from scaling.sinks.config import require_known as require_known_sinks
 from scaling.specs import Plan, read_plan
 from scaling.training.config import Runtime
 from scaling.tuning.config import TuneOptions
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from scaling.analysis.recommend import RecommendOptions
 
 T = TypeVar("T")
+Forcing = TypeVar("Forcing", "CompareOptions", "RecommendOptions")
 
 PLAN_FILE, CONFIG_FILE = "plan.json", "config.json"
 OF_ONE_COMMAND = ("dry_run", "json", "debug", "point", "next", "flops", "until", "max_flops", "overwrite")
@@ -85,7 +86,7 @@ class StudyConfig:
         require_name("study", self.study)
         if not all(letter.isalnum() or letter in "_-." for letter in self.study):
             raise ValueError(f"study is {shown(self.study)}; it names a folder: use letters, digits, '_', '-' and '.'")
-        require_known(self.sinks)
+        require_known_sinks(self.sinks)
         context, batch = self.model.context, self.recipe.batch_tokens
         if batch < context:
             raise ValueError(
@@ -133,14 +134,23 @@ def compare_options(composed: DictConfig) -> "CompareOptions":
     for key, example in (("a", "runs/default"), ("b", "runs/mine")):
         if OmegaConf.is_missing(composed, key):
             raise ConfigError(f"{key} is not given: add {key}={example} to the command")
-    return _root(CompareOptions, composed)
+    return _known_force(_root(CompareOptions, composed))
 
 
 def recommend_options(composed: DictConfig) -> "RecommendOptions":
     """Raises ConfigError, as `study_config`."""
     from scaling.analysis.recommend import RecommendOptions
 
-    return _root(RecommendOptions, composed)
+    return _known_force(_root(RecommendOptions, composed))
+
+
+def _known_force(options: Forcing) -> Forcing:
+    """Raises ConfigError where `force` has a name that no check has."""
+    from scaling.checks.catalogue import require_known
+
+    with _as_config_error():
+        require_known(options.force)
+    return options
 
 
 def tune_config(composed: DictConfig) -> tuple[StudyConfig, TuneOptions]:

@@ -13,24 +13,25 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from scaling.analysis.table import TableError
+from scaling.analysis.config import TableOptions
 from scaling.analysis.table_report import report_on_table
-from scaling.checks.catalogue import check_table, in_fits_json, require_known
-from scaling.command import EXIT_NO_ANSWER, as_text, run_hydra
+from scaling.checks.catalogue import check_table, in_fits_json
+from scaling.command import EXIT_NO_ANSWER, run_hydra
 from scaling.config import ConfigError, refit_config, stored_plan, table_options
-from scaling.findings import refusals
+from scaling.findings import gravest_first, refusals
 from scaling.folders import require_ours, study_lock, take
 from scaling.report.figures.catalogue import draw_figures
 from scaling.report.figures.plate import Figures
-from scaling.report.summary import print_summary
+from scaling.report.summary import print_groups, print_summary
 from scaling.report.write import write_table_report
+from scaling.stages.by_group import fit_groups
 from scaling.stages.checkup import check_plan
 from scaling.stages.finish import FITS_FILE, finish_study
+from scaling.stages.tables import open_table
+from scaling.tables.account import TableError
 from scaling.terminal import PlainConsole
 from scaling.usage import asks_for_help
 from scaling.values import write_json
-
-TEXTS = ("source", "out", "curves", "holdout", "convention", "columns.")
 
 
 def task(composed: DictConfig) -> int:
@@ -52,15 +53,14 @@ def fit_table(composed: DictConfig, command: str) -> int:
     options = table_options(composed)
     out = Path(options.out)
     require_ours(out, "table", key="out", overwrite=options.overwrite)
+    if options.by is not None:
+        return fit_by(options, command)
+    table, before = open_table(options.source, options, options.force, options.convention)
     try:
-        require_known(options.force)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-    try:
-        report = report_on_table(options, command)
+        report = report_on_table(options, command, table)
     except TableError as error:
         raise ConfigError(str(error)) from None
-    findings = check_table(report, options.force)
+    findings = gravest_first((*before, *check_table(report, options.force)))
     report = replace(report, findings=findings, fits_json=in_fits_json(report.fits_json, findings))
     figures = draw_figures(report) if options.figures else Figures()
     # The answer first: a disk that takes no file does not take it back.
@@ -77,10 +77,19 @@ def fit_table(composed: DictConfig, command: str) -> int:
     return EXIT_NO_ANSWER if refusals(findings) else 0
 
 
+def fit_by(options: TableOptions, command: str) -> int:
+    laws, page = fit_groups(options, command)
+    if options.json:
+        PlainConsole().print_json((Path(options.out) / FITS_FILE).read_text())
+    else:
+        print_groups(options.source, str(options.by), laws, PlainConsole())
+        print(page)
+    return 0 if all(law.status == "converged" for law in laws) else EXIT_NO_ANSWER
+
+
 def main() -> None:
     if asks_for_help(sys.argv[1:]) or any(argument.startswith("source=") for argument in sys.argv[1:]):
         command = shlex.join(["python", "-m", "scaling.fit", *sys.argv[1:]])
-        sys.argv[1:] = [as_text(argument, TEXTS) for argument in sys.argv[1:]]
         run_hydra(partial(fit_table, command=command), "fit", about=__doc__)
     else:
         run_hydra(task, "sweep", about=__doc__)

@@ -14,7 +14,6 @@ from pathlib import Path
 from hydra import compose
 from omegaconf import DictConfig
 
-from scaling.analysis.config import TableOptions
 from scaling.analysis.forecasts import new_forecasts
 from scaling.analysis.observations import CONVENTIONS, observations, points_at, usable
 from scaling.analysis.recommend import (
@@ -24,7 +23,6 @@ from scaling.analysis.recommend import (
     goal_of,
     recommend,
 )
-from scaling.analysis.table import TableError, read_table
 from scaling.command import EXIT_NO_ANSWER, run_hydra
 from scaling.config import (
     PLAN_FILE,
@@ -48,6 +46,7 @@ from scaling.specs import Plan, read_plan
 from scaling.stages.checkup import prepared_manifest
 from scaling.stages.outlook import room_of
 from scaling.stages.study import plan_study
+from scaling.stages.tables import open_table, tell
 from scaling.stages.vocabularies import require_one_vocabulary
 from scaling.store import SELECTED, read_forecasts, save_forecasts
 from scaling.terminal import PlainConsole, warn
@@ -58,7 +57,7 @@ def task(composed: DictConfig) -> int:
     options = recommend_options(composed)
     try:
         return from_study(options) if options.study is not None else from_table(options)
-    except (NoRecommendation, TableError) as error:
+    except NoRecommendation as error:
         raise ConfigError(str(error)) from None
 
 
@@ -99,7 +98,8 @@ def from_study(options: RecommendOptions) -> int:
 
 
 def from_table(options: RecommendOptions) -> int:
-    table = read_table(table_options(options))
+    table, findings = open_table(str(options.source), options, options.force)
+    tell(table, findings)
     rows = table.observations
     speed = options.flops_per_second
     answer = answer_for(options, rows, f"{len(rows)} rows of {options.source}", speed, SelectedForecast(rows))
@@ -191,14 +191,6 @@ def about(options: RecommendOptions, chosen: Chosen) -> str:
         f"{experiment_name(options)}, recommended from {source}: {chosen.site.size.name}, {chosen.tokens:,} tokens, "
         f"{chosen.flops:.3g} training FLOPs."
     )
-
-
-def table_options(options: RecommendOptions) -> TableOptions:
-    return TableOptions(
-        source=str(options.source), out="-", columns=options.columns, holdout=None, targets=None, bootstrap=0,
-        level=options.level, figures=False, seed=0, convention=None, conventions=(), curves=None, force=(),
-        json=False, debug=False,
-    )  # fmt: skip
 
 
 def show(

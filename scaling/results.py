@@ -17,6 +17,7 @@ from scaling.laws.optimum import Allocation
 from scaling.records import RunRecord
 from scaling.specs import Plan
 from scaling.store import Exclusion, Forecast
+from scaling.tables.account import Reading
 
 
 @dataclass(frozen=True)
@@ -199,16 +200,58 @@ class StudyReport(LawReport):
 
 
 @dataclass(frozen=True)
+class RowInfluence:
+    """What a fitted row does to the best N of the first target: Chinchilla's law without it, over with it.
+
+    `line` is where it stands; `residual` the log of its loss over the law's, which was fitted with it.
+    """
+
+    line: int
+    params: float
+    tokens: float
+    loss: float
+    residual: float
+    best_params: float
+    ratio: float
+
+
+@dataclass(frozen=True)
 class TableReport(LawReport):
     """All that anyone's table of losses says.
 
-    `rule` says which rows were kept out, None where none were; `by_run`, that the table names its training runs.
+    `rule` says which rows were kept out, None where none were; `by_run`, that the table names its training runs;
+    `reading`, what became of each line. `repetition` is there where text was repeated in rows that are not `fitted`;
+    `influence` has the rows that move the best N most, the first before all others.
     """
 
     source: str
     command: str
     rule: str | None
     by_run: bool
+    reading: Reading
+    repetition: Repetition | None = None
+    influence: tuple[RowInfluence, ...] = ()
+
+
+@dataclass(frozen=True)
+class GroupLaw:
+    """Chinchilla's law of the rows of a table in which a column has `value`; their report is in `folder`.
+
+    The best N and D, the loss there and its bits/byte are for a budget that all groups were fitted at. None where the
+    law may not be used, as `status` and `message` say, or where bytes are not known.
+    """
+
+    value: str
+    folder: str
+    num_points: int
+    status: str
+    message: str
+    parameters: dict[str, float] | None = None
+    best_params: float | None = None
+    best_tokens: float | None = None
+    best_loss: float | None = None
+    bytes_per_token: float | None = None
+    best_bits_per_byte: float | None = None
 
 
 @dataclass(frozen=True)

@@ -35,9 +35,8 @@ def main() -> None:
 
 
 def sweep() -> None:
-    from scaling.command import as_text, run_hydra
+    from scaling.command import run_hydra
 
-    sys.argv[1:] = [as_text(argument, ("until",)) for argument in sys.argv[1:]]
     run_hydra(task, "sweep", about=__doc__, overrides=("hydra.mode=MULTIRUN", "hydra.sweeper.finish=true"))
 
 

@@ -11,6 +11,7 @@ from scaling.command import config_folder
 from scaling.compare import run
 from scaling.config import ConfigError, compare_options
 from tests.planted_study import planted_study
+from tests.tables.asked import csv_text, planted
 
 
 def options(*overrides: str) -> CompareOptions:
@@ -41,3 +42,15 @@ def test_a_study_compared_with_itself_under_another_seed(tmp_path: Path, capsys:
 def test_both_must_be_named() -> None:
     with pytest.raises(ConfigError, match="b is not given"):
         options("a=x.csv")
+
+
+def test_tables_in_different_tokens_are_not_compared(tmp_path: Path) -> None:
+    rows = planted()
+    for name, tokenizer in (("a", "gpt2"), ("b", "llama"), ("c", "GPT2")):
+        text = csv_text([{**row, "tokenizer": tokenizer, "dataset": name} for row in rows])
+        (tmp_path / f"{name}.csv").write_text(text)
+    a, b, c = (f"{tmp_path}/{name}.csv" for name in "abc")
+    with pytest.raises(ConfigError, match=r"'tokenizer' of a says gpt2 and that of b llama: .*ignore=\[tokenizer\]"):
+        run(options(f"a={a}", f"b={b}"))
+    assert run(options(f"a={a}", f"b={c}")) == 0
+    assert run(options(f"a={a}", f"b={b}", "ignore=[tokenizer]")) == 0

@@ -10,6 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "scaling"
 LEAVES = {"model", "data", "laws"}
 NOUNS = {
+    "tables",
     *("values", "specs", "speeds", "records", "claims", "curves", "findings", "results", "corners", "store"),
     *("folders", "terminal", "bounds"),
 }

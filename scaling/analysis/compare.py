@@ -8,26 +8,44 @@ from pathlib import Path
 
 import numpy as np
 
-from scaling.analysis.config import Columns, TableOptions
 from scaling.analysis.observations import CONVENTIONS, observations, usable
-from scaling.analysis.table import read_table
 from scaling.laws.multiplier import Multiplier, Pairs, multiplier
 from scaling.laws.observations import IntArray, Observations
 from scaling.records import RunRecord
 from scaling.results import Comparison, Crossing, MultiplierRow
 from scaling.specs import Plan
+from scaling.tables.headers import words_of
+from scaling.tables.options import ReadingOptions
+from scaling.tables.read import Table
 
 NUM_BUDGETS = 9
 REACH = 10.0  # how far beyond both studies the table goes
+# Words of columns that say what a loss is of; the text that was trained on may differ.
+OF_THE_MEASURE = {
+    *(
+        "tokenizer",
+        "tokeniser",
+        "vocab",
+        "vocabulary",
+        "vocabsize",
+        "split",
+        "eval",
+        "validation",
+        "val",
+        "test",
+        "evalset",
+    ),
+    *("valset", "context", "ctx", "seq", "seqlen", "sequence", "metric", "unit", "units"),
+}
 OF_THE_TOKENIZER = ("tokenizer", "name", "description", "licence", "unique_tokens")
 
 
 @dataclass(frozen=True)
-class CompareOptions:
+class CompareOptions(ReadingOptions):
     """The root of `configs/compare.yaml`.
 
     a, b            folders of two studies, or two tables of losses; the answer is B's worth in A's compute
-    columns         what both tables call their columns
+    columns         what both tables call their columns; both are read by the same keys of `ReadingOptions`
     convention_a, convention_b   how each table counts params and flops, in words; they must be the same
     flops           budgets of the table; null: from the smallest that both measured to ten times the largest
     level           of the intervals
@@ -35,13 +53,16 @@ class CompareOptions:
 
     a: str
     b: str
-    columns: Columns
     convention_a: str | None
     convention_b: str | None
     flops: tuple[float, ...] | None
     level: float
     json: bool
     debug: bool
+    force: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.check_reading()
 
 
 class Incomparable(ValueError):
@@ -136,25 +157,31 @@ def study_sides(found: Sequence[tuple[str, Plan, Sequence[RunRecord], dict[str, 
     return sides[0], sides[1]
 
 
-def table_sides(options: CompareOptions) -> tuple[Side, Side]:
-    """Two tables. Raises Incomparable where they say that they count otherwise; TableError as `read_table`."""
+def require_one_convention(options: CompareOptions) -> None:
+    """Raises Incomparable where two tables are said to count otherwise."""
     if options.convention_a != options.convention_b:
         raise Incomparable(
             f"a counts {options.convention_a!r} and b {options.convention_b!r}: a multiplier of compute needs one "
             "count; convert one of the tables"
         )
-    sides = []
-    for source, convention in ((options.a, options.convention_a), (options.b, options.convention_b)):
-        table = read_table(_as_table(options, source, convention))
-        sides.append(Side(Path(source).name, table.observations, None, "nats per token"))
-    return sides[0], sides[1]
 
 
-def _as_table(options: CompareOptions, source: str, convention: str | None) -> TableOptions:
-    return TableOptions(
-        source=source, out="-", columns=options.columns, holdout=None, targets=None, bootstrap=0, level=options.level,
-        figures=False, seed=0, convention=convention, conventions=(), curves=None, force=(), json=False, debug=False,
-    )  # fmt: skip
+def table_sides(a: Table, b: Table) -> tuple[Side, Side]:
+    """Two tables. Raises Incomparable where a column says that their losses are of other tokens or other text."""
+    others = {column.name.casefold(): column for column in b.beside if column.role == "kind"}
+    for column in a.beside:
+        other = others.get(column.name.casefold())
+        if column.role != "kind" or other is None or not set(words_of(column.name)) & OF_THE_MEASURE:
+            continue
+        ours, theirs = ({value.casefold() for value in each.distinct} for each in (column, other))
+        if ours and theirs and ours != theirs:
+            raise Incomparable(
+                f"column {column.name!r} of a says {', '.join(column.distinct)} and that of b "
+                f"{', '.join(other.distinct)}: their losses are not one quantity; bring both to one, or say "
+                f"ignore=[{column.name}]"
+            )
+    first, second = (Side(Path(table.source).name, table.observations, None, "nats per token") for table in (a, b))
+    return first, second
 
 
 def _verdict(found: Multiplier, at: MultiplierRow, level: float) -> str:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from scaling.tables.options import ReadingOptions
+
 
 @dataclass(frozen=True)
 class FitOptions:
@@ -26,29 +28,13 @@ class FitOptions:
 
 
 @dataclass(frozen=True)
-class Columns:
-    """What a table calls each column; null where it has the name used here."""
-
-    params: str | None
-    tokens: str | None
-    loss: str | None
-    flops: str | None
-    budget: str | None
-    unique_tokens: str | None
-    loss_sem: str | None
-    run: str | None
-
-    @property
-    def renamed(self) -> dict[str, str]:
-        return {name: value for name, value in vars(self).items() if value is not None}
-
-
-@dataclass(frozen=True)
-class TableOptions:
+class TableOptions(ReadingOptions):
     """The root of `configs/fit.yaml`: anyone's losses in, laws and a report out.
 
-    source       a .csv, .jsonl or .parquet file, or the folder of a study
+    source       a table of losses, as a text, JSON, Parquet or workbook file, or the folder of a study; how it is read
+                 is said by the keys of `ReadingOptions`
     out          folder for fits.json, report.md and report/
+    by           null; or a column: its values have a law each
     holdout      null; a share such as 0.2, the rows with most compute; or a condition such as "flops>1e20"
     targets      training FLOPs to forecast; as 6 N D; null: the largest that was fitted and 10 times that
     convention   how the table counts params and flops, in words; null: as given
@@ -61,7 +47,6 @@ class TableOptions:
 
     source: str
     out: str
-    columns: Columns
     holdout: str | None
     targets: tuple[float, ...] | None
     bootstrap: int
@@ -75,7 +60,9 @@ class TableOptions:
     debug: bool
     force: tuple[str, ...] = ()
     overwrite: bool = False
+    by: str | None = None
 
     def __post_init__(self) -> None:
+        self.check_reading()
         if not self.source or not self.out:
             raise ValueError("source or out is empty; name both, for example source=points.csv out=laws")

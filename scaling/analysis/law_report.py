@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scaling.laws.agreement import FINISHED, compare_conventions, compare_estimators
-from scaling.laws.analysis import TargetForecast, analyse, largest_budget
+from scaling.laws.analysis import TargetForecast, analyse, joint_title, largest_budget
 from scaling.laws.envelope import finished_curves
-from scaling.laws.form_report import FormReport
+from scaling.laws.fit import fit_law
+from scaling.laws.form_report import FormReport, form_report
 from scaling.laws.observations import Observations
 from scaling.laws.optimum import Allocation
 from scaling.laws.payload import fits_payload
+from scaling.laws.repeated import DATA_CONSTRAINED
 from scaling.results import FittedLaw, LawReport, OptimalAllocation, SeedNoise
 from scaling.values import finite_or_null, to_plain
 
@@ -30,6 +32,7 @@ class Rows:
     curves      training curves by name, for approach 1
     excluded    rows that no fit uses, each with its reason; None: those of `fitted`
     noise       between seeds, where there are any
+    repeated    the fitted rows and those whose text was repeated, for the law of repeated data; None without any
     """
 
     source: str
@@ -40,6 +43,7 @@ class Rows:
     curves: Mapping[str, Observations]
     excluded: Sequence[tuple[object, str]] | None = None
     noise: SeedNoise | None = None
+    repeated: Observations | None = None
 
 
 def law_report(
@@ -61,6 +65,10 @@ def law_report(
     largest = largest_budget(fitted)
     targets = targets or (largest, BEYOND * largest)
     analysis = analyse(fitted, held=held, targets=targets, at=at, resamples=resamples, seed=seed, level=level)
+    if rows.repeated is not None:
+        fit = fit_law(DATA_CONSTRAINED, rows.repeated)
+        report = form_report(joint_title(DATA_CONSTRAINED), fit, rows.repeated, None, None, level)
+        analysis = replace(analysis, reports=(*analysis.reports, report))
     began = time.perf_counter()
     curves = {FINISHED: finished_curves(fitted), **rows.curves}
     estimators = compare_estimators(analysis.reports[0].fit, fitted, targets[0], curves)

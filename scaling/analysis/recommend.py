@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 
-from scaling.analysis.config import Columns
 from scaling.findings import Finding
 from scaling.laws.agreement import compare_conventions, compare_estimators
 from scaling.laws.analysis import sample_rows
@@ -19,6 +18,7 @@ from scaling.laws.forms import CHINCHILLA
 from scaling.laws.intervals import Interval, Prediction, delta_interval, parameter_intervals
 from scaling.laws.observations import FloatArray, Observations, points
 from scaling.results import Ranged, Recommendation
+from scaling.tables.options import ReadingOptions
 from scaling.values import require_name
 
 DECADES_WARN, DECADES_REFUSE = 1.5, 3.0
@@ -26,12 +26,12 @@ SECONDS_PER_HOUR = 3600.0
 
 
 @dataclass(frozen=True)
-class RecommendOptions:
+class RecommendOptions(ReadingOptions):
     """The root of `configs/recommend.yaml`. One of study and source, and one of flops, gpu_hours, tokens, params, loss
     and perplexity.
 
     study, runs       a study's name and the folder of studies
-    source, columns   a table of losses instead, as `scaling.fit` reads it
+    source, columns   a table of losses instead, as `scaling.fit` reads it, by the keys of `ReadingOptions`
     flops             training FLOPs to spend, with those of serving where inference_tokens are given
     gpu_hours         the same in hours of one accelerator at `flops_per_second`; null: as fast as the study's largest
                       runs were on theirs
@@ -47,7 +47,6 @@ class RecommendOptions:
     study: str | None
     runs: str
     source: str | None
-    columns: Columns
     flops: float | None
     gpu_hours: float | None
     flops_per_second: float | None
@@ -64,6 +63,7 @@ class RecommendOptions:
     debug: bool
 
     def __post_init__(self) -> None:
+        self.check_reading()
         if (self.study is None) == (self.source is None):
             raise ValueError("give one of study=NAME and source=points.csv")
         if self.study is not None:
@@ -74,9 +74,6 @@ class RecommendOptions:
                 f"{len(given)} goals are given ({', '.join(given) or 'none'}): give exactly one of "
                 f"{', '.join(self.goals)}, for example flops=1e20"
             )
-        unknown = set(self.force) - {"extrapolation"}
-        if unknown:
-            raise ValueError(f"force has {min(unknown)!r}; what can be overruled here is extrapolation")
 
     @property
     def goals(self) -> tuple[str, ...]:

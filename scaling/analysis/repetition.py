@@ -17,14 +17,13 @@ from scaling.laws.fit import Fit, fit_law
 from scaling.laws.forms import CHINCHILLA
 from scaling.laws.intervals import Interval, Prediction, parameter_intervals, predict_interval
 from scaling.laws.observations import Observations, Points, points
-from scaling.laws.repeated import DATA_CONSTRAINED, DataConstrained, unique_of
+from scaling.laws.repeated import DATA_CONSTRAINED, MIN_LEVELS, REPEATED, DataConstrained, unique_of
 from scaling.records import RunRecord
 from scaling.results import FittedLaw, HeldOutError, Repetition
 from scaling.specs import Plan, PlannedPoint
+from scaling.values import to_plain
 
-REPEATED = 1.01  # tokens over unique tokens from which on text counts as repeated
-MOST_LEFT_OUT = 200  # fits of a jackknife
-MIN_LEVELS = 3  # of N and of D among fresh points, for them to carry the plain laws alone
+MOST_GROUPS = 30  # left out in turn
 
 
 def is_repeated(record: RunRecord) -> bool:
@@ -78,21 +77,43 @@ def repetition(
     """The law of repeated data over all fitted records, fresh and repeated; None where no text was repeated."""
     if not any(map(is_repeated, records)):
         return None
-    rows = repeated_observations(plan, records, convention)
+    unseen = [record for record in held_out if is_repeated(record)]
+    return repetition_of(
+        repeated_observations(plan, records, convention),
+        repeated_observations(plan, unseen, convention) if unseen else None,
+        level,
+    )
+
+
+def repetition_of(rows: Observations, at: Observations | None, level: float) -> Repetition:
+    """The law of repeated data over all rows, fresh and repeated; `at` are repeated ones that were held out."""
     (fit, fresh), plain = _fit_repeated(rows), fit_law(CHINCHILLA, rows)
     intervals: dict[str, Interval] = {}
     if fit.usable:
         intervals = parameter_intervals(fit, rows, level=level) if fresh is None else _jackknife(fit, rows, level)
-    unseen = [record for record in held_out if is_repeated(record)]
-    at = repeated_observations(plan, unseen, convention) if unseen else None
+    epochs = rows.tokens / unique_of(rows)
     return Repetition(
         law=FittedLaw("L(N, D, U)", fit, rows, None, intervals),
         plain=FittedLaw("L(N, D) over all points", plain, rows, None, {}),
         fresh_status=None if fresh is None else fresh.status,
-        num_repeated=sum(map(is_repeated, records)),
-        most_epochs=max(record.epochs for record in records),
+        num_repeated=int(np.sum(epochs > REPEATED)),
+        most_epochs=float(epochs.max()),
         errors=tuple(error for each in (fit, plain) if (error := held_out_error(each, at)) is not None),
     )
+
+
+def repetition_payload(found: Repetition) -> dict[str, object]:
+    """For fits.json."""
+    return {
+        "status": found.law.fit.status,
+        "message": found.law.fit.message,
+        "parameters": found.law.fit.parameters,
+        "intervals": to_plain(found.law.intervals),
+        "fresh_status": found.fresh_status,
+        "num_repeated": found.num_repeated,
+        "most_epochs": found.most_epochs,
+        "heldout": to_plain(found.errors),
+    }
 
 
 def _fit_repeated(rows: Observations) -> tuple[Fit, Fit | None]:
@@ -106,13 +127,11 @@ def _fit_repeated(rows: Observations) -> tuple[Fit, Fit | None]:
 
 
 def _jackknife(fit: Fit, rows: Observations, level: float) -> dict[str, Interval]:
-    """Intervals of the half-lives from fits without one trajectory each, on the log scale (Efron & Tibshirani 1993,
-    chapter 11), or without one group of very many; empty where one of these fits cannot be made."""
-    trajectory = rows.trajectory_index() % MOST_LEFT_OUT
-    count = int(trajectory.max()) + 1
-    method = "jackknife by trajectory"
-    if int(rows.trajectory_index().max()) >= MOST_LEFT_OUT:
-        method = f"jackknife by {MOST_LEFT_OUT} groups of trajectories"
+    """Intervals of the half-lives from fits without one trajectory each, or one of `MOST_GROUPS` groups of them, on the
+    log scale (Efron & Tibshirani 1993, chapter 11); empty where one of these fits cannot be made."""
+    trajectory = rows.trajectory_index()
+    count = min(int(trajectory.max()) + 1, MOST_GROUPS)
+    trajectory = trajectory % count
     logs = []
     for left_out in range(count):
         part, fresh = _fit_repeated(rows.take(np.flatnonzero(trajectory != left_out)))
@@ -122,7 +141,7 @@ def _jackknife(fit: Fit, rows: Observations, level: float) -> dict[str, Interval
     spread = np.sqrt((count - 1) * np.var(logs, axis=0))
     half = t_two_sided(level, count - 1) * spread
     return {
-        name: Interval(float(value * np.exp(-wide)), float(value * np.exp(wide)), level, method)
+        name: Interval(float(value * np.exp(-wide)), float(value * np.exp(wide)), level, "jackknife by trajectory")
         for name, value, wide in zip(fit.law.parameter_names, fit.theta, half, strict=True)
     }
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from scaling.analysis.config import FitOptions
 from scaling.analysis.observations import CONVENTIONS, observations
-from scaling.analysis.repetition import repetition
+from scaling.analysis.repetition import repetition, repetition_payload
 from scaling.analysis.study import Measured
 from scaling.analysis.vocabulary import bytes_per_token
 from scaling.data.manifest import Manifest
@@ -86,12 +86,7 @@ def with_text(
              "flops": each.flops, "best_loss": each.best_loss, "heldout": to_plain(each.error)}
             for each in vocabularies
         ],
-        "repetition": None if repeated is None else {
-            "status": repeated.law.fit.status, "message": repeated.law.fit.message,
-            "parameters": repeated.law.fit.parameters, "intervals": to_plain(repeated.law.intervals),
-            "fresh_status": repeated.fresh_status, "num_repeated": repeated.num_repeated,
-            "most_epochs": repeated.most_epochs, "heldout": to_plain(repeated.errors),
-        },
+        "repetition": None if repeated is None else repetition_payload(repeated),
         "floor": None if floor is None else to_plain(floor),
         "entropy": None if entropy is None else to_plain(entropy),
     }  # fmt: skip

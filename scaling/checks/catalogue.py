@@ -4,16 +4,31 @@ plan      before anything is spent: the dry run and the sweep
 running   finished points and growing curves, while the sweep goes on and in the report
 fit       after the fit, of a study or of anyone's table
 study     after the fit of a study
+reading   before the fit of anyone's table: what it seems to be
 table     after the fit of anyone's table
 """
 
 from collections.abc import Collection, Iterator
 from typing import Protocol, TypeVar
 
-from scaling.checks import counting, data, design, fit, power, profiles, recipe, residuals, running, table
+from scaling.checks import (
+    counting,
+    data,
+    design,
+    fit,
+    plausibility,
+    power,
+    profiles,
+    reading,
+    recipe,
+    residuals,
+    running,
+    table,
+)
 from scaling.checks.evidence import MeasuredStudy, PlannedStudy
 from scaling.findings import Finding, gravest_first, overrule, refusals
 from scaling.results import LawReport, StudyReport, TableReport
+from scaling.tables.read import Table
 from scaling.values import to_plain
 
 Seen = TypeVar("Seen", contravariant=True)
@@ -88,14 +103,35 @@ FIT: tuple[Check[LawReport], ...] = (
 
 STUDY: tuple[Check[StudyReport], ...] = (data.noisy_validation,)
 
+READING: tuple[Check[Table], ...] = (
+    reading.mixed_kinds,
+    reading.mixed_methods,
+    plausibility.unlikely_units,
+    plausibility.unlikely_ratio,
+    plausibility.unlikely_loss,
+    plausibility.rising_loss,
+    plausibility.unrelated_loss,
+    plausibility.flops_off,
+    reading.repeated_text,
+    reading.log_of_evaluations,
+    reading.uneven_cells,
+    reading.unexplained_column,
+    reading.confounded_column,
+    plausibility.rows_out_of_scale,
+    reading.best_recipes,
+)
+
+OF_A_STUDY: tuple[Check[Table], ...] = (reading.mixed_kinds,)  # the others look for what a study's plan rules out
+
 TABLE: tuple[Check[TableReport], ...] = (
     table.rows_left_out,
+    table.influential_rows,
     table.forms_without_result,
     table.no_test,
     table.runs_not_named,
 )
 
-NAMES = frozenset(check.__name__ for moment in (PLAN, RUNNING, FIT, STUDY, TABLE) for check in moment)
+NAMES = frozenset(check.__name__ for moment in (PLAN, RUNNING, FIT, STUDY, READING, TABLE) for check in moment)
 
 
 def check_plan(study: PlannedStudy, force: Collection[str] = ()) -> tuple[Finding, ...]:
@@ -113,6 +149,11 @@ def check_study(report: StudyReport, force: Collection[str] = ()) -> tuple[Findi
     measured = MeasuredStudy(report.plan, report.records, report.curves)
     found = (*_run(RUNNING, measured, force), *_run(FIT, report, force), *_run(STUDY, report, force))
     return gravest_first(found)
+
+
+def check_reading(table: Table, force: Collection[str] = ()) -> tuple[Finding, ...]:
+    """Every finding on a table that is read and not yet fitted, the gravest first."""
+    return _run(OF_A_STUDY if table.is_study else READING, table, force)
 
 
 def check_table(report: TableReport, force: Collection[str] = ()) -> tuple[Finding, ...]:

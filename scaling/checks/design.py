@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 from scaling.checks.evidence import PlannedStudy
 from scaling.findings import Finding
+from scaling.laws.repeated import REPEATED
 
-EPOCHS_WARN = 4.0
+EPOCHS_WARN, EPOCHS_REFUSE = 4.0, 1000.0
 MIN_LEVELS = 3
 MIN_RATIO_SPREAD = 2.0
 MIN_PROFILE_SIZES = 4
@@ -65,11 +66,17 @@ def repeated_data(study: PlannedStudy) -> Iterator[Finding]:
     if not repeated:
         return
     most = max(point.epochs or 0.0 for point in repeated)
+    none_fresh = all((point.epochs or 0.0) > REPEATED for point in study.plan.points)
+    hopeless = none_fresh or most > EPOCHS_REFUSE
     yield Finding(
         "repeated_data",
-        "warn" if most > EPOCHS_WARN else "info",
-        f"{len(repeated)} points train for more than one epoch, at most {most:.1f} (warn above {EPOCHS_WARN:.0f}).",
-        "Use a larger corpus or smaller budgets; a law of unique tokens is needed for the rest.",
+        "refuse" if hopeless else "warn" if most > EPOCHS_WARN else "info",
+        f"{len(repeated)} of {len(study.plan.points)} points train for more than one epoch, at most {most:,.1f} "
+        f"(warn above {EPOCHS_WARN:.0f}, refuse above "
+        f"{EPOCHS_REFUSE:,.0f}){'; none sees fresh text alone' if none_fresh else ''}.",
+        "Use a larger corpus or smaller budgets: a law of fresh text needs points that see it once."
+        if hopeless
+        else "Use a larger corpus or smaller budgets; a law of unique tokens is needed for the rest.",
         "Muennighoff et al. 2023, arXiv 2305.16264",
     )
 

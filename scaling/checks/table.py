@@ -1,16 +1,18 @@
 """Pitfalls that a fitted table of losses shows. Each is a function from its report to findings."""
 
+import math
 from collections.abc import Iterator
 
 from scaling.findings import Finding
 from scaling.results import TableReport
 
 EXCLUDED_WARN = 0.1
+MOST_NAMED = 5
 
 
 def rows_left_out(report: TableReport) -> Iterator[Finding]:
     """A row that cannot be read is often the sign of a column that is not what it seems."""
-    excluded = len(report.fitted.excluded)
+    excluded = len(report.fitted.excluded) - report.reading.num_set_aside
     total = excluded + len(report.fitted) + (0 if report.held_out is None else len(report.held_out))
     if excluded:
         yield Finding(
@@ -19,6 +21,31 @@ def rows_left_out(report: TableReport) -> Iterator[Finding]:
             f"{excluded:,} of {total:,} rows cannot be used (warn above {EXCLUDED_WARN:.0%}).",
             "Read the reasons in the table of rows left out, and correct the file where they are mistakes.",
             "the table itself",
+        )
+
+
+def influential_rows(report: TableReport) -> Iterator[Finding]:
+    """An answer that leaves its own interval when one row is left out is that row's answer."""
+    interval = report.optima[0].params if report.optima else None
+    if interval is None:
+        return
+    # The answer is an average's, of which the law has a part: what the row does to the law is taken from the answer.
+    best = report.optima[0].allocation.params
+    beyond = [one for one in report.influence if not interval.low <= best * one.ratio <= interval.high]
+    if beyond:
+        named = "; ".join(
+            f"{report.reading.unit} {one.line} (N = {one.params:.3g} at D = {one.tokens:.3g}, "
+            f"{math.expm1(one.residual):+.1%} off the law): {best * one.ratio:.3g}"
+            for one in beyond[:MOST_NAMED]
+        )
+        yield Finding(
+            "influential_rows",
+            "warn",
+            f"Without one row the best N of {report.optima[0].allocation.flops:.3g} FLOPs leaves its "
+            f"{interval.level:.0%} interval, {interval.low:.3g} to {interval.high:.3g}. Without {named}.",
+            "Look at these runs first: a row decides where it is alone at an end of the grid, or wrong. Add rows "
+            "beside it, or train it again.",
+            "Belsley, Kuh & Welsch 1980, chapter 2: deletion of single rows",
         )
 
 

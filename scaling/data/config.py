@@ -36,7 +36,8 @@ class SourceConfig:
     synthetic       a made-up language whose entropy is known, drawn as the `language_` settings say.
     hub             a dataset of the Hugging Face hub: `path` its repository, `name` its configuration, `revision`
                     pinned; or a local folder laid out like such a repository, `path` that folder.
-    local           `path` is a .txt, .jsonl, .json or .parquet file (also .gz or .zst), or a folder of them.
+    local           `path` is a .txt, .jsonl, .json or .parquet file (also .gz or .zst), or a folder of them; a .txt is
+                    one document, or as many as `document_separator` cuts it into.
 
     streaming: fetch from the hub only what is read. max_bytes: read training text up to the document that passes this
     many bytes, and no further (null: all).
@@ -55,6 +56,7 @@ class SourceConfig:
     validation_path: str | None = None
     streaming: bool = False
     max_bytes: int | None = None
+    document_separator: str | None = DOCUMENT_SEPARATOR
     language_seed: int = 0
     language_documents: int = 20_000
     language_words_per_document: float = 150.0

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from scaling.data import python_sources
 from scaling.data.config import DataConfig, DataError, SourceConfig, TokenizerConfig
-from scaling.data.local import readable_files
+from scaling.data.local import readable_files, separated
 from scaling.data.tokenizer_files import tokenizer_file
+from scaling.data.wikitext_files import wikitext_files
 
 # Raise it whenever the same configuration would give other token files than before.
 FORMAT_VERSION = 1
@@ -62,6 +63,8 @@ def _source_identity(source: SourceConfig) -> dict[str, str | int | float | None
     identity |= {"text_column": source.text_column, "document_unit": source.document_unit}
     if source.kind == "local":
         identity["files"] = _content_hash(_names(path))
+        if separated(source):
+            identity["document_separator"] = source.document_separator
         identity["validation_files"] = source.validation_path and _content_hash(_names(Path(source.validation_path)))
         return identity
     identity |= {
@@ -95,6 +98,8 @@ def _tokenizer_identity(tokenizer: TokenizerConfig) -> dict[str, str | int | Non
 
 def _names(path: Path) -> list[tuple[Path, Path]]:
     """The readable files at or below `path`, each with its name below it."""
+    if path.is_dir() and (wikitext := wikitext_files(path)):
+        return [(file, file.relative_to(path)) for file in wikitext.values()]
     return [(file, file.relative_to(path) if path.is_dir() else Path()) for file in readable_files(path)]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from scaling.data.config import DataError, SourceConfig
 from scaling.data.hub_access import obstacle
 from scaling.data.rows import readable, silent_datasets, text_rows
+from scaling.data.wikitext_files import lines_of, wikitext_files
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,13 @@ def open_dataset(config: SourceConfig) -> HubRows:
     repository, configuration, revision, split or column does not exist; if a file is damaged.
     """
     assert config.path is not None
+    if Path(config.path).is_dir() and (files := wikitext_files(Path(config.path))):
+        validation = config.validation_split
+        return HubRows(
+            ", ".join(file.name for file in files.values()),
+            lambda: lines_of(files, config.train_split),
+            None if validation is None else lambda: lines_of(files, validation),
+        )
     if Path(config.path).is_dir():
         return _open(config, "local folder", lambda split: _load(config.path, config.name, None, split, streaming=True))
     absent = obstacle(f"datasets/{config.path}")
@@ -44,7 +52,7 @@ def open_dataset(config: SourceConfig) -> HubRows:
             f"The dataset {config.path} is not to be had: {absent}, and there is no cached copy of "
             f"revision {config.revision}. Take data=aws_docs, the offline default; or set HF_HOME to a cache "
             "that holds a copy; or data.source.path=FOLDER, a local copy of the repository (README.md and "
-            "parquet files); or data=local."
+            "parquet files, or wiki.train.raw and the others as their authors zip them); or data=local."
         )
     return _open(config, f"{config.path}@{config.revision}", load_cached)
 

@@ -2,15 +2,18 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from glob import escape
 from importlib import util
 from pathlib import Path
 
 from scaling.data.config import DataError, SourceConfig
+from scaling.data.json_lines import json_texts, open_binary
 from scaling.data.rows import REPLACE_IT, readable, silent_datasets, text_rows
 
 _BUILDERS = {".txt": "text", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 _COMPRESSIONS = (".gz", ".zst")
+CHUNK = 1 << 24
 
 
 def readable_files(path: Path, setting: str = "data.source.path") -> list[Path]:
@@ -41,9 +44,9 @@ def open_files(
 ) -> tuple[Callable[[], Iterator[str]], Callable[[], Iterator[str]] | None]:
     """Readers of the rows for training and, if `validation_path` names some, for validation.
 
-    A row is the whole of a .txt file (a line of it where lines are to be grouped into articles), a line of a
-    .jsonl, a row of a .parquet. Files that are also validation files are left out of training. Raises
-    DataError if either has no readable file.
+    A row is the whole of a .txt file, or what stands between two separators of it (a line where lines are to be grouped
+    into articles), an object of a .jsonl, a row of a .parquet. Files that are also validation files are left out of
+    training. Raises DataError if either has no readable file.
     """
     assert config.path is not None
     train_files = readable_files(Path(config.path))
@@ -73,9 +76,12 @@ def _rows(files: list[Path], config: SourceConfig) -> Iterator[str]:
             deque(_rows_of("text", [file], config), maxlen=0)
         raise
     for file in files:
-        builder = _builder(file)
-        if builder is not None and builder != "text" and file not in empty:
-            yield from _rows_of(builder, [file], config)
+        if _builder(file) == "parquet" and file not in empty:
+            yield from _rows_of("parquet", [file], config)
+        elif _builder(file) == "json" and file not in empty:
+            _require_unpacker([file], config)
+            with readable(str(file), REPLACE_IT):
+                yield from json_texts(file, config.text_column)
 
 
 def _rows_of(builder: str, files: list[Path], config: SourceConfig) -> Iterator[str]:
@@ -85,13 +91,7 @@ def _rows_of(builder: str, files: list[Path], config: SourceConfig) -> Iterator[
     if builder == "text":
         unit = "document" if config.document_unit == "row" else "line"
         options = {"sample_by": unit, "encoding_errors": "replace"}
-    elif builder == "json":
-        # By its other name: what is called "utf-8" goes to Arrow as it stands, which refuses a byte that is none.
-        options = {"encoding": "utf8", "encoding_errors": "replace"}
-    if any(file.suffix.lower() == ".zst" for file in files) and util.find_spec("zstandard") is None:
-        raise DataError(
-            f"{config.path} holds .zst files, which need the package zstandard: pip install zstandard, or unpack them."
-        )
+    _require_unpacker(files, config)
     origin = str(files[0]) if len(files) == 1 else f"the {len(files)} {builder} files of {config.path}"
     with readable(origin, REPLACE_IT):
         dataset = silent_datasets().load_dataset(
@@ -101,7 +101,42 @@ def _rows_of(builder: str, files: list[Path], config: SourceConfig) -> Iterator[
             streaming=True,
             **options,
         )
-    yield from text_rows(dataset, "text" if builder == "text" else config.text_column, origin)
+    rows = text_rows(dataset, "text" if builder == "text" else config.text_column, origin)
+    separator = config.document_separator
+    if builder != "text" or config.document_unit != "row" or not separator:
+        yield from rows
+        return
+    for text in rows:
+        parts = text.split(separator)
+        yield from (part.removeprefix("\n") for part in parts if len(parts) == 1 or part.strip())
+
+
+def _require_unpacker(files: list[Path], config: SourceConfig) -> None:
+    if any(file.suffix.lower() == ".zst" for file in files) and util.find_spec("zstandard") is None:
+        raise DataError(
+            f"{config.path} holds .zst files, which need the package zstandard: pip install zstandard, or unpack them."
+        )
+
+
+def separated(config: SourceConfig) -> bool:
+    """Whether the separator of documents stands in a text file, so that such files are cut there."""
+    if config.document_unit != "row" or not config.document_separator:
+        return False
+    paths = [config.path, config.validation_path]
+    files = [file for path in paths if path for file in readable_files(Path(path)) if _builder(file) == "text"]
+    return any(_holds(file, file.stat().st_mtime_ns, config.document_separator.encode()) for file in files)
+
+
+@lru_cache(maxsize=65_536)
+def _holds(path: Path, modified_ns: int, word: bytes) -> bool:
+    """Whether a file has a word in it; read once in a process for as long as its time stays."""
+    with readable(str(path), REPLACE_IT), open_binary(path) as file:
+        end = b""
+        while chunk := file.read(CHUNK):
+            if word in end + chunk:
+                return True
+            end = chunk[-len(word) :]
+    return False
 
 
 def _builder(path: Path) -> str | None:

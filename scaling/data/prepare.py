@@ -14,6 +14,7 @@ from scaling.data import tokenizers
 from scaling.data.config import DataConfig, DataError
 from scaling.data.fingerprint import FORMAT_VERSION, fingerprint
 from scaling.data.integrity import damage, digests_of
+from scaling.data.local import separated
 from scaling.data.manifest import (
     MANIFEST_FILE,
     TRAIN_FILE,
@@ -138,13 +139,15 @@ def _lock(path: Path, report: Progress) -> Iterator[None]:
 
 def _write_corpus(config: DataConfig, identity: str, folder: Path, report: Progress) -> None:
     report(f"reading {config.name}")
+    if config.source.kind == "local" and separated(config.source):
+        report(f"text files are cut into documents at {config.source.document_separator!r}")
     source, further = open_source(config.source), _further_sources(config)
     spool_folder = folder / "spool"
     spool_folder.mkdir()
     spool = gather(config, source, spool_folder / "text", further)
     if config.tokenizer.kind == "bpe":
         report(f"training a BPE of {config.tokenizer.vocab_size} entries")
-    tokenizer = tokenizers.build(config.tokenizer, spool.train.texts())
+    tokenizer = tokenizers.build(config.tokenizer, spool.train.texts(), report)
     if isinstance(tokenizer, tokenizers.SubwordTokenizer):
         tokenizer.save(folder)
     dtype = np.dtype("<u2" if tokenizer.vocab_size <= 1 << 16 else "<u4")

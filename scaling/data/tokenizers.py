@@ -1,7 +1,8 @@
 """Text to token ids and back: bytes, byte-level BPE trained on the spot, any tokenizer.json, also of the hub."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -21,6 +22,8 @@ TOKENIZER_FILE = "tokenizer.json"
 
 # A long document goes to the encoder in pieces, so that memory stays bounded.
 _PIECE_BYTES = 1 << 18
+_LONGEST_WORD = 5_000  # that BPE is trained on
+_ENDLESS = re.compile(rf"\S{{{_LONGEST_WORD + 1},}}|\s{{{_LONGEST_WORD + 1},}}")
 
 
 class Tokenizer(Protocol):
@@ -91,7 +94,9 @@ class SubwordTokenizer:
         return _restore, (self.inner.to_str(), self.separator, self.memo is not None)
 
 
-def build(config: TokenizerConfig, training_texts: Iterable[bytes]) -> ByteTokenizer | SubwordTokenizer:
+def build(
+    config: TokenizerConfig, training_texts: Iterable[bytes], report: Callable[[str], None] | None = None
+) -> ByteTokenizer | SubwordTokenizer:
     """The tokenizer of a configuration; only kind bpe looks at the training texts.
 
     Raises DataError if the texts are too few for the vocabulary, or a tokenizer.json cannot be read or lacks
@@ -100,7 +105,7 @@ def build(config: TokenizerConfig, training_texts: Iterable[bytes]) -> ByteToken
     if config.kind == "bytes":
         return ByteTokenizer()
     if config.kind == "bpe":
-        return _train_bpe(config, training_texts)
+        return _train_bpe(config, training_texts, report)
     return load(tokenizer_file(config), config.separator)
 
 
@@ -133,7 +138,9 @@ def _literal(inner: "tokenizers.Tokenizer") -> "tokenizers.Tokenizer":
     return inner
 
 
-def _train_bpe(config: TokenizerConfig, training_texts: Iterable[bytes]) -> SubwordTokenizer:
+def _train_bpe(
+    config: TokenizerConfig, training_texts: Iterable[bytes], report: Callable[[str], None] | None
+) -> SubwordTokenizer:
     import tokenizers
     from tokenizers import decoders, models, pre_tokenizers, trainers
 
@@ -147,7 +154,11 @@ def _train_bpe(config: TokenizerConfig, training_texts: Iterable[bytes]) -> Subw
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    inner.train_from_iterator((piece.decode() for text in training_texts for piece in _pieces(text)), trainer)
+    cuts = [0]
+    pieces = (piece.decode() for text in training_texts for piece in _pieces(text))
+    inner.train_from_iterator((part for piece in pieces for part in _without_endless_words(piece, cuts)), trainer)
+    if cuts[0] and report is not None:
+        report(f"{cuts[0]} runs of more than {_LONGEST_WORD:,} letters or blanks were cut for training the BPE")
     separator = _separator_id(inner, config.separator, "the trained tokenizer")
     tokenizer = SubwordTokenizer(_literal(inner), separator, WordMemo(inner))
     if tokenizer.vocab_size != config.vocab_size:
@@ -156,6 +167,18 @@ def _train_bpe(config: TokenizerConfig, training_texts: Iterable[bytes]) -> Subw
             f"gives {tokenizer.vocab_size} entries; ask for at most that many, or give more text."
         )
     return tokenizer
+
+
+def _without_endless_words(text: str, cuts: list[int]) -> Iterator[str]:
+    """The text in pieces, cut within runs over which BPE would take time that grows with the square of their length;
+    `cuts[0]` counts the runs."""
+    at = 0
+    for run in _ENDLESS.finditer(text):
+        cuts[0] += 1
+        for cut in range(run.start() + _LONGEST_WORD, run.end(), _LONGEST_WORD):
+            yield text[at:cut]
+            at = cut
+    yield text[at:]
 
 
 def _separator_id(inner: "tokenizers.Tokenizer", separator: str, origin: str) -> int:

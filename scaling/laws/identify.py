@@ -107,8 +107,8 @@ def _before_joint_fit(used: Observations) -> Verdict | None:
         return None
     return Verdict(
         "unidentified",
-        f"{path}, so the terms in N and in D cannot be told apart; "
-        "add points off it, such as a quarter of and four times the tokens",
+        f"{path}, so the terms in N and in D cannot be told apart; add points off it, such as a quarter of and four "
+        "times the tokens",
     )
 
 

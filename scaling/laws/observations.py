@@ -6,7 +6,7 @@ number of rows.
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,8 +19,7 @@ TextArray = NDArray[np.str_]
 DEFAULT_CONVENTION = "params and tokens as given, flops as given or 6 * params * tokens"
 
 
-@dataclass(frozen=True)
-class Exclusion:
+class Exclusion(NamedTuple):
     """A row that is not fitted: where it stood in its source, and why it was left out."""
 
     row: int

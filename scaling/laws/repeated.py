@@ -25,6 +25,8 @@ R_STARTS = (0.3, 1.5, 6.0, 20.0, 80.0, 600.0)
 LOG_REPEATS_MAX = 50.0  # beyond any study; keeps its exponential in range
 EXPONENT_MIN = 1e-3  # the optimal N for U_D tokens needs both exponents above zero
 BASE_STARTS = 6
+REPEATED = 1.01  # tokens over unique tokens from which on text counts as repeated
+MIN_LEVELS = 3  # of N and of D among fresh rows, for them to carry the plain laws alone
 
 
 def unique_of(at: Points | Observations) -> FloatArray:

@@ -9,6 +9,7 @@ from scaling.laws.forms import CHINCHILLA
 from scaling.laws.observations import IntArray, Points, points
 from scaling.laws.power import Power, expected_power
 from scaling.laws.quantities import NAMES
+from scaling.laws.repeated import MIN_LEVELS, REPEATED
 from scaling.specs import Plan, PlannedPoint
 
 TARGET_OVER_LARGEST = 10.0
@@ -59,12 +60,21 @@ class PowerConfig:
 
 
 def plan_power(plan: Plan, belief: Belief, target: float | None = None, *, level: float = 0.95) -> Power | None:
-    """What the plan's fitted points will say; None where every point is held out."""
-    fitted = [point for point in plan.points if not point.held_out]
+    """What the points that the plain laws will be fitted to will say; None where every point is held out."""
+    fitted = points_for_the_laws(plan)
     if not fitted:
         return None
     trajectories = numbered([point.run_id for point in fitted])
     return expected_power(as_points(fitted), trajectories, belief, target or default_target(plan), level=level)
+
+
+def points_for_the_laws(plan: Plan) -> list[PlannedPoint]:
+    """The points that are not held out, without those that repeat their text where the others carry the laws alone: as
+    the analysis will take them (`analysis.study.split_records`)."""
+    fitted = [point for point in plan.points if not point.held_out]
+    fresh = [point for point in fitted if (point.epochs or 0.0) <= REPEATED]
+    carries = min(len({p.params for p in fresh}), len({p.tokens for p in fresh})) >= MIN_LEVELS
+    return fresh if carries else fitted
 
 
 def default_target(plan: Plan) -> float:

@@ -5,7 +5,7 @@ import numpy as np
 from scaling.laws.observations import Observations
 from scaling.laws.search import spread_rows
 from scaling.report.document import Table
-from scaling.report.numbers import amount, nats, scientific, signed_percent
+from scaling.report.numbers import amount, nats, scientific, signed_percent, significant
 from scaling.report.reading import fitted_loss
 from scaling.report.tables import number_columns, text_columns
 from scaling.results import TableReport
@@ -37,6 +37,25 @@ def rows_table(report: TableReport) -> Table:
         tuple(cells for cells, _ in shown),
         tuple((None, *keys, None) for _, keys in shown),
     )
+
+
+def influence_table(report: TableReport) -> Table:
+    """Which single rows the best N rests on."""
+    flops = report.optima[0].allocation.flops
+    return Table(
+        "influence",
+        "Rows that move the answer most",
+        f"Chinchilla's law fitted anew without each row: the best N of {scientific(flops)} FLOPs, and its ratio to "
+        f"that of all rows. The {len(report.influence)} that move it most.",
+        number_columns(
+            report.reading.unit.capitalize(), "N", "D", "Loss (nats/token)", "Residual", "Best N without it", "Ratio"
+        ),
+        tuple(
+            (str(one.line), amount(one.params), amount(one.tokens), nats(one.loss), signed_percent(one.residual),
+             amount(one.best_params), significant(one.ratio, 4))
+            for one in report.influence
+        ),
+    )  # fmt: skip
 
 
 Row = tuple[tuple[str, ...], tuple[float | None, ...]]

@@ -1,14 +1,17 @@
 """What a table of losses says, on a terminal."""
 
+from collections.abc import Sequence
+
 from rich.table import Table
 
 from scaling.findings import refusals
 from scaling.report.answer import verdict
-from scaling.report.numbers import MISSING, greek, level_text, plural, range_text, significant
+from scaling.report.numbers import MISSING, amount, greek, level_text, nats, plural, range_text, significant
 from scaling.report.reading import interval_level
 from scaling.report.selection import selected
 from scaling.report.tables import held_out_words, optima_table
-from scaling.results import TableReport
+from scaling.results import GroupLaw, TableReport
+from scaling.tables.account import note_words
 from scaling.terminal import PlainConsole
 
 
@@ -24,6 +27,13 @@ def print_summary(report: TableReport, console: PlainConsole) -> None:
         f"{report.source}: {plural(len(report.fitted), 'row')} fitted, {held:,} held out, {left_out:,} left out"
         + (" (reasons in fits.json)" if left_out else ""),
     )
+    rows = report.fitted
+    console.print(
+        f"N {amount(rows.params.min())} to {amount(rows.params.max())}, D {amount(rows.tokens.min())} to "
+        f"{amount(rows.tokens.max())}, loss {nats(rows.loss.min())} to {nats(rows.loss.max())}",
+    )
+    for note in report.reading.notes:
+        console.print(f"Read: {note_words(note, report.reading.unit)}", soft_wrap=True)
     said = verdict(report)
     console.print(f"{said.words}. {said.sentence}")
     for finding in report.findings:
@@ -49,3 +59,20 @@ def print_summary(report: TableReport, console: PlainConsole) -> None:
         if loss == MISSING:
             what = "too far beyond the fitted rows for a number"
         console.print(f"{flops} FLOPs, {beyond}: {what}", soft_wrap=True)
+
+
+def print_groups(source: str, column: str, laws: Sequence[GroupLaw], console: PlainConsole) -> None:
+    """A law for each value of a column, side by side."""
+    console.print(f"{source}: a law for each {column}")
+    shown = Table()
+    for heading in (column, "rows", "status", "E", "α", "β", "best N", "best D", "bits/byte"):
+        shown.add_column(heading, justify="left" if heading in (column, "status") else "right")
+    for law in laws:
+        own = law.parameters
+        numbers = ["", "", ""] if own is None else [four_digits(own[name]) for name in ("E", "alpha", "beta")]
+        numbers += [amount(law.best_params), amount(law.best_tokens), nats(law.best_bits_per_byte)]
+        shown.add_row(law.value, str(law.num_points), law.status, *numbers)
+    console.print(shown)
+    for law in laws:
+        if law.message:
+            console.print(f"{law.value}: {law.message}", soft_wrap=True)

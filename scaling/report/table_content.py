@@ -10,10 +10,13 @@ from scaling.report.content import DEFINITIONS, evidence, findings, quotation
 from scaling.report.document import Block, Definitions, Document, Paragraph, Section, Table
 from scaling.report.figures.plate import FigureGroup
 from scaling.report.numbers import plural
-from scaling.report.rows import rows_table
+from scaling.report.reading_table import reading_blocks
+from scaling.report.rows import influence_table, rows_table
 from scaling.report.selection import selected, selection_tables
 from scaling.report.tables import fits_table, number_columns, text_columns
+from scaling.report.text_section import repetition_blocks
 from scaling.results import TableReport
+from scaling.tables.account import line_ranges
 
 MOST_EXCLUSIONS = 200  # listed in the report; fits.json has all
 WORDS = ("N, parameters", "D, training tokens", "Loss, nats/token", "Held out", "Residual", "Interval", "Frontier",
@@ -32,6 +35,9 @@ def table_content(report: TableReport, groups: Sequence[FigureGroup], fits_link:
     found = (
         fits_table(report),
         *selection_tables(report),
+        *([] if report.repetition is None else repetition_blocks(report.repetition)),
+        *reading_blocks(report),
+        *([influence_table(report)] if report.influence else []),
         rows_table(report),
         _exclusions(report) or Paragraph("Every row of the table is fitted or held out; none was left out."),
         _provenance(report),
@@ -73,11 +79,16 @@ def _exclusions(report: TableReport) -> Table | None:
     excluded = report.fitted.excluded
     if not excluded:
         return None
-    rest = f" The first {MOST_EXCLUSIONS} are listed; fits.json has all." if len(excluded) > MOST_EXCLUSIONS else ""
+    by_reason: dict[str, list[int]] = {}
+    for one in excluded:
+        by_reason.setdefault(one.reason, []).append(one.row)
+    shown = list(by_reason.items())[:MOST_EXCLUSIONS]
+    rest = f" The first {MOST_EXCLUSIONS} reasons are listed; fits.json has all." if len(by_reason) > len(shown) else ""
+    unit = report.reading.unit
     return Table(
         "exclusions",
         "Rows left out",
-        f"{plural(len(excluded), 'row')} that no fit uses, by line of the file, and why.{rest}",
-        (*number_columns("Line"), *text_columns("Reason")),
-        tuple((str(one.row), one.reason) for one in excluded[:MOST_EXCLUSIONS]),
+        f"{plural(len(excluded), 'row')} that no fit uses, by {unit} of the file, and why.{rest}",
+        (*number_columns(f"{unit.capitalize()}s"), *text_columns("Reason")),
+        tuple((line_ranges(rows), reason) for reason, rows in shown),
     )

@@ -1,5 +1,6 @@
 """Write a report to disk."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from scaling.folders import replace_files
@@ -7,10 +8,11 @@ from scaling.report.content import FITS_LINK, content
 from scaling.report.document import Document
 from scaling.report.figures.interactive import interactive
 from scaling.report.figures.plate import Figures, Picture
+from scaling.report.groups import groups_content
 from scaling.report.html import page
 from scaling.report.markdown import markdown
 from scaling.report.table_content import table_content
-from scaling.results import StudyReport, TableReport
+from scaling.results import GroupLaw, StudyReport, TableReport
 from scaling.values import write_atomically
 
 REPORT, FIGURES = "report", "figures"
@@ -41,6 +43,16 @@ def write_table_report(report: TableReport, out: Path, figures: Figures) -> Path
     replace_files(out, REPORT, _files(table_content(report, figures.groups, FITS_LINK), figures))
     beside = table_content(report, figures.groups, FITS_FILE)
     write_atomically(out / "report.md", markdown(beside, figures=f"{REPORT}/{FIGURES}").encode())
+    return page_of(out)
+
+
+def write_groups_report(
+    source: str, column: str, flops: float, laws: Sequence[GroupLaw], command: str, out: Path
+) -> Path:
+    """Write `<out>/report/` and `<out>/report.md` of a table whose groups have a law each; give the page."""
+    document = groups_content(source, column, flops, laws, command)
+    replace_files(out, REPORT, _files(document, Figures()))
+    write_atomically(out / "report.md", markdown(document).encode())
     return page_of(out)
 
 

@@ -12,7 +12,7 @@ from scaling.laws.quantities import LIMITS
 from scaling.planning.candidates import Room
 from scaling.planning.corpus_facts import corpus_facts
 from scaling.planning.extension import additions, extended_grid, grid_overrides
-from scaling.planning.power import default_target, plan_power
+from scaling.planning.power import default_target, plan_power, points_for_the_laws
 from scaling.planning.proposals import Proposals, propose
 from scaling.records import read_records
 from scaling.specs import Plan, read_plan
@@ -62,7 +62,7 @@ def cheapest_answer(config: StudyConfig, plan: Plan, belief: Belief, asked: str,
             "Add sizes or budgets to the grid, or ask for less with power.target, or for nothing: power.quantity=null."
         )
     room = room_of(config, manifest)
-    fitted = [point for point in plan.points if not point.held_out]
+    fitted = points_for_the_laws(plan)
     target = config.power.target or default_target(plan)
     largest = max(point.flops for point in plan.points)
     for reach in REACH:

@@ -10,8 +10,11 @@ from scaling.analysis.config import FitOptions
 from scaling.analysis.study import analyse, forecast, split_records
 from scaling.analysis.text import UnknownValidationSet, on_validation_set, validation_laws, with_text
 from scaling.data.oracle import KnownEntropy
+from scaling.laws.design import Belief, Noise
+from scaling.laws.forms import CHINCHILLA
 from scaling.laws.observations import points
 from scaling.laws.repeated import DATA_CONSTRAINED
+from scaling.planning.power import plan_power
 from scaling.records import RunRecord, ValidationLoss
 from scaling.report.text_section import repetition_blocks, text_section
 from scaling.results import StudyReport
@@ -88,6 +91,10 @@ def test_repeated_text_goes_to_its_own_law_and_leaves_the_plain_one() -> None:
     measured = split_records(study, records)
     assert measured.repeated
     assert all(record.tokens <= 1.01 * record.unique_tokens for record in measured.fitted)
+    # the plan's power counts the points that are fitted in the end, and no other
+    power = plan_power(study, Belief(CHINCHILLA, np.array([E, A, B, ALPHA, BETA]), Noise(0.01, 0.0), "a test"))
+    assert power is not None
+    assert power.num_points == len(measured.fitted) < sum(not point.held_out for point in study.points)
     reasons = {exclusion.reason for exclusion in measured.exclusions}
     assert all("epochs: goes to the law of repeated data" in reason for reason in reasons)
     report = report_on(study, records)

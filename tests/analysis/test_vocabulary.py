@@ -9,13 +9,13 @@ import pytest
 
 from scaling.analysis.config import FitOptions
 from scaling.analysis.observations import CONVENTIONS, MixedCorpora, observations, usable
-from scaling.analysis.table import TableError, read_table
 from scaling.analysis.vocabulary import vocabulary_laws
-from scaling.config import table_options
+from scaling.config import ConfigError, table_options
 from scaling.planning.plan import join_plans
 from scaling.records import RunRecord
 from scaling.report.text_section import vocabulary_table
 from scaling.specs import Plan
+from scaling.stages.tables import open_table
 from tests.analysis.conftest import make_records
 from tests.planning.conftest import CORPUS, plan
 from tests.test_configs import load_root
@@ -92,7 +92,9 @@ def test_a_merged_table_of_two_corpora_is_refused(tmp_path: Path, corpora: tuple
             writer.writerow([1e6 * 2 ** (i % 4), 1e7 * 2 ** (i // 4), 3 - 0.05 * i, corpora[i % 2]])
     options = table_options(load_root("fit", f"source={path}", "out=x"))
     if all(corpora) and len(set(corpora)) == 2:
-        with pytest.raises(TableError, match=r"points of 2 corpora .*keep the rows of one corpus"):
-            read_table(options)
+        with pytest.raises(
+            ConfigError, match=r"mixed_kinds: Column 'corpus' has 2 values .*by=corpus fits a law to each"
+        ):
+            open_table(str(path), options)
     else:
-        assert len(read_table(options).observations) == 16
+        assert len(open_table(str(path), options)[0].observations) == 16

@@ -119,3 +119,19 @@ def test_rows_left_out(report: TableReport, count: int, level: str) -> None:
 def test_what_was_not_given(report: TableReport) -> None:
     names = found(replace(report, held_out=None, by_run=False))
     assert names["no_test"] == names["runs_not_named"] == "info"
+
+
+def test_a_row_that_carries_the_answer_is_named(report: TableReport) -> None:
+    """The one row at a far end of N is pushed up: without it the best N is another."""
+    interval = report.optima[0].params
+    assert interval is not None
+    first, *others = report.influence
+    assert len(others) == 9
+    moved = [abs(np.log(one.ratio)) for one in report.influence]
+    assert moved == sorted(moved, reverse=True)
+    best = report.optima[0].allocation.params
+    near, beyond = interval.low * 1.01 / best, interval.high * 1.01 / best
+    sin = replace(report, influence=(replace(first, ratio=beyond, line=17), *others))
+    (finding,) = (f for f in check_table(sin) if f.name == "influential_rows")
+    assert "line 17" in finding.numbers
+    assert "influential_rows" not in found(replace(report, influence=(replace(first, ratio=near), *others)))

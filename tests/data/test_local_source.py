@@ -3,6 +3,7 @@
 import gzip
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from scaling.data.config import DataConfig, DataError, SourceConfig
 from scaling.data.corpus import Corpus
+from scaling.data.fingerprint import fingerprint
 from scaling.data.prepare import prepare
 from scaling.data.sources import open_source
 
@@ -144,3 +146,81 @@ def test_reading_ends_with_the_document_that_passes_max_bytes(
     assert (cut.documents, cut.bytes) == (50, sum(sizes[:50]))
     assert (whole.documents, whole.bytes) == (200, sum(sizes))
     assert counts[0].fingerprint != counts[1].fingerprint
+
+
+def test_columns_beside_the_text_may_hold_anything(tmp_path: Path) -> None:
+    """Other types from row to row, half an emoji, nested values, keys that come and go: only the text counts."""
+    lines = [
+        '{"text": "one", "id": 1, "meta": {"a": 1}}',
+        '{"text": "two", "id": "x", "meta": [1, "y"], "emoji": "\\ud83d"}',
+        '{"id": null, "text": "three \\ud83d", "score": 1e400}',
+        "",
+        '{"other": 1}',
+        '{"text": null}',
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    assert read(tmp_path / "a.jsonl") == ["one", "two", "three \ud83d", "", ""]
+    (tmp_path / "b.json").write_text(f"[{lines[0]},\n {lines[1]}]")
+    assert read(tmp_path / "b.json") == ["one", "two"]
+    (tmp_path / "c.jsonl").write_text('{\n "text": "spread",\n "n": 1\n}\n{"text": "out"}')
+    assert read(tmp_path / "c.jsonl") == ["spread", "out"]
+    (tmp_path / "d.jsonl").write_text('{"text": "whole"}\n\n{"text": 3}')
+    with pytest.raises(DataError, match=r"d\.jsonl holds int, not text"):
+        read(tmp_path / "d.jsonl")
+
+
+def test_half_an_emoji_becomes_a_replacement_character(tmp_path: Path, local_config: LocalConfig) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(f'{{"text": "number {i} \\ud83d"}}\n' for i in range(20)))
+    corpus = Corpus.open(prepare(local_config(path, validation_fraction=0.3), tmp_path / "cache"))
+    assert corpus.manifest.dropped.replacement_characters == 20
+
+
+def test_a_separator_cuts_text_files_into_documents(tmp_path: Path, local_config: LocalConfig) -> None:
+    path, whole = tmp_path / "a.txt", [f"document {i}\nof two lines\n" for i in range(30)]
+    path.write_text("<|endoftext|>\n".join(whole) + "<|endoftext|>\n")
+    assert read(path) == whole
+    assert len(read(path, document_separator="")) == 1
+    (tmp_path / "b.txt.gz").write_bytes(gzip.compress(b"one\n---\ntwo"))
+    assert read(tmp_path / "b.txt.gz", document_separator="---\n") == ["one\n", "two"]
+    said: list[str] = []
+    config = local_config(path, validation_fraction=0.3)
+    corpus = Corpus.open(prepare(config, tmp_path / "cache", progress=said.append))
+    assert corpus.manifest.train.documents + corpus.manifest.validation.documents == 30
+    assert "text files are cut into documents at '<|endoftext|>'" in said
+    # A corpus without the separator keeps the name that it had before there was one.
+    plain = tmp_path / "plain.txt"
+    plain.write_text("no separator here")
+    texts = [SourceConfig("local", str(plain), document_separator=mark) for mark in ("<|endoftext|>", "###", None)]
+    assert len({fingerprint(replace(config, source=text)) for text in texts}) == 1
+    assert fingerprint(config) != fingerprint(replace(config, source=replace(config.source, document_separator=None)))
+
+
+@pytest.mark.parametrize("form", ["wiki.{}.raw", "wiki.{}.tokens", "wikitext-2-raw/wiki.{}.raw", "{}.txt"])
+def test_wikitext_is_read_as_its_authors_zip_it(tmp_path: Path, local_config: LocalConfig, form: str) -> None:
+    for name in ("train", "valid", "test"):
+        path = tmp_path / form.format(name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("".join(f" \n = {name} {i} = \n \n Text of {name} {i} .\n" for i in range(3)) + " \n")
+    source = SourceConfig(
+        "hub", str(tmp_path), revision="any", document_unit="wikitext_article", validation_split="validation"
+    )
+    config = replace(local_config(tmp_path), source=source, validation_fraction=None)
+    manifest = Corpus.open(prepare(config, tmp_path / "cache")).manifest
+    assert (manifest.train.documents, manifest.validation.documents) == (3, 3)
+    assert form.format("train").split("/")[-1] in manifest.source_version
+    assert manifest.train.lines == 13
+
+
+def test_several_wikitexts_in_one_folder_are_told(tmp_path: Path) -> None:
+    for folder in ("wikitext-2", "wikitext-103"):
+        (tmp_path / folder).mkdir()
+        for name in ("train", "valid"):
+            (tmp_path / folder / f"wiki.{name}.tokens").write_text("text\n")
+    config = SourceConfig("hub", str(tmp_path), revision="any")
+    with pytest.raises(DataError, match="name the folder of one of them alone"):
+        open_source(config)
+    source = open_source(replace(config, path=str(tmp_path / "wikitext-2"), validation_split="test"))
+    assert source.validation is not None
+    with pytest.raises(DataError, match="no file of the split 'test'"):
+        list(source.validation())

@@ -157,3 +157,17 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         build(TokenizerConfig("file", path=str(wrong)), [])
     with pytest.raises(DataError, match="cannot be read as a tokenizer"):
         vocab_size(TokenizerConfig("file", path=str(wrong)))
+
+
+def test_an_endless_word_does_not_hold_up_the_training_of_a_bpe() -> None:
+    """BPE takes the square of a word's length: such a word is cut, for training alone, and that is said."""
+    plain = [f"some text of every day, number {i % 7}, and more of it".encode() for i in range(300)]
+    said: list[str] = []
+    config = TokenizerConfig("bpe", vocab_size=300)
+    tokenizer = build(config, [*plain, b"x" * 200_000, b" " * 30_000 + b"end"], said.append)
+    assert said == ["2 runs of more than 5,000 letters or blanks were cut for training the BPE"]
+    assert len(tokenizer.encode([b"x" * 50_000])[0]) < 50_000 / 100  # the merges of the word are there
+    assert tokenizer.decode(tokenizer.encode([b"x" * 7_777])[0]) == "x" * 7_777
+    said.clear()
+    build(config, [*plain, b"x" * 5_000], said.append)
+    assert not said

@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 FENCE = re.compile(r"^ *```(\w*)")
@@ -12,12 +12,14 @@ NOT_RUN = re.compile(r"<!-- not run: (.+?) -->")
 
 @dataclass(frozen=True)
 class Shown:
-    """One command of a page. `not_run` is the reason that stands in a comment above its block."""
+    """One command of a page. `not_run` is the reason that stands in a comment above its block, `says` the lines of the
+    `text` block that follows: of what the block's first command prints."""
 
     page: str
     line: int
     words: tuple[str, ...]
     not_run: str | None
+    says: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -25,6 +27,14 @@ class Shown:
 
 
 def commands_of(page: Path, name: str) -> Iterator[Shown]:
+    """With what the page says that each prints."""
+    said = re.findall(r"```sh\n((?:(?!```).)*)```\n+```text\n(.*?)```", page.read_text(), flags=re.DOTALL)
+    printed = {commands.strip().splitlines()[0]: tuple(text.splitlines()) for commands, text in said}
+    for command in _commands(page, name):
+        yield replace(command, says=printed.get(command.text, ()))
+
+
+def _commands(page: Path, name: str) -> Iterator[Shown]:
     inside, pending, reason = False, "", None
     for number, line in enumerate(page.read_text().splitlines(), start=1):
         fence = FENCE.match(line)

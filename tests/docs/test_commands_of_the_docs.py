@@ -20,7 +20,7 @@ from tests.planted_study import planted_study
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
 SHOWN = [command for page in PAGES for command in commands_of(page, str(page.relative_to(ROOT)))]
-COMMANDS = list({command.words: command for command in SHOWN}.values())
+COMMANDS = list({command.words: command for command in sorted(SHOWN, key=lambda c: bool(c.says))}.values())
 OURS = re.compile(r"scaling[.-](sweep|plan|prepare|train|fit|status|recommend|compare|tune|truth)")
 SCALING = [c for c in COMMANDS if not c.not_run and any(OURS.fullmatch(word) for word in c.words)]
 OTHERS = [command for command in COMMANDS if not command.not_run and command not in SCALING]
@@ -46,7 +46,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("workspace")
     (folder / "my/texts").mkdir(parents=True)
     for i in range(40):
-        words = " ".join(f"word{(i * 7919 + j * j) % 97}" for j in range(400))
+        words = " ".join(f"word{(i * 7919 + j * j) % 97}" for j in range(2000))
         (folder / f"my/texts/{i}.txt").write_text(words)
     for table, factor in (("points", 1.0), ("theirs", 1.0), ("ours", 0.98)):
         (folder / f"{table}.csv").write_text(table_of_losses(factor))
@@ -54,6 +54,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         planted_study(folder, f"study={study}")
     (folder / "runs/lr/recipe").mkdir(parents=True)
     shutil.copy(ROOT / "configs/recipe/wsd.yaml", folder / "runs/lr/recipe/lr.yaml")
+    shutil.copytree(ROOT / "docs/tables", folder / "docs/tables")
     if (ROOT / "examples").is_dir():
         shutil.copytree(ROOT / "examples", folder / "examples")
     return folder
@@ -71,7 +72,9 @@ def table_of_losses(factor: float) -> str:
 
 
 @pytest.mark.parametrize("command", SCALING, ids=name)
-def test_a_command_of_ours_works(command: Shown, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_of_ours_works(
+    command: Shown, workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     *_, module, arguments = parsed(command)
     monkeypatch.chdir(workspace)
     monkeypatch.setattr(sys, "argv", [module, *arguments, *smaller(module, arguments)])
@@ -80,6 +83,19 @@ def test_a_command_of_ours_works(command: Shown, workspace: Path, monkeypatch: p
     with pytest.raises(SystemExit) as ended:
         entry.main()
     assert ended.value.code == 0, command.text
+    printed = " ".join(capsys.readouterr().out.split())
+    assert all(" ".join(line.split()) in printed for line in command.says), (command.says, printed)
+
+
+def test_what_the_pages_show_of_a_file_is_how_it_begins() -> None:
+    shown = [
+        (name, text)
+        for page in PAGES
+        for name, text in re.findall(r'```\w+ title="(.+?)"\n(.*?)```', page.read_text(), flags=re.DOTALL)
+    ]
+    assert {name for name, _ in shown} == {f"docs/tables/{path.name}" for path in (ROOT / "docs/tables").iterdir()}
+    for name, text in shown:
+        assert (ROOT / name).read_text().startswith(text), name
 
 
 def parsed(command: Shown) -> tuple[str, list[str]]:

@@ -57,11 +57,13 @@ def test_columns_are_mapped_and_blanks_filled() -> None:
     rows = observations_from_rows(
         table, {"params": "N", "tokens": "D", "flops": "C", "unique_tokens": "U", "budget": "b"}
     )
-    assert rows.flops.tolist() == [1.2e16, 2e18]
+    assert rows.flops.tolist() == [1.2e16, 2e18, 2e18]
     assert rows.unique_tokens is not None
-    assert rows.unique_tokens.tolist() == [1e8, 2e9]
-    assert rows.trajectory.tolist() == ["run a", "run a"]
-    assert rows.excluded[0].reason == "budget is missing"
+    assert rows.unique_tokens.tolist() == [1e8, 2e9, 4e9]
+    assert rows.trajectory.tolist() == ["run a", "run a", "3"]
+    assert rows.budget is not None
+    assert rows.budget.tolist() == [1e16, 1e18, 6 * 1e8 * 4e9]  # a blank drops no row: its own compute
+    assert not rows.excluded
     assert rows.loss_sem is None
 
 

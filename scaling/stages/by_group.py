@@ -1,0 +1,113 @@
+"""A law for each value of a table's column: a report each, and one page that holds them side by side."""
+
+import re
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from scaling.analysis.config import TableOptions
+from scaling.analysis.table_report import report_on_table
+from scaling.checks.catalogue import check_table, in_fits_json
+from scaling.config import ConfigError
+from scaling.findings import gravest_first, refusals
+from scaling.folders import study_lock, take
+from scaling.laws.analysis import largest_budget
+from scaling.laws.optimum import optimum
+from scaling.report.figures.catalogue import draw_figures
+from scaling.report.figures.plate import Figures
+from scaling.report.write import FITS_FILE, write_groups_report, write_table_report
+from scaling.results import GroupLaw, TableReport
+from scaling.stages.tables import open_table
+from scaling.tables.account import TableError
+from scaling.tables.headers import words_of
+from scaling.tables.read import Table, number_in, read_table
+from scaling.tables.roles import values_of
+from scaling.values import to_plain, write_json
+
+MOST_GROUPS = 50
+
+
+def fit_groups(options: TableOptions, command: str) -> tuple[tuple[GroupLaw, ...], Path]:
+    """The laws and the page. Raises ConfigError: no such column, too many values, or no group can be read."""
+    column, out = str(options.by), Path(options.out)
+    groups: list[tuple[str, Table, TableReport]] = []
+    problems: dict[str, str] = {}
+    for value in _values(options, column):
+        try:
+            table, before = open_table(options.source, options, options.force, options.convention, (column, value))
+            report = report_on_table(options, command, table)
+        except (ConfigError, TableError) as error:
+            problems[value] = str(error)
+            continue
+        findings = gravest_first((*before, *check_table(report, options.force)))
+        content = in_fits_json(report.fits_json, findings)
+        groups.append((value, table, replace(report, findings=findings, fits_json=content)))
+    if not groups:
+        raise ConfigError(f"by is {column}, and no value has rows to fit. {' '.join(problems.values())}")
+    shared = min(largest_budget(report.fitted) for _, _, report in groups)
+    laws: list[GroupLaw] = []
+    take(out, "table", key="out", overwrite=options.overwrite)
+    with study_lock(out):
+        for value, table, report in groups:
+            folder = out / _folder(value, {law.folder for law in laws})
+            take(folder, "table", key="out", overwrite=options.overwrite)
+            write_table_report(report, folder, draw_figures(report) if options.figures else Figures())
+            write_json(folder / FITS_FILE, report.fits_json)
+            laws.append(_law(value, table, report, shared, folder.name))
+        found = (*laws, *(GroupLaw(value, "", 0, "refused", why) for value, why in problems.items()))
+        page = write_groups_report(options.source, column, shared, found, command, out)
+        write_json(
+            out / FITS_FILE,
+            {"schema": 1, "source": options.source, "by": column, "flops": shared, "groups": to_plain(found),
+             "refused": [law.value for law in found if law.status != "converged"]},
+        )  # fmt: skip
+    return found, page
+
+
+def _values(options: TableOptions, column: str) -> list[str]:
+    try:
+        table = read_table(options.source, replace(options, ignore=(*options.ignore, column), duplicates=None))
+        cells = table.draft.cells(column)
+    except TableError as error:
+        raise ConfigError(f"by is {column}, but {error}") from None
+    values = list(dict.fromkeys(value for value in values_of(cells) if value))
+    if not 1 < len(values) <= MOST_GROUPS:
+        raise ConfigError(
+            f"by is {column}, which has {len(values)} values: a law for each takes 2 to {MOST_GROUPS}, each with "
+            "rows enough"
+        )
+    return values
+
+
+def _folder(value: str, taken: Collection[str]) -> str:
+    name = re.sub(r"[^\w.-]+", "-", value).strip("-.") or "group"
+    return next(
+        n for n in (name, *(f"{name}-{i}" for i in range(2, MOST_GROUPS + 2))) if n not in taken and n != "report"
+    )
+
+
+def _law(value: str, table: Table, report: TableReport, flops: float, folder: str) -> GroupLaw:
+    fit = report.surface.fit
+    usable = fit.usable and not refusals(report.findings)
+    best = optimum(fit, flops) if usable else None
+    length = _bytes_per_token(table)
+    return GroupLaw(
+        value=value,
+        folder=folder,
+        num_points=len(report.fitted),
+        status=fit.status if usable or not fit.usable else "refused",
+        message=fit.message if not fit.usable else ", ".join(f.name for f in refusals(report.findings)),
+        parameters=fit.parameters if usable else None,
+        best_params=None if best is None else best.params,
+        best_tokens=None if best is None else best.tokens,
+        best_loss=None if best is None else best.loss,
+        bytes_per_token=length,
+        best_bits_per_byte=None if best is None or length is None else best.loss / np.log(2) / length,
+    )
+
+
+def _bytes_per_token(table: Table) -> float | None:
+    names = [name for name in table.draft.sheet.names if " ".join(words_of(name)) == "bytes per token"]
+    return float(np.mean(number_in(table, names[0]))) if names else None
