@@ -23,17 +23,20 @@ def task(composed: "DictConfig") -> int:
     """Train the trajectory of the point `point`, up to that point's budget."""
     from scaling.config import ConfigError, study_config
     from scaling.folders import require_ours
+    from scaling.stages.program import check_program, describe_sizes
     from scaling.stages.study import make_tasks, plan_study, prepare_study
     from scaling.stages.sweeping import choose_points, dry_run
-    from scaling.training.team import team_of_this_process
-    from scaling.training.worker import run_folder
+    from scaling.terminal import PlainConsole
+    from scaling.training.entry import run_folder, team_of_this_process
 
     config = study_config(composed)
     if config.dry_run:
         return dry_run(config)
     require_ours(config.folder, "study", key="study", overwrite=config.overwrite)
+    describe_sizes(config, PlainConsole(stderr=True))
     corpora = prepare_study(config)
     plan = plan_study(config)
+    check_program(config, plan.runs)
     if config.point is None:
         raise ConfigError("point is not given: name one, as in point=7, or train them all with -m")
     (point,) = choose_points(plan, [config.point])
@@ -87,7 +90,7 @@ def serve_forks() -> None:
 
 def run_one(folder: Path) -> int:
     from scaling.folders import storage_words
-    from scaling.training.worker import run_folder
+    from scaling.training.entry import run_folder
 
     if not (folder / JOB_FILE).exists():
         from scaling.command import EXIT_BAD_CONFIG

@@ -76,6 +76,8 @@ def _convert_union(arguments: tuple[Any, ...], value: object, where: str) -> Any
     if value is None and type(None) in arguments:
         return None
     kinds = [k for k in arguments if k is not type(None)]
+    if type(value) in kinds and type(value) in SCALARS:
+        return _convert(type(value), value, where)
     for kind in kinds[:-1]:
         with contextlib.suppress(ValueMismatch):
             return _convert(kind, value, where)

@@ -59,7 +59,7 @@ def outcome(task: Task, exit_code: int | None) -> Outcome:
     except OSError as error:
         return Outcome("failed", f"its records cannot be read: {error}")
     records = [record for record in found if record is not None]
-    for kind in ("out_of_memory", "diverged"):
+    for kind in ("out_of_memory", "diverged", "failed"):
         for record in records:
             if record.status == kind:
                 return Outcome(kind, f"{kind} at {record.budget_tokens:,} tokens: {record.reason}")

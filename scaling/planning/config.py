@@ -1,10 +1,11 @@
 """What a person writes to ask for a study: model options, a recipe, a grid. `rules` turns it into numbers."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from scaling.model.config import Activation, Norm, Positions
+from scaling.model.external import Scalar
 from scaling.specs import DivergenceRule, OptimizerKind, ScheduleKind
 from scaling.values import shown
 
@@ -38,7 +39,8 @@ class ModelOptions:
 class SizeConfig:
     """One decoder of the grid; `budgets` replaces the grid's for this size, `num_kv_heads` the model's.
 
-    Those of its budgets that `held_out` repeats are kept out of the fit, beside the grid's own share.
+    Those of its budgets that `held_out` repeats are kept out of the fit, beside the grid's own share. Of a trainer of
+    somebody else a size has no shape but any `keys`, which are written beside its name.
     """
 
     name: str
@@ -48,6 +50,10 @@ class SizeConfig:
     budgets: tuple[float, ...] | None = None
     num_kv_heads: int | None = None
     held_out: tuple[float, ...] = ()
+    keys: dict[str, Scalar] = field(default_factory=dict)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.num_layers, self.d_model, self.num_heads, self.budgets, self.num_kv_heads))
 
 
 @dataclass(frozen=True)
@@ -151,6 +157,7 @@ class RecipeConfig:
     divergence_*        when a run is given up: see `specs.DivergenceRule`; 0 steps switch the rule off
     momentum            of muon
     z_loss              weight of the squared log partition function in the objective; no loss that is reported has it
+    keys                further ones, that a trainer of somebody else names; they are written beside these
     """
 
     schedule: ScheduleKind
@@ -178,6 +185,7 @@ class RecipeConfig:
     momentum: float = 0.95
     z_loss: float = 0.0
     lr_exponent: float = 0.0
+    keys: dict[str, Scalar] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.early_stop_patience is not None and self.evaluate_every_tokens is None:

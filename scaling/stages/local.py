@@ -10,7 +10,7 @@ from scaling.launching.config import LaunchConfig
 from scaling.launching.early import take_warm
 from scaling.launching.pool import PoolOptions, PoolState, run_pool
 from scaling.launching.progress import Progress
-from scaling.launching.slots import Slots, make_slots
+from scaling.launching.slots import Slots, make_slots, visible_gpus
 from scaling.launching.tasks import LaunchResult, Task
 from scaling.launching.workers import FreshWorkers, Workers
 from scaling.records import read_records
@@ -21,8 +21,8 @@ from scaling.training.config import Runtime
 def run_here(
     config: StudyConfig, tasks: Sequence[Task], title: str, meanwhile: Callable[[], None] = lambda: None
 ) -> LaunchResult:
-    slots = study_slots(config.runtime, config.launch)
-    workers = make_workers(slots)
+    slots = study_slots(config.runtime, launch_options(config))
+    workers = make_workers(slots) if config.trainer is None else FreshWorkers(one_process=True)
     options = PoolOptions(fail_fast=config.fail_fast, retry=config.retry)
     if config.launch.workers_per_gpu == "auto":
         options = replace(options, memory_of=measured_memory(config.folder))
@@ -36,6 +36,13 @@ def run_here(
             return run_pool(tasks, slots, workers, options=options, on_change=look, on_outcome=progress.tell)
     finally:
         workers.close()
+
+
+def launch_options(config: StudyConfig) -> LaunchConfig:
+    """With as many GPUs for each point as its program takes."""
+    if config.trainer is None or config.trainer.gpus <= 1 or not visible_gpus():
+        return config.launch
+    return replace(config.launch, gpus_per_point=config.trainer.gpus)
 
 
 def study_slots(runtime: Runtime, launch: LaunchConfig) -> Slots:

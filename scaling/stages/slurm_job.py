@@ -15,8 +15,8 @@ from scaling.launching.pool import PoolOptions, run_pool
 from scaling.launching.slots import Slot, Slots, cpu_environment
 from scaling.launching.slurm import Submission
 from scaling.launching.tasks import LaunchResult, Task
-from scaling.launching.workers import FreshWorkers, WarmWorkers
-from scaling.records import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, JOB_FILE, LOG_FILE, STOP_FILE, recorded
+from scaling.launching.workers import FreshWorkers, WarmWorkers, Workers
+from scaling.records import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, JOB_FILE, LOG_FILE, STOP_FILE, has_ended
 from scaling.stages.study import make_tasks, prepare_study
 from scaling.training.config import Job
 from scaling.values import open_to_append, read_json, write_json
@@ -63,7 +63,7 @@ def run_group(study_folder: Path, submission: Submission, run_ids: Sequence[str]
     in_this_process = len(run_ids) == 1 and submission.gpus <= 1
     if in_this_process:
         # Seconds of imports, in which a notice may come as well.
-        from scaling.training.worker import run_folder
+        from scaling.training.entry import run_folder
     if early:  # told before anything was begun
         comeback.notice(early[0])
         code = EXIT_INTERRUPTED
@@ -84,17 +84,21 @@ def run_group(study_folder: Path, submission: Submission, run_ids: Sequence[str]
 
 
 def _pool(study_folder: Path, submission: Submission, run_ids: Sequence[str], comeback: "Comeback") -> LaunchResult:
-    tasks = []
+    tasks, theirs = [], False
     for order, run_id in enumerate(run_ids):
         folder = study_folder / run_id
-        budgets = read_json(Job, folder / JOB_FILE).spec.budgets
-        missing = tuple(budget for budget in budgets if recorded(folder, budget) is None)
+        job = read_json(Job, folder / JOB_FILE)
+        theirs = theirs or job.trainer is not None
+        missing = tuple(budget for budget in job.spec.budgets if not has_ended(folder, budget))
         if missing:
             tasks.append(Task(folder, float(-order), missing))
     gpus = tuple(gpu for gpu in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu)
     environment = dict(cpu_environment(os.environ.get("SLURM_CPUS_PER_TASK", "1")))
     slots = Slots([Slot("job", gpus if submission.gpus > 1 else (), environment)])
-    workers = FreshWorkers() if submission.gpus else WarmWorkers(environment)
+    if theirs:
+        workers: Workers = FreshWorkers(one_process=True)
+    else:
+        workers = FreshWorkers() if submission.gpus else WarmWorkers(environment)
     options = PoolOptions(fail_fast=submission.fail_fast, retry=submission.retry)
     try:
         return run_pool(tasks, slots, workers, options=options, on_signal=comeback.notice)

@@ -21,8 +21,9 @@ from scaling.records import STOP_FILE, recorded
 from scaling.specs import Plan, PlannedPoint
 from scaling.stages.calibrate import calibrate
 from scaling.stages.checkup import Watch, check_plan, prepared_manifest
-from scaling.stages.local import study_slots
+from scaling.stages.local import launch_options, study_slots
 from scaling.stages.outlook import question
+from scaling.stages.program import check_program, describe_sizes
 from scaling.stages.study import (
     list_tasks,
     make_tasks,
@@ -72,7 +73,9 @@ def sweep_study(
     console = PlainConsole(stderr=True)
     require_ours(config.folder, "study", key="study", overwrite=config.overwrite)
     require_writable(config.folder)
+    describe_sizes(config, console)
     plan = plan_study(config)
+    check_program(config, plan.runs)
     findings = check_plan(config, plan)
     print_findings(findings, console)
     if refusals(findings):
@@ -163,16 +166,18 @@ def write_forecasts(config: StudyConfig, plan: Plan, console: PlainConsole) -> N
 
 def dry_run(config: StudyConfig) -> int:
     """Print the plan, its cost and what speaks against it; write nothing but what `calibrate=true` measures."""
+    describe_sizes(config, PlainConsole(stderr=True))
     if config.calibrate:
         calibrate(config, plan_study(config), PlainConsole(stderr=True))
     plan = plan_study(config)
+    check_program(config, plan.runs)
     findings = check_plan(config, plan)
     power = question(config, plan).power
     if config.json:
         PlainConsole().print_json(data=to_plain(plan) | {"power": finite_or_null(to_plain(power))})
     else:
         wide = PlainConsole(width=None if sys.stdout.isatty() else 220)
-        workers = len(study_slots(config.runtime, config.launch).free)
+        workers = len(study_slots(config.runtime, launch_options(config)).free)
         print_plan(plan, study_cost(config), workers, wide)
         for wave in (1, 2):
             tasks = list_tasks(config, plan, [p for p in plan.points if p.wave == wave], wave=wave)

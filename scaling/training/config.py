@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from scaling.specs import RunSpec
+from scaling.trainers.config import TrainerConfig
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
@@ -55,3 +56,4 @@ class Job:
     spec: RunSpec
     runtime: Runtime
     corpus_folder: str
+    trainer: TrainerConfig | None = None
