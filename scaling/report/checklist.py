@@ -88,7 +88,7 @@ def _training(report: StudyReport) -> list[Answer]:
         ),
         (
             "With which optimiser and rates?",
-            f"{'as that trainer has them' if theirs else _kinds(o.kind for o in optimizers)}; peak rate of the matrices "
+            f"{'by that trainer' if theirs else _kinds(o.kind for o in optimizers)}; peak rate of the matrices "
             f"{_ends((o.matrix_lr for o in optimizers), 2)}, batch {_ends(o.batch_tokens for o in optimizers)} tokens, "
             f"weight decay {_ends((o.weight_decay for o in optimizers), 2)}",
         ),

@@ -91,7 +91,7 @@ class TrainerConfig:
                 raise ValueError('trainer.describe has no params: give N, as in {params: "{12 * size.depth * 64**2}"}')
         elif self.describe is None:
             raise ValueError(
-                "trainer.describe is not given, so N is not known before training: give arithmetic over the size, as in "
+                "trainer.describe is not given, so N is not known before training: give arithmetic over the size, as "
                 '{params: "{12 * size.layers * size.width**2}"}, a command that prints it, or start'
             )
         elif "params" not in self.read:

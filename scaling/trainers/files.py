@@ -39,9 +39,10 @@ def _with_values(name: str, text: str, values: Mapping[str, Any], *, new: bool) 
     if suffix == ".json":
         return json.dumps(_set_keys(name, {} if new else json.loads(text), values, new=new), indent=1) + "\n"
     if suffix in (".yaml", ".yml"):
-        import yaml
+        import yaml  # type: ignore[import-untyped]  # its stubs would be a dependency for two calls
 
-        return yaml.safe_dump(_set_keys(name, {} if new else yaml.safe_load(text), values, new=new), sort_keys=False)
+        plain = _set_keys(name, {} if new else yaml.safe_load(text), values, new=new)
+        return str(yaml.safe_dump(plain, sort_keys=False))
     if suffix == ".toml":
         return _set_toml(name, text, values, new=new)
     if suffix == ".py" and not new:
@@ -92,14 +93,11 @@ def _set_assignment(name: str, text: str, key: str, value: Any) -> str:
         tree = ast.parse(text)
     except SyntaxError as error:
         raise FileMismatch(f"trainer.files.{name} is no Python that this interpreter reads: {error}") from None
-    found = []
+    found: list[ast.expr | None] = []
     for node in ast.walk(tree):
-        targets = (
-            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        )
-        if any(isinstance(target, ast.Name) and target.id == key for target in targets):
-            assert isinstance(node, ast.Assign | ast.AnnAssign)
-            found.append(node.value)
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found += [node.value for target in targets if isinstance(target, ast.Name) and target.id == key]
     if len(found) != 1 or found[0] is None:
         raise FileMismatch(f"trainer.files.{name} assigns {key} {len(found)} times; it must be there once")
     old, lines = found[0], text.encode().splitlines(keepends=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from scaling.model.counting import count_parameters, count_training_flops
 from scaling.specs import RunSpec
+from scaling.trainers.expressions import home
 
 ON_PATH = Path(__file__).parent / "on_path"  # one file of the standard library, alone
 POINT_FILE, POINT_LOG = "point.json", "point.jsonl"
@@ -58,6 +59,6 @@ def variables(names: Mapping[str, Any]) -> dict[str, str]:
 def environment(inherited: Mapping[str, str], own: Mapping[str, str], path: Path = ON_PATH) -> dict[str, str]:
     """Of the program: what this process has, without what would make it a part of another job, and `own`."""
     kept = {name: value for name, value in inherited.items() if not _NOT_OURS.fullmatch(name)}
-    mine = {name: os.path.expanduser(value) for name, value in own.items()}
+    mine = {name: home(value) for name, value in own.items()}
     before = mine.get("PYTHONPATH", kept.get("PYTHONPATH"))
     return {**kept, **mine, "PYTHONPATH": os.pathsep.join([str(path), *([before] if before else [])])}

@@ -16,11 +16,10 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from glob import glob
 from pathlib import Path
 from typing import Any
 
-from scaling.trainers.expressions import ExpressionError, UnknownName, evaluate, fill, pieces
+from scaling.trainers.expressions import ExpressionError, UnknownName, evaluate, fill, home, pieces
 
 KINDS = ("output", "json", "jsonl", "csv", "tensorboard")
 _COLOURS = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
@@ -103,9 +102,17 @@ def read_place(name: str, place: str, lines: list[str], names: Mapping[str, Any]
     file, _, key = rest.partition("#")
     key, _, step_key = key.partition("@")
     found: list[Reading] = []
-    for path in sorted(glob(fill(file, names)), key=lambda p: (Path(p).stat().st_mtime_ns, p)):
-        found += list(_of_file(kind, Path(path), key, step_key))
+    for path in sorted(_files(home(fill(file, names))), key=lambda path: (path.stat().st_mtime_ns, path)):
+        found += _of_file(kind, path, key, step_key)
     return {name: found} if found else {}
+
+
+def _files(pattern: str) -> list[Path]:
+    """Those that a path with * in it names."""
+    if "*" not in pattern:
+        return [Path(pattern)] if Path(pattern).exists() else []
+    root = Path(pattern.partition("*")[0] + "x").parent
+    return list(root.glob(str(Path(pattern).relative_to(root))))
 
 
 def _compiled(name: str, pattern: str) -> re.Pattern[str]:

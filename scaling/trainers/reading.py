@@ -1,6 +1,7 @@
 """What a program has left so far: every number that `trainer.read` names, over all starts of a run; and whether the
 loss among them is a final one."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ from scaling.trainers.config import TrainerConfig
 from scaling.trainers.expressions import UnknownName, names_in, value_of
 from scaling.trainers.names import POINT_LOG
 from scaling.trainers.places import KINDS, Reading, clean_lines, number, read_place
-from scaling.values import NotJson, parse_json
 
 TOLERANCE = 0.005  # of N and D between plan and program, beside half of a printed digit
 NATS = {"nats/token": 1.0, "bits/token": math.log(2.0), "bits/byte": math.log(2.0)}
@@ -82,10 +82,8 @@ def _logged(path: Path) -> list[dict[str, Any]]:
     rows = []
     for line in lines:
         try:
-            row = parse_json(
-                line.replace(b"NaN", b'"nan"').replace(b"-Infinity", b'"-inf"').replace(b"Infinity", b'"inf"')
-            )
-        except NotJson:
+            row = json.loads(line)  # also with a NaN, which a loss may be
+        except ValueError:
             continue  # a line that a killed process did not finish
         if isinstance(row, dict):
             rows.append(row)
@@ -111,7 +109,8 @@ def final_loss(found: Found, plan: Plan, *, ended_well: bool) -> Reading | None:
     if stepped:
         exact = [reading for reading in stepped if reading.step == plan.steps]
         near = [r for r in stepped if r.step is not None and abs(r.step / plan.steps - 1.0) <= TOLERANCE]
-        return (exact or (near if ended_well else []) or [None])[-1]
+        counted = exact or (near if ended_well else [])
+        return counted[-1] if counted else None
     if found.get("step"):
         step = found["step"][-1].value
         there = step == plan.steps or (ended_well and abs(step / plan.steps - 1.0) <= TOLERANCE)

@@ -27,7 +27,7 @@ from scaling.records import (
     write_record,
 )
 from scaling.trainers.config import ResumeOptions, TrainerConfig
-from scaling.trainers.expressions import ExpressionError, fill
+from scaling.trainers.expressions import ExpressionError, fill, home
 from scaling.trainers.files import FileMismatch, content_of
 from scaling.trainers.names import POINT_FILE, POINT_LOG, environment, point_names, variables
 from scaling.trainers.places import PlaceError
@@ -185,7 +185,7 @@ class Driver:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content_of(name, options, names))
         write_json(self.folder / POINT_FILE, names)
-        where = Path(os.path.expanduser(fill(self.trainer.cwd, names)))
+        where = Path(home(fill(self.trainer.cwd, names)))
         self.code = code_of(where)
         came_before = self.starts.step
         child = Child([*self._command(), *arguments], where, self._environment(), self.folder, self.lock)
@@ -247,7 +247,7 @@ class Driver:
         if self.trainer.call is not None:
             return command_line(["python", "-m", "scaling_call", self.trainer.call])
         filled = [fill(part, self.names) for part in self.trainer.command or ()]
-        return command_line([os.path.expanduser(part) for part in filled])
+        return command_line([home(part) for part in filled])
 
     def _environment(self) -> dict[str, str]:
         own = {name: fill(value, self.names) for name, value in self.trainer.env.items()}

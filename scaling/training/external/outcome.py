@@ -41,8 +41,8 @@ from scaling.values import finite_or_null, write_atomically
 
 # The words of torch, XLA and CUDA for memory that has run out.
 _OUT_OF_MEMORY = re.compile(
-    r"OutOfMemoryError|CUDA out of memory|RESOURCE_EXHAUSTED: Out of memory|CUDA_ERROR_OUT_OF_MEMORY|MPS backend out of "
-    r"memory|DefaultCPUAllocator: can't allocate memory"
+    r"OutOfMemoryError|CUDA out of memory|RESOURCE_EXHAUSTED: Out of memory|CUDA_ERROR_OUT_OF_MEMORY|"
+    r"MPS backend out of memory|DefaultCPUAllocator: can't allocate memory"
 )
 
 

@@ -1,7 +1,6 @@
 """Every start of a program in a run's folder, kept beside its output: from where it went on, how far it came, how it
 ended."""
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.trainers.config import ResumeOptions
-from scaling.trainers.expressions import pieces, value_of
+from scaling.trainers.expressions import home, pieces, value_of
 from scaling.values import ValueMismatch, read_json, write_json
 
 STARTS_FILE = "starts.json"
@@ -19,7 +18,8 @@ _SPECIAL = re.compile(r"[\\()\[\]{}*+?|^$]")
 @dataclass(frozen=True)
 class Start:
     """`checkpoint` is None from the beginning, and empty where the program finds its own. `log_bytes` is where its
-    output begins, `step` the furthest that was read, `code` its exit code (None: nobody saw it end), `stopped` by us."""
+    output begins, `step` the furthest that was read, `code` its exit code (None: nobody saw it end), `stopped` by us.
+    """
 
     checkpoint: str | None
     log_bytes: int
@@ -79,7 +79,7 @@ class Checkpoint:
 def checkpoints(options: ResumeOptions, names: Mapping[str, Any]) -> list[Checkpoint]:
     """Those that are there, the newest first."""
     pattern, literal, is_literal = "", "", True
-    for piece, is_code in pieces(os.path.expanduser(options.newest)):
+    for piece, is_code in pieces(home(options.newest)):
         # What is filled in is a path, in which no letter means anything else.
         text = str(value_of(f"{{{piece}}}", names)) if is_code else piece
         pattern += re.escape(text) if is_code else text
@@ -100,7 +100,7 @@ def checkpoints(options: ResumeOptions, names: Mapping[str, Any]) -> list[Checkp
 def identity(path: str) -> str:
     """Of a checkpoint's content: one that was written anew under the same name is another."""
     try:
-        state = os.stat(path)
+        state = Path(path).stat()
     except OSError:
         return path
     return f"{path}:{state.st_size}:{state.st_mtime_ns}"

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scaling.trainers.config import TrainerConfig
-from scaling.trainers.expressions import fill
+from scaling.trainers.expressions import fill, home
 from scaling.trainers.names import environment
 from scaling.training.external.child import command_line
 from scaling.values import open_to_append
@@ -41,12 +41,12 @@ def prepare_once(trainer: TrainerConfig, study_folder: Path, should_stop: Callab
         if done.exists():
             return False
         log = folder / "log.txt"
-        where = Path(os.path.expanduser(trainer.cwd)) if "{" not in trainer.cwd else Path.cwd()
+        where = Path(home(trainer.cwd)) if "{" not in trainer.cwd else Path.cwd()
         own = {name: str(value) for name, value in trainer.env.items() if "{" not in str(value)}
         try:
             with open_to_append(log) as output:
                 code = subprocess.run(
-                    command_line([os.path.expanduser(part) for part in command]),
+                    command_line([home(part) for part in command]),
                     cwd=where,
                     env=environment(os.environ, own),
                     stdin=subprocess.DEVNULL,
