@@ -208,7 +208,7 @@ def test_a_dry_run_prints_every_point_and_writes_nothing(tmp_path: Path, text_fo
         (("recipe.warmup_min_steps=500",), "not more than the warmup of 500 steps"),
         (("recipe.batch_tokens=65536",), "a batch of 65536 tokens is larger than a budget"),
         (("recipe.batch_tokens=8",), "less than one context of 32 tokens"),
-        (("data.validation_fraction=2",), "must lie between 0 and 1"),
+        (("data.validation_fraction=2",), "must be above 0 and below 1"),
         (("recipe=nothing",), "nothing"),
     ],
 )
