@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from scaling.analysis.config import FitOptions, TableOptions
+from scaling.analysis.config import AskOptions, FitOptions, TableOptions
 from scaling.bounds import require_within
 from scaling.data.config import DataConfig
 from scaling.folders import below, study_lock
@@ -126,6 +126,19 @@ def table_options(composed: DictConfig) -> TableOptions:
     return _root(TableOptions, composed)
 
 
+def ask_options(composed: DictConfig, typed: Sequence[str]) -> AskOptions:
+    """Raises ConfigError, as `study_config`; also where one of the overrides `typed` has no meaning without a fit."""
+    own = {f.name for f in fields(AskOptions)}
+    for override in typed:
+        key = override.partition("=")[0].lstrip("+~")
+        if key.partition(".")[0] not in own:
+            raise ConfigError(
+                f"{key} says how a table is read or fitted, and {composed.source} is fitted already: leave it out (the "
+                f"keys are {', '.join(sorted(own))}), or name the table"
+            )
+    return _root(AskOptions, _with(composed, own))
+
+
 def compare_options(composed: DictConfig) -> "CompareOptions":
     """Raises ConfigError, as `study_config`."""
     # Imported late, here and below: they bring all laws along, which a sweep need not wait for.
@@ -211,9 +224,11 @@ def refit_config(composed: DictConfig, typed: Sequence[str]) -> StudyConfig:
     merged, now = to_plain(stored_config(config.folder)), to_plain(config)
     for path in [["runs"], ["study"], *paths]:
         into, value = merged, now
-        for key in path[:-1]:
+        key, *deeper = path
+        while deeper and isinstance(into[key], dict) and isinstance(value[key], dict):
             into, value = into[key], value[key]
-        into[path[-1]] = value[path[-1]]
+            key, *deeper = deeper
+        into[key] = value[key]
     with _as_config_error():
         return from_plain(StudyConfig, merged, "config")
 

@@ -76,6 +76,8 @@ def _convert_union(arguments: tuple[Any, ...], value: object, where: str) -> Any
     if value is None and type(None) in arguments:
         return None
     kinds = [k for k in arguments if k is not type(None)]
+    if isinstance(value, Mapping):
+        kinds = [kind for kind in kinds if dataclasses.is_dataclass(kind)] or kinds
     for kind in kinds[:-1]:
         with contextlib.suppress(ValueMismatch):
             return _convert(kind, value, where)
@@ -192,6 +194,10 @@ def _convert_scalar(kind: Any, value: object, where: str) -> Any:
 def _name(kind: Any) -> str:
     if typing.get_origin(kind) is typing.Literal:
         return " or ".join(map(str, typing.get_args(kind)))
+    if typing.get_origin(kind) is tuple:
+        return "list"
+    if dataclasses.is_dataclass(kind):
+        return f"mapping of {', '.join(_keys(kind))}"
     names = {int: "whole number", float: "number", str: "text", bool: "true or false"}
     return names.get(kind, getattr(kind, "__name__", str(kind)))
 
