@@ -76,6 +76,6 @@ def ask(content: Mapping[str, Any], options: AskOptions) -> StoredAnswer:
             raise ConfigError(
                 f"{source} has no N of least loss at {flops:.3g} FLOPs: ask at N and D, by targets.points"
             )
-        budgets.append((best, *forecast_points(asked, [(best.params, best.tokens)], options.level)))
+        budgets.append((best, forecast_points(asked, [(best.params, best.tokens)], options.level)[0]))
     points = forecast_points(asked, targets.points, options.level)
     return StoredAnswer(asked.average.reach.flops, tuple(budgets), points)
