@@ -24,7 +24,7 @@ def task(composed: "DictConfig") -> int:
     from scaling.config import ConfigError, study_config
     from scaling.stages.study import make_tasks, plan_study, prepare_study
     from scaling.stages.sweeping import choose_points, dry_run
-    from scaling.training.team import team_of_this_process
+    from scaling.training.team import leave_team, team_of_this_process
     from scaling.training.worker import run_folder
 
     config = study_config(composed)
@@ -39,7 +39,9 @@ def task(composed: "DictConfig") -> int:
     if team.leads:
         make_tasks(config, plan, corpora, [point], wave=point.wave)
     team.told(None)  # the job is there for all
-    return run_folder(config.folder / point.run_id)
+    code = run_folder(config.folder / point.run_id)
+    leave_team()
+    return code
 
 
 def run_in_own_process(composed: "DictConfig") -> int:
@@ -82,6 +84,7 @@ def serve_forks() -> None:
 
 
 def run_one(folder: Path) -> int:
+    from scaling.training.team import leave_team
     from scaling.training.worker import run_folder
 
     if not (folder / JOB_FILE).exists():
@@ -89,7 +92,9 @@ def run_one(folder: Path) -> int:
 
         print(f"error: {folder} holds no {JOB_FILE}; the sweep writes one into each run's folder", file=sys.stderr)
         return EXIT_BAD_CONFIG
-    return run_folder(folder)
+    code = run_folder(folder)
+    leave_team()
+    return code
 
 
 if __name__ == "__main__":

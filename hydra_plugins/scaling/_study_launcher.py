@@ -33,6 +33,10 @@ class StudyLauncher(Launcher):
         self, config: "StudyConfig", tasks: "Sequence[Task]", title: str, meanwhile: Callable[[], None]
     ) -> "LaunchResult": ...
 
+    def note(self, config: "StudyConfig") -> str | None:
+        """A line for the user, before anything is planned or launched."""
+        return None
+
     def submits(self, config: "StudyConfig") -> bool:
         """Whether the runs are handed over at once, and the command returns before they end."""
         return False

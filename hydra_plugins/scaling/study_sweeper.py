@@ -56,6 +56,8 @@ class StudySweeper(Sweeper):
         config = study_config(OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"]))
         submit = None
         if isinstance(self.launcher, StudyLauncher):
+            if note := self.launcher.note(config):
+                print(note, file=sys.stderr)
             launch = partial(self.launcher.launch_runs, config)
             if self.launcher.submits(config):
                 submit = partial(self.launcher.submit, config)

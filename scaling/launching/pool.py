@@ -14,7 +14,7 @@ from types import FrameType
 
 from scaling.claims import claimed_runs, is_claimed
 from scaling.launching.slots import Slot, Slots
-from scaling.launching.tasks import LaunchResult, Outcome, Task, last_status, outcome
+from scaling.launching.tasks import CROWDED_OUT, LaunchResult, Outcome, Task, last_status, outcome
 from scaling.launching.workers import Workers
 from scaling.records import STOP_FILE, RunStatus
 
@@ -98,6 +98,7 @@ class _Pool:
         self.slots, self.workers, self.options, self.on_outcome = slots, workers, options, on_outcome
         self.state = PoolState(sorted(tasks, key=lambda task: -task.seconds))
         self.tries: dict[Path, int] = {}
+        self.alone: set[Path] = set()
         self.stopping = False
         self.told_to_stop: set[Path] = set()
         self.blocked: list[Task] = []
@@ -153,7 +154,7 @@ class _Pool:
                 self.blocked.append(task)
                 self.state.elsewhere.setdefault(task.folder, None)
                 continue
-            memory_bytes = self.options.memory_of(task)
+            memory_bytes = None if task.folder in self.alone else self.options.memory_of(task)
             slot = self.slots.take(memory_bytes)
             if slot is None:
                 continue  # a smaller one may fit beside what runs
@@ -181,6 +182,10 @@ class _Pool:
             return  # told to stop before it listened, it dies of the signal; nothing of it is lost
         if ended.kind == "interrupted":
             ended = Outcome("lost", "somebody told it to stop; it saved its state")
+        if ended.reason.startswith(CROWDED_OUT) and task.folder not in self.alone and not self.stopping:
+            # No try is lost by it: that it shared a GPU was the pool's choice.
+            self.alone.add(task.folder)
+            self.tries[task.folder] = self.tries.get(task.folder, 0) - 1
         if self._is_worth_another_try(task, ended):
             self.tries[task.folder] = self.tries.get(task.folder, 0) + 1
             self.on_outcome(task, Outcome(ended.kind, f"{ended.reason}; trying it again"))

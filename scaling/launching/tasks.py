@@ -19,6 +19,20 @@ from scaling.records import (
 )
 from scaling.values import ValueMismatch, read_json
 
+# A worker's last words on a shared GPU that had no room for it: alone it may fit.
+CROWDED_OUT = "CrowdedOut"
+# Of hardware and drivers, not of kernels: an illegal address would be met again.
+BROKEN_GPU_WORDS = (
+    "uncorrectable ECC",
+    "NCCL error",
+    "unspecified launch failure",
+    "CUDA error: unknown error",
+    "GPU has fallen off the bus",
+    "busy or unavailable",
+    "system not yet initialized",
+    "MPS client",
+)
+
 OutcomeKind = Literal["done", "diverged", "out_of_memory", "lost", "failed", "interrupted", "busy"]
 
 # What another try can find mended: a network file system's hiccups, and nothing that the same run would meet again.
@@ -105,8 +119,10 @@ def last_line(folder: Path) -> str:
 
 def _error_kind(error: str) -> OutcomeKind:
     """Of a worker's last words, `Class: message`. A worker halves its micro-batches by itself: memory that runs out
-    elsewhere is what somebody else on the same device took."""
-    if error.startswith(("OutOfMemoryError", "MemoryError")):
+    elsewhere is what somebody else on the same device took. A GPU that breaks says nothing of the run either."""
+    if error.startswith(("OutOfMemoryError", "MemoryError", CROWDED_OUT, "DistBackendError")):
+        return "lost"
+    if any(words in error for words in BROKEN_GPU_WORDS):
         return "lost"
     number = re.search(r"\[Errno (\d+)\]", error)
     return "lost" if number is not None and int(number[1]) in TRANSIENT_ERRORS else "failed"

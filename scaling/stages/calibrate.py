@@ -7,8 +7,8 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from scaling.config import ConfigError, StudyConfig
+from scaling.launching.gpus import gpu_names, visible_gpus
 from scaling.launching.probes import ProbeError, probe_on
-from scaling.launching.slots import visible_gpus
 from scaling.specs import Plan, RunSpec
 from scaling.speeds import Calibration, ShapeSpeed, calibration_path, conditions, read_calibration, shape_of
 from scaling.stages.local import study_slots
@@ -23,7 +23,7 @@ def study_calibration(config: StudyConfig) -> Calibration:
 def study_conditions(config: StudyConfig) -> dict[str, str]:
     runtime = config.runtime
     return conditions(
-        gpus=",".join(visible_gpus()) if runtime.device != "cpu" else "",
+        gpus=",".join(gpu_names() or visible_gpus()) if study_slots(runtime, config.launch).on_gpus else "",
         device=runtime.device,
         precision=runtime.precision,
         compile=runtime.compile,

@@ -46,7 +46,7 @@ def study_slots(runtime: Runtime, launch: LaunchConfig) -> Slots:
         return make_slots(
             workers=runtime.workers,
             threads=runtime.threads,
-            use_gpus=runtime.device != "cpu",
+            use_gpus=None if runtime.device == "auto" else runtime.device == "cuda",
             workers_per_gpu=launch.workers_per_gpu,
             gpus_per_point=launch.gpus_per_point,
         )

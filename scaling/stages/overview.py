@@ -143,7 +143,7 @@ def _cost(
             seconds_left += left * pace / max(1, workers)
         hours = steps * pace / 3600
         if status is not None and status.gpu:
-            gpu_hours += hours * len(status.gpu.split(","))
+            gpu_hours += hours * len(status.gpu.split(",")) * status.gpu_share
         else:
             core_hours += hours * _threads(folder / run.id)
     return Cost(flops, core_hours, gpu_hours, flops_left, seconds_left)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from scaling.records import RunPart
 from scaling.specs import RunSpec
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -50,8 +51,25 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Job:
-    """All that a worker needs to know, as `job.json` in the run's folder: a run is a directory."""
+    """All that a worker needs to know, as `job.json` in the folder that it works in.
+
+    whole    the trunk and every branch, one after the other, in the run's folder
+    trunk    the trunk alone, in the run's folder; where a branch begins, its state goes to the branch's folder
+    branch   the branch of `budget` alone, in a folder of its own inside the run's
+    """
 
     spec: RunSpec
     runtime: Runtime
     corpus_folder: str
+    part: RunPart = "whole"
+    budget: int | None = None
+
+    @property
+    def total_steps(self) -> int:
+        """Steps that the part computes."""
+        spec = self.spec
+        if self.part == "trunk":
+            return max(spec.cooldown_start(budget) for budget in spec.budgets)
+        if self.budget is not None:
+            return spec.steps(self.budget) - spec.cooldown_start(self.budget)
+        return spec.total_steps

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,22 @@ from scaling.model.decoder import Decoder, initialise
 from scaling.records import ValidationLoss
 from scaling.training.batches import Batches
 from scaling.training.config import Job
-from scaling.training.device import OutOfMemory, choose_device, choose_precision, peak_memory_bytes
+from scaling.training.device import (
+    OutOfMemory,
+    choose_device,
+    choose_precision,
+    device_words,
+    limit_memory,
+    peak_memory_bytes,
+    peak_reserved_bytes,
+    squeezed,
+    synchronize,
+)
 from scaling.training.energy import EnergyMeter, Stopwatch
 from scaling.training.evaluate import Evaluation, evaluate
 from scaling.training.optimizer import make_optimizer
 from scaling.training.parallel import place
-from scaling.training.peak import matmul_peak
+from scaling.training.peak import datasheet_peak, matmul_peak
 from scaling.training.progress import Progress
 from scaling.training.provenance import provenance
 from scaling.training.recording import Execution
@@ -30,28 +41,44 @@ from scaling.training.validation_sets import evaluate_sets
 log = logging.getLogger(__name__)
 
 
+def equal_parts(count: int, most: int) -> int:
+    """The largest part of at most `most` into which `count` divides, or, where that would be less than half of it, the
+    one that leaves fewest parts and the last of them smaller: each further size costs plans, compilation, a graph."""
+    fewest = -(-count // max(1, most))
+    even = next((n for n in range(fewest, min(count, 2 * fewest) + 1) if count % n == 0), fewest)
+    return -(-count // even)
+
+
 class Engine:
     """A run's training state on this machine and what advances it. All ranks of a team do the same with theirs."""
 
     def __init__(self, job: Job, team: Team) -> None:
-        check_split(job.spec, job.runtime, team)
         self.spec, self.runtime, self.team = job.spec, job.runtime, team
         self.device = choose_device(job.runtime, team.local_rank)
         self.precision = choose_precision(job.runtime, self.device)
+        check_split(job.spec, job.runtime, team, self.precision)
+        log.info("device: %s", device_words(self.device, self.precision))
+        limit_memory(self.device)
         self.stopwatch = Stopwatch(EnergyMeter(self.device))
         self.corpus = Corpus.open(Path(job.corpus_folder), self.spec.unique_tokens)
         self._batches = Batches(self.corpus, self.spec, self.device, team)
         self._validation = self.corpus.validation_windows(self.spec.model.context)
         wanted = self.runtime.micro_batch_tokens
         most = self._batches.num_sequences if wanted == "auto" else max(1, wanted // self.spec.model.context)
-        self.micro_sequences = min(most, self._batches.num_sequences)
+        self.micro_sequences = equal_parts(self._batches.num_sequences, most)
         # A peak is asked for by the leader alone, so that ranks of one machine do not measure against each other.
         cache = Path(job.corpus_folder).parent
         self.peak_flops_per_second = team.size * team.told(
             matmul_peak(self.device, self.precision, cache) if team.leads else 0.0
         )
+        self.datasheet_peak = datasheet_peak(self.device, self.precision)
         self.state = self.fresh_state()
-        self._fitted = team.size == 1
+        self._warm, self._squeezed = False, 0
+
+    def start_over(self) -> None:
+        """From the first step, without two states at a time."""
+        del self.state
+        self.state = self.fresh_state()
 
     def fresh_state(self) -> TrainState:
         decoder = Decoder(self.spec.model, z_loss=self.spec.optimizer.z_loss)
@@ -65,8 +92,6 @@ class Engine:
 
     def step(self, learning_rate_share: float) -> StepResult:
         """One optimiser step; micro-batches that do not fit are halved. Raises OutOfMemory at one sequence."""
-        if not self._fitted:
-            self._fit_micro_batch()
         windows = self._batches.batch(self.state.step)
         while True:
             try:
@@ -82,20 +107,20 @@ class Engine:
                 )
             except MicroBatchTooLarge as error:
                 if self.team.size > 1:
-                    # The other ranks are in the middle of an exchange by now and cannot go back with this one.
-                    raise RuntimeError(
-                        f"process {self.team.rank} of {self.team.size} ran out of memory at step {self.state.step} "
-                        f"({error}): "
-                        f"set runtime.micro_batch_tokens below {self.micro_batch_tokens} and run the same command"
-                    ) from None
+                    raise self._lost_rank(error) from None
                 self._halve(str(error))
 
-    def _fit_micro_batch(self) -> None:
-        """Halve until a pass fits on every rank, before any of them waits for another inside a step."""
-        self._fitted = True
-        if self.runtime.parallel == "fsdp":
-            return  # each of its passes is an exchange
+    def warm_up(self) -> None:
+        """Before the first step: a pass forwards and backwards without an update, in which kernels are loaded, planned
+        and compiled, and which halves the micro-batch until it fits on every rank, before any of them waits for another
+        inside a step. On a CPU a process alone needs neither."""
+        if self._warm:
+            return
+        self._warm = True
+        if self.device.type == "cpu" and self.team.size == 1 and not self.runtime.compile:
+            return
         windows = self._batches.batch(self.state.step)
+        fsdp = self.team.size > 1 and self.runtime.parallel == "fsdp"
         # The optimiser's two moments come with the first step.
         reserve = [torch.empty_like(p) for p in self.state.decoder.parameters() for _ in range(2)]
         while True:
@@ -108,21 +133,40 @@ class Engine:
                     precision=self.precision,
                     micro_sequences=self.micro_sequences,
                     dropout_seed=self._dropout_seed(),
-                    exchange=False,
+                    exchange=fsdp,  # each of its passes is an exchange
                 )
             except MicroBatchTooLarge as error:
+                if fsdp:
+                    raise self._lost_rank(error) from None
                 reason = str(error)
             self.state.optimizer.zero_grad(set_to_none=True)
             (too_large,) = self.team.any(reason is not None)
             if not too_large:
-                del reserve
-                return
+                break
             self._halve(reason or "another process ran out of memory")
+        del reserve
+        synchronize(self.device)
+        self._squeezed = squeezed(self.device)
+
+    def relax(self) -> None:
+        """Halve once more where the allocator had to look for room in the steps since the last question: a batch that
+        only just fits makes it do so in every step."""
+        if self.team.size == 1 and (now := squeezed(self.device)) > self._squeezed:
+            if self.micro_sequences > 1:
+                self._halve(f"the allocator gave blocks back {now - self._squeezed} times to find room")
+            self._squeezed = now
+
+    def _lost_rank(self, error: MicroBatchTooLarge) -> RuntimeError:
+        # The other ranks are in the middle of an exchange by now and cannot go back with this one.
+        return RuntimeError(
+            f"process {self.team.rank} of {self.team.size} ran out of memory at step {self.state.step} ({error}): "
+            f"set runtime.micro_batch_tokens below {self.micro_batch_tokens} and run the same command"
+        )
 
     def _halve(self, reason: str) -> None:
         if self.micro_sequences == 1:
             raise OutOfMemory(f"one sequence of {self.spec.model.context} tokens at a time does not fit: {reason}")
-        self.micro_sequences = (self.micro_sequences + 1) // 2
+        self.micro_sequences = equal_parts(self._batches.num_sequences, self.micro_sequences // 2)
         log.info("out of memory (%s); going on with micro-batches of %d tokens", reason, self.micro_batch_tokens)
 
     def _dropout_seed(self) -> int:
@@ -141,12 +185,18 @@ class Engine:
         return evaluate_sets(self.corpus, self.spec.model.context, self._evaluate)
 
     def _evaluate(self, inputs_WxT: NDArray[np.int64], targets_WxT: NDArray[np.int64]) -> Evaluation:
-        return evaluate(self.state.decoder, inputs_WxT, targets_WxT, self.device, self.team)
+        """By the same operations whether training is compiled or not, and without a graph for each odd last chunk."""
+        with torch.compiler.set_stance("force_eager") if self.runtime.compile else nullcontext():
+            return evaluate(self.state.decoder, inputs_WxT, targets_WxT, self.device, self.team)
 
     def read(self, results: Sequence[StepResult]) -> tuple[list[float], list[float]]:
         """The batches' losses, in nats/token, and gradient norms; this is where the device is waited for."""
-        losses = self.team.sum(torch.stack([result.loss for result in results]).double().cpu()) / self.team.size
-        return losses.tolist(), torch.stack([result.grad_norm for result in results]).double().tolist()
+        # Some devices have no float64.
+        losses, norms = (
+            torch.stack(numbers).cpu().double()
+            for numbers in ([result.loss for result in results], [result.grad_norm for result in results])
+        )
+        return (self.team.sum(losses) / self.team.size).tolist(), norms.tolist()
 
     def mfu(self, tokens: int, seconds: float) -> float:
         """Counted FLOPs over what the devices can do in that time."""
@@ -169,6 +219,8 @@ class Engine:
                 parallel=self.runtime.parallel if self.team.size > 1 else "none",
             ),
             peak_memory_bytes=self.team.most(peak_memory_bytes(self.device)),
+            peak_reserved_bytes=None if (most := peak_reserved_bytes(self.device)) is None else self.team.most(most),
             peak_flops_per_second=self.peak_flops_per_second,
+            datasheet_flops_per_second=None if (sheet := self.datasheet_peak) is None else self.team.size * sheet,
             energy_joules=None if uncounted else float(joules),
         )

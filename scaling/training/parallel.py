@@ -12,6 +12,8 @@ from scaling.model.decoder import Decoder
 from scaling.training.config import Runtime
 from scaling.training.team import Team
 
+COMPILER = "inductor"
+
 
 def exchange_nothing(now: bool) -> AbstractContextManager[object]:
     return nullcontext()
@@ -32,11 +34,14 @@ def place(decoder: Decoder, runtime: Runtime, team: Team, device: torch.device) 
         return _sharded(decoder, runtime, team, device)
     decoder.to(device)
     if runtime.compile:
-        decoder.compile()
+        compile_blocks(decoder)
     if team.size == 1:
         return Placed(decoder)
     replica = nn.parallel.DistributedDataParallel(
-        decoder, device_ids=[device] if device.type == "cuda" else None, broadcast_buffers=False
+        decoder,
+        device_ids=[device] if device.type == "cuda" else None,
+        broadcast_buffers=False,
+        gradient_as_bucket_view=True,
     )
     return Placed(replica, lambda now: nullcontext() if now else replica.no_sync())
 
@@ -47,9 +52,9 @@ def _sharded(decoder: Decoder, runtime: Runtime, team: Team, device: torch.devic
     from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 
     mesh = init_device_mesh(device.type, (team.size,))
+    if runtime.compile:
+        compile_blocks(decoder)
     for block in decoder.blocks:
-        if runtime.compile:
-            block.compile()
         fully_shard(block, mesh=mesh)
     fully_shard(decoder, mesh=mesh)
     register_fsdp_forward_method(decoder, "token_losses")
@@ -64,13 +69,19 @@ def _sharded(decoder: Decoder, runtime: Runtime, team: Team, device: torch.devic
     return Placed(decoder, exchange)
 
 
-def whole(value: Any) -> Any:
-    """A state dict with sharded tensors gathered, one after the other, on the CPU; all processes call it."""
-    if isinstance(value, dict):
-        return {key: whole(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [whole(item) for item in value]
-    return value.full_tensor().cpu() if is_sharded(value) else value
+def compile_blocks(decoder: Decoder) -> None:
+    """Block by block: all have one graph, so that the time it takes does not grow with depth. With fixed shapes: micro-
+    batches have one, or two, and a graph for any would be slower for each."""
+    for block in decoder.blocks:
+        block.compile(fullgraph=True, dynamic=False, backend=COMPILER)
+
+
+def gathered(value: Tensor) -> Tensor:
+    """A sharded tensor whole on every process, all of which call this; another as it is."""
+    if not is_sharded(value):
+        return value
+    whole: Tensor = value.full_tensor()  # type: ignore[attr-defined]
+    return whole
 
 
 def is_sharded(value: object) -> bool:
@@ -78,7 +89,7 @@ def is_sharded(value: object) -> bool:
 
 
 def load_whole(decoder: Decoder, optimizer: torch.optim.Optimizer, weights: dict[str, Tensor], moments: Any) -> None:
-    """Put whole tensors into a decoder and its optimiser, sharded or not."""
+    """Put whole tensors into a decoder and its optimiser, sharded or not; what is given stays the giver's."""
     decoder.load_state_dict({name: _like(weights[name], value) for name, value in decoder.state_dict().items()})
     # An optimiser's state is kept under the number of its parameter.
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -90,8 +101,10 @@ def load_whole(decoder: Decoder, optimizer: torch.optim.Optimizer, weights: dict
 
 
 def _like(value: Any, model: Tensor) -> Any:
-    if not is_sharded(model) or not isinstance(value, Tensor) or value.shape != model.shape:
+    if not isinstance(value, Tensor):
         return value
+    if not is_sharded(model) or value.shape != model.shape:
+        return value.clone() if value.device == model.device else value
     from torch.distributed.tensor import DTensor, distribute_tensor
 
     assert isinstance(model, DTensor)

@@ -111,6 +111,7 @@ def accumulate_gradients(
     loss = torch.zeros((), device=device)
     micro_batches = torch.split(windows_BxT1, micro_sequences)
     too_large: str | None = None
+    micro_loss = None
     try:
         for i, micro in enumerate(micro_batches, start=1):
             with state.exchange(exchange and i == len(micro_batches)):
@@ -123,8 +124,9 @@ def accumulate_gradients(
         if not is_out_of_memory(error):
             raise
         too_large = str(error).split("\n", maxsplit=1)[0]
-    # Only here does nothing hold the failed pass any more: its frames went with the exception.
+    # Only here does nothing hold the failed pass any more: its frames went with the exception, its graph with the loss.
     if too_large is not None:
+        micro_loss = None
         state.optimizer.zero_grad(set_to_none=True)
         release_memory(device)
         raise MicroBatchTooLarge(too_large)
