@@ -24,7 +24,7 @@ from scaling.values import ValueMismatch, from_plain, read_plain, write_json
 RECORD_SCHEMA = 2
 
 JOB_FILE, LOCK_FILE, STATUS_FILE, LOG_FILE = "job.json", ".lock", "status.json", "log.txt"
-TRUNK_FILE = "trunk.pt"
+TRUNK_FILE, BRANCH_FILE = "trunk.pt", "branch.pt"
 # In a study's folder: no worker starts, or goes on past its next step, while it is there. The next sweep removes it.
 STOP_FILE = "STOP"
 

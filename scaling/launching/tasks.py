@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Literal
 
 from scaling.records import (
+    BRANCH_FILE,
     EXIT_BUSY,
     EXIT_INTERRUPTED,
     LOG_FILE,
     STATUS_FILE,
+    TRUNK_FILE,
+    RunPart,
     RunRecord,
     RunStatus,
+    branch_folder,
     read_record,
     record_path,
 )
@@ -41,17 +45,42 @@ TRANSIENT_ERRORS = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EA
 
 @dataclass(frozen=True)
 class Task:
-    """A run's folder, the budgets (tokens) that it lacks, and its estimated cost, by which the longest goes first."""
+    """The folder of a job, the budgets (tokens) that it lacks, and its estimated cost.
+
+    A `trunk` has done its part for a budget when its state lies in the branch's folder, or the record is there; a
+    `branch` can begin from then on. The one goes first of which `chain_seconds` are the most: those until the last of
+    what hangs on it can have ended (None: its own). What is `held_back` waits until the pool opens its gate.
+    """
 
     folder: Path
     seconds: float
     budgets: tuple[int, ...]
     size: str = ""
+    part: RunPart = "whole"
+    chain_seconds: float | None = None
+    held_back: bool = False
+
+    @property
+    def run_folder(self) -> Path:
+        return self.folder.parent if self.part == "branch" else self.folder
+
+    @property
+    def name(self) -> str:
+        run = self.run_folder.name
+        return f"{run} at {self.budgets[0]:,} tokens" if self.part == "branch" else run
+
+    @property
+    def rank(self) -> float:
+        return -(self.seconds if self.chain_seconds is None else self.chain_seconds)
+
+    def has_begun(self) -> bool:
+        """Of a branch, whether there is a state to go on from."""
+        return any((self.folder / name).exists() for name in (TRUNK_FILE, BRANCH_FILE))
 
 
 @dataclass
 class LaunchResult:
-    """Run ids by how they ended, as far as this launch saw them end."""
+    """Names of tasks by how they ended, as far as this launch saw them end."""
 
     done: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
@@ -69,11 +98,11 @@ class Outcome:
 def outcome(task: Task, exit_code: int | None) -> Outcome:
     """How a task ended. `exit_code` is its process' (negative: by that signal), or None where nobody waited for it."""
     records = [read_record(path) for path in missing_first(task) if path.exists()]
-    for kind in ("out_of_memory", "diverged"):
+    for kind in ("out_of_memory", "diverged") if task.part != "trunk" else ():  # then each branch tells its own
         for record in records:
             if record.status == kind:
                 return Outcome(kind, f"{kind} at {record.budget_tokens:,} tokens: {record.reason}")
-    if len(records) == len(task.budgets):
+    if len(records) == len(task.budgets) or (task.part == "trunk" and has_left_all(task)):
         return Outcome("done")
     status = last_status(task.folder)
     if exit_code == EXIT_BUSY:
@@ -91,7 +120,15 @@ def outcome(task: Task, exit_code: int | None) -> Outcome:
 
 
 def missing_first(task: Task) -> list[Path]:
-    return [record_path(task.folder, budget) for budget in task.budgets]
+    return [record_path(task.run_folder, budget) for budget in task.budgets]
+
+
+def has_left_all(task: Task) -> bool:
+    """Whether a trunk's state lies where each branch begins, or the branch has ended."""
+    return all(
+        record_path(task.folder, budget).exists() or (branch_folder(task.folder, budget) / TRUNK_FILE).exists()
+        for budget in task.budgets
+    )
 
 
 def new_records(task: Task, known: set[Path]) -> list[RunRecord]:

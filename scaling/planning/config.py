@@ -212,14 +212,16 @@ class RecipeConfig:
 
 @dataclass(frozen=True)
 class TimeModel:
-    """Seconds of a run on one worker: per process, per step and layer, and per FLOP; and of a study beside its runs
-    (start, forecasts between the waves, fits, report). Measured, by machine."""
+    """Seconds of a run on one worker: per process (`seconds_per_branch`: of a branch that is a task of its own), per
+    step and layer, and per FLOP; and of a study beside its runs (start, forecasts before the held-out branches, fits,
+    report). Measured, by machine."""
 
     seconds_per_run: float
     seconds_per_step: float
     seconds_per_layer_step: float
     flops_per_second: float
     seconds_per_study: float = 0.0
+    seconds_per_branch: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.flops_per_second > 0:

@@ -6,8 +6,9 @@ from rich.table import Table
 
 from scaling.findings import Finding
 from scaling.model.counting import kaplan_training_flops
-from scaling.planning.cost import Cost, wall_seconds
+from scaling.planning.cost import Cost
 from scaling.planning.proposals import Proposals
+from scaling.planning.schedule import wall_seconds
 from scaling.specs import Plan
 
 LEVEL_STYLES = {"info": "cyan", "warn": "yellow", "refuse": "bold red"}

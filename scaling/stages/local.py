@@ -19,7 +19,11 @@ from scaling.training.config import Runtime
 
 
 def run_here(
-    config: StudyConfig, tasks: Sequence[Task], title: str, meanwhile: Callable[[], None] = lambda: None
+    config: StudyConfig,
+    tasks: Sequence[Task],
+    title: str,
+    meanwhile: Callable[[], None] = lambda: None,
+    open_gate: Callable[[], bool] = lambda: True,
 ) -> LaunchResult:
     slots = study_slots(config.runtime, config.launch)
     workers = make_workers(slots)
@@ -27,6 +31,7 @@ def run_here(
         fail_fast=config.fail_fast,
         retry=config.retry,
         memory_of=measured_memory(config.folder),
+        open_gate=open_gate,
     )
     try:
         with Progress(title, tasks, len(slots.free), Console(stderr=True)) as progress:

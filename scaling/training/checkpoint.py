@@ -18,7 +18,7 @@ import torch
 from scaling.training.parallel import load_whole
 from scaling.training.progress import Progress
 from scaling.training.step import TrainState
-from scaling.values import from_plain
+from scaling.values import from_plain, write_atomically
 
 CHECKPOINT_SCHEMA = 2
 DIGEST_BYTES = hashlib.sha256().digest_size
@@ -61,17 +61,13 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Whole or not at all, with the one before it kept."""
     if path.exists():
         path.replace(previous(path))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            digesting = _Digesting(file)
-            torch.save(content, digesting)  # type: ignore[arg-type]  # it writes and flushes, which is all that is asked
-            file.write(digesting.digest.digest())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    def write(file: IO[bytes]) -> None:
+        digesting = _Digesting(file)
+        torch.save(content, digesting)  # type: ignore[arg-type]  # it writes and flushes, which is all that is asked
+        file.write(digesting.digest.digest())
+
+    write_atomically(path, write)
 
 
 def read_checkpoint(path: Path, *, run_id: str, budget: int | None, lazily: bool = False) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from scaling.claims import is_claimed
-from scaling.records import TRUNK_FILE, branch_folder, record_path, write_record
+from scaling.records import BRANCH_FILE, TRUNK_FILE, branch_folder, record_path, write_record
 from scaling.training.checkpoint import CheckpointError, previous, read_checkpoint, remove_checkpoints, restore
 from scaling.training.config import Job
 from scaling.training.device import (
@@ -36,8 +36,6 @@ from scaling.training.team import Team
 __all__ = ["Busy", "Interrupted", "StoppedEarly", "Trajectory"]
 
 log = logging.getLogger(__name__)
-
-BRANCH_FILE = "branch.pt"
 
 
 class Busy(Exception):

@@ -216,7 +216,7 @@ def test_peaks_are_of_the_run_alone(tmp_path: Path, corpus_folder: Path, monkeyp
 def test_blocks_are_compiled_once_for_all_and_before_time_is_taken(
     tmp_path: Path, corpus_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the compiler's front, which needs no C compiler: no break in the graph, one for all blocks, none for losses."""
+    """By the compiler's front, which needs no C compiler: one unbroken graph for all blocks, none to evaluate."""
     graphs: list[torch.fx.GraphModule] = []
 
     def backend(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Any:
