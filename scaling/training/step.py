@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from scaling.model.decoder import Decoder
+from scaling.model.forms import are_forced, products_in
 from scaling.training.device import is_out_of_memory, release_memory
 from scaling.training.optimizer import set_learning_rate
 from scaling.training.parallel import exchange_nothing, is_sharded
@@ -48,8 +49,12 @@ class StepResult:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """How a pass multiplies. On a GPU bf16 is not autocast, which casts each weight by itself at each of its uses, but
+    all of them together; fp16 stays with autocast, since its loss is scaled, and a core since it has no launches."""
     if precision not in AUTOCAST_DTYPES:
         return nullcontext()
+    if precision == "bf16" and (device.type == "cuda" or are_forced()):
+        return products_in(torch.bfloat16)
     return torch.autocast(device.type, dtype=AUTOCAST_DTYPES[precision])
 
 
