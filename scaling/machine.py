@@ -4,10 +4,14 @@ The launching room writes these variables, the training room reads them; a proce
 """
 
 import os
+import re
+from pathlib import Path
 from typing import Literal
 
 SLOT = "SCALING_SLOT"  # gpu: a CUDA device or an error; cpu: none, whatever is visible
 GPU_SHARE = "SCALING_GPU_SHARE"  # of the memory of its GPU that a worker may take; without it all
+
+DRIVER_FILE = Path("/proc/driver/nvidia/version")
 
 SlotKind = Literal["cpu", "gpu"]
 
@@ -19,6 +23,15 @@ def slot_kind() -> SlotKind | None:
     """Of this process; None where no pool gave it a place."""
     kind = os.environ.get(SLOT)
     return "gpu" if kind == "gpu" else "cpu" if kind == "cpu" else None
+
+
+def driver_version() -> str:
+    """Of the NVIDIA driver that this machine runs; none where there is none, or where it keeps that to itself."""
+    try:
+        told = re.search(r"Kernel Module\D*(\d+(?:\.\d+)+)", DRIVER_FILE.read_text())
+    except OSError:
+        return "none"
+    return told[1] if told else "unknown"
 
 
 def gpu_share() -> float:

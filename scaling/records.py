@@ -41,7 +41,8 @@ class Provenance:
     """Where and with what a point was measured; none of it is part of the spec's id.
 
     `micro_batch_tokens` is the most that one process had in one forward pass, None in records that do not tell;
-    `parallel` is how `processes` processes shared the work: none, ddp or fsdp.
+    `parallel` is how `processes` processes shared the work: none, ddp or fsdp. `slot` is the place that the pool gave
+    it, `attention` the kernel of the training passes; `choices` say what of the faster ways was not taken, and why.
     """
 
     code_version: str
@@ -58,6 +59,12 @@ class Provenance:
     micro_batch_tokens: int | None = None
     processes: int = 1
     parallel: str = "none"
+    slot: str | None = None
+    driver: str | None = None
+    attention: str | None = None
+    compiled: bool | None = None
+    captured: bool | None = None
+    choices: str | None = None
 
 
 @dataclass(frozen=True)

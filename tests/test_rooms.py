@@ -10,20 +10,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "scaling"
 LEAVES = {"model", "data", "laws"}
 NOUNS = {
-    *(
-        "values",
-        "machine",
-        "datasheets",
-        "specs",
-        "speeds",
-        "records",
-        "claims",
-        "curves",
-        "findings",
-        "results",
-        "corners",
-        "store",
-    ),
+    *("values", "machine", "datasheets", "specs", "speeds", "verdicts", "records", "claims", "curves", "findings"),
+    *("results", "corners", "store"),
 }
 VERBS = {"sinks", "planning", "tuning", "training", "launching", "analysis", "checks", "report"}
 ENTRIES = {

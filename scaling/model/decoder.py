@@ -120,7 +120,7 @@ class Attention(nn.Module):
         H, G = self.num_heads, self.kv_heads
         turn_Tx1xK2x2, back_Tx1xK2x2 = turns_2xTx1xK2x2 if self.rotary else (turns_2xTx1xK2x2, turns_2xTx1xK2x2)
         if self.rotary and for_a_core(packed_BxTxNxK) and not isinstance(self.query_norm, LayerNorm):
-            gains = [None if norm is None else norm.gain for norm in (self.query_norm, self.key_norm)]
+            gains = [None if norm is None else norm.gain.float() for norm in (self.query_norm, self.key_norm)]
             both: tuple[Tensor, Tensor] = TurnedHeads.apply(packed_BxTxNxK, *gains, turn_Tx1xK2x2, H, NORM_EPSILON)  # type: ignore[no-untyped-call]
             q_BxTxHxK, k_BxTxGxK = torch.split(both[0], [H, G], dim=2)
             return q_BxTxHxK, k_BxTxGxK, both[1]

@@ -40,5 +40,5 @@ def rms_norm(x: Tensor, gain_D: Tensor, epsilon: float) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
             return F.rms_norm(x.float(), gain_D.shape, gain_D.float(), epsilon)
     x = x.to(torch.promote_types(x.dtype, torch.float32))
-    normed: Tensor = FewPassRMSNorm.apply(x, gain_D, epsilon)  # type: ignore[no-untyped-call]
+    normed: Tensor = FewPassRMSNorm.apply(x, gain_D.to(x.dtype), epsilon)  # type: ignore[no-untyped-call]
     return normed

@@ -1,6 +1,7 @@
 """Devices, precisions and memory: what "auto" means here, and what a machine is called in a record."""
 
 import logging
+import os
 import platform
 import resource
 import sys
@@ -118,6 +119,25 @@ def choose_precision(runtime: Runtime, device: torch.device) -> str:
 
 def _has_tf32(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def fix_workspaces() -> None:
+    """What `deterministic` needs of cuBLAS, which reads it when it is first used."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
+@contextmanager
+def deterministic(wanted: bool) -> Iterator[None]:
+    """Kernels that sum in a fixed order, where `wanted`."""
+    if not wanted:
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 @contextmanager

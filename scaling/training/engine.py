@@ -3,7 +3,9 @@
 import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,12 +16,16 @@ from scaling.model.counting import count_training_flops
 from scaling.model.decoder import Decoder, initialise
 from scaling.records import ValidationLoss
 from scaling.training.batches import Batches
+from scaling.training.capture import CapturedStep, CaptureFailed
+from scaling.training.checkpoint import restore
+from scaling.training.choices import choose
 from scaling.training.config import Job
 from scaling.training.device import (
     OutOfMemory,
     choose_device,
     choose_precision,
     device_words,
+    fix_workspaces,
     limit_memory,
     peak_memory_bytes,
     peak_reserved_bytes,
@@ -29,7 +35,7 @@ from scaling.training.device import (
 from scaling.training.energy import EnergyMeter, Stopwatch
 from scaling.training.evaluate import Evaluation, evaluate
 from scaling.training.optimizer import make_optimizer
-from scaling.training.parallel import place
+from scaling.training.parallel import exact_twin, place
 from scaling.training.peak import datasheet_peak, matmul_peak
 from scaling.training.progress import Progress
 from scaling.training.provenance import provenance
@@ -57,6 +63,8 @@ class Engine:
         self.device = choose_device(job.runtime, team.local_rank)
         self.precision = choose_precision(job.runtime, self.device)
         check_split(job.spec, job.runtime, team, self.precision)
+        if self.runtime.deterministic:
+            fix_workspaces()
         log.info("device: %s", device_words(self.device, self.precision))
         limit_memory(self.device)
         self.stopwatch = Stopwatch(EnergyMeter(self.device))
@@ -71,33 +79,50 @@ class Engine:
         self.peak_flops_per_second = team.size * team.told(
             matmul_peak(self.device, self.precision, cache) if team.leads else 0.0
         )
+        self.choices = choose(self.spec, self.runtime, self.device, self.precision, team, cache)
+        self._recorded: CapturedStep | None = None
         self.datasheet_peak = datasheet_peak(self.device, self.precision)
         self.state = self.fresh_state()
         self._warm, self._squeezed = False, 0
+        self._twin: Decoder | None = None
 
     def start_over(self) -> None:
         """From the first step, without two states at a time."""
+        self._recorded = None
         del self.state
         self.state = self.fresh_state()
 
     def fresh_state(self) -> TrainState:
         decoder = Decoder(self.spec.model, z_loss=self.spec.optimizer.z_loss)
         initialise(decoder, self.spec.init_seed)
-        placed = place(decoder.train(), self.runtime, self.team, self.device)
+        placed = place(decoder.train(), self.runtime, self.team, self.device, self.precision, self.choices.compiled)
         scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         optimizer = make_optimizer(decoder, self.spec.optimizer)
         return TrainState(
-            decoder, placed.forward, optimizer, scaler, processes=self.team.size, exchange=placed.exchange
+            decoder,
+            placed.forward,
+            optimizer,
+            scaler,
+            processes=self.team.size,
+            exchange=placed.exchange,
+            attending=self.choices.attending,
+            casts_itself=placed.casts_itself,
         )
+
+    def restore(self, content: dict[str, Any]) -> Progress:
+        """Put a checkpoint's contents into the state. Raises OtherPrecision."""
+        self._recorded = None
+        return restore(content, self.state, self.precision)
 
     def step(self, learning_rate_share: float) -> StepResult:
         """One optimiser step; micro-batches that do not fit are halved. Raises OutOfMemory at one sequence."""
-        windows = self._batches.batch(self.state.step)
         while True:
             try:
+                if self.choices.captured and (recorded := self._record()) is not None:
+                    return recorded.step(learning_rate_share)
                 return train_step(
                     self.state,
-                    windows,
+                    self._batches.batch(self.state.step),
                     num_tokens=self.spec.optimizer.batch_tokens,
                     learning_rate_share=learning_rate_share,
                     grad_clip=self.spec.optimizer.grad_clip,
@@ -117,7 +142,7 @@ class Engine:
         if self._warm:
             return
         self._warm = True
-        if self.device.type == "cpu" and self.team.size == 1 and not self.runtime.compile:
+        if self.device.type == "cpu" and self.team.size == 1 and not self.choices.compiled:
             return
         windows = self._batches.batch(self.state.step)
         fsdp = self.team.size > 1 and self.runtime.parallel == "fsdp"
@@ -156,6 +181,26 @@ class Engine:
                 self._halve(f"the allocator gave blocks back {now - self._squeezed} times to find room")
             self._squeezed = now
 
+    def _record(self) -> CapturedStep | None:
+        """The step as a graph; None where it cannot be one, which is said once and then left alone."""
+        if self._recorded is not None:
+            return self._recorded
+        try:
+            self._recorded = CapturedStep(
+                self.state,
+                self._batches,
+                self.spec,
+                device=self.device,
+                precision=self.precision,
+                micro_sequences=self.micro_sequences,
+                ring=self.runtime.log_every_steps + 1,
+            )
+        except CaptureFailed as failure:
+            log.warning("the step is not captured: %s", failure)
+            reasons = "; ".join(filter(None, [self.choices.reasons, f"capture: {failure}"]))
+            self.choices = replace(self.choices, captured=False, reasons=reasons)
+        return self._recorded
+
     def _lost_rank(self, error: MicroBatchTooLarge) -> RuntimeError:
         # The other ranks are in the middle of an exchange by now and cannot go back with this one.
         return RuntimeError(
@@ -167,6 +212,7 @@ class Engine:
         if self.micro_sequences == 1:
             raise OutOfMemory(f"one sequence of {self.spec.model.context} tokens at a time does not fit: {reason}")
         self.micro_sequences = equal_parts(self._batches.num_sequences, self.micro_sequences // 2)
+        self._recorded = None
         log.info("out of memory (%s); going on with micro-batches of %d tokens", reason, self.micro_batch_tokens)
 
     def _dropout_seed(self) -> int:
@@ -186,8 +232,11 @@ class Engine:
 
     def _evaluate(self, inputs_WxT: NDArray[np.int64], targets_WxT: NDArray[np.int64]) -> Evaluation:
         """By the same operations whether training is compiled or not, and without a graph for each odd last chunk."""
-        with torch.compiler.set_stance("force_eager") if self.runtime.compile else nullcontext():
-            return evaluate(self.state.decoder, inputs_WxT, targets_WxT, self.device, self.team)
+        with torch.compiler.set_stance("force_eager") if self.choices.compiled else nullcontext():
+            decoder = self.state.decoder
+            if self.state.casts_itself:
+                decoder = self._twin = exact_twin(decoder, self._twin, self.team, self.device)
+            return evaluate(decoder, inputs_WxT, targets_WxT, self.device, self.team)
 
     def read(self, results: Sequence[StepResult]) -> tuple[list[float], list[float]]:
         """The batches' losses, in nats/token, and gradient norms; this is where the device is waited for."""
@@ -217,6 +266,7 @@ class Engine:
                 micro_batch_tokens=self.micro_batch_tokens,
                 processes=self.team.size,
                 parallel=self.runtime.parallel if self.team.size > 1 else "none",
+                choices=self.choices,
             ),
             peak_memory_bytes=self.team.most(peak_memory_bytes(self.device)),
             peak_reserved_bytes=None if (most := peak_reserved_bytes(self.device)) is None else self.team.most(most),

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from scaling.training.checkpoint import CHECKPOINT_SCHEMA, write_checkpoint
 from scaling.training.device import synchronize
+from scaling.training.optimizer import plain_groups
 from scaling.training.parallel import gathered
 from scaling.training.progress import Progress
 from scaling.training.step import TrainState
@@ -92,7 +93,7 @@ class Saver:
             "step": state.step,
             "progress": to_plain(progress),
             "model": copies.copy(state.decoder.state_dict(), "model"),
-            "optimizer": copies.copy(state.optimizer.state_dict(), "optimizer"),
+            "optimizer": copies.copy(plain_groups(state.optimizer.state_dict()), "optimizer"),
             "scaler": state.scaler.state_dict(),
         }
         synchronize(self._device)

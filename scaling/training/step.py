@@ -24,7 +24,7 @@ class MicroBatchTooLarge(Exception):
 class TrainState:
     """What a step changes. `forward` is the decoder or what places it in several processes; they share parameters.
 
-    `processes` share each batch, and `exchange` is theirs (`parallel.Placed`).
+    `processes` share each batch, and `exchange` is theirs (`parallel.Placed`). `attending` chooses attention's kernel.
     """
 
     decoder: Decoder
@@ -34,6 +34,8 @@ class TrainState:
     step: int = 0
     processes: int = 1
     exchange: Callable[[bool], AbstractContextManager[object]] = exchange_nothing
+    attending: Callable[[], AbstractContextManager[object]] = nullcontext
+    casts_itself: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def accumulate_gradients(
     try:
         for i, micro in enumerate(micro_batches, start=1):
             with state.exchange(exchange and i == len(micro_batches)):
-                with autocast(device, precision):
+                with state.attending(), autocast(device, "fp32" if state.casts_itself else precision):
                     # Processes average their gradients, and the batch's is their sum.
                     micro_loss = state.forward(micro[:, :-1], micro[:, 1:]) / (num_tokens / state.processes)
                 torch.autograd.backward(state.scaler.scale(micro_loss))

@@ -13,12 +13,13 @@ import torch
 
 from scaling.claims import is_claimed
 from scaling.records import BRANCH_FILE, TRUNK_FILE, branch_folder, record_path, write_record
-from scaling.training.checkpoint import CheckpointError, previous, read_checkpoint, remove_checkpoints, restore
+from scaling.training.checkpoint import CheckpointError, previous, read_checkpoint, remove_checkpoints
 from scaling.training.config import Job
 from scaling.training.device import (
     CrowdedOut,
     OutOfMemory,
     crowd,
+    deterministic,
     forget_peak_memory,
     is_out_of_memory,
     matrix_products,
@@ -81,6 +82,7 @@ class Trajectory:
         forget_peak_memory(self.engine.device)
         with (
             matrix_products(self.engine.precision),
+            deterministic(self.runtime.deterministic),
             Saver(self.spec.id, self.team, self.engine.device, self.engine.precision) as self._saver,
             profiling(trace_folder, self.engine.device) as after_step,
         ):
@@ -219,7 +221,7 @@ class Trajectory:
         it is past `start`, as for a budget that was added below those already made."""
         self._segment = None
         if self._trunk is not None:
-            progress: Progress | None = restore(self._trunk, self.state, self.engine.precision)
+            progress: Progress | None = self.engine.restore(self._trunk)
         else:
             progress = self._resume(self.folder / TRUNK_FILE, budget=None)
         if progress is None or self.state.step > start:
@@ -234,7 +236,7 @@ class Trajectory:
         path = self.team.told(None if found is None else found[0])
         if path is None:
             return None
-        return restore(self._read(path, budget) if found is None else found[1], self.state, self.engine.precision)
+        return self.engine.restore(self._read(path, budget) if found is None else found[1])
 
     def _usable(self, path: Path, budget: int | None) -> tuple[Path, dict[str, Any]] | None:
         """The checkpoint with its contents, or the one before it."""
