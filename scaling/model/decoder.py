@@ -109,39 +109,45 @@ class Attention(nn.Module):
         B, T, D = x_BxTxD.shape
         H, G = self.num_heads, self.kv_heads
         packed_BxTxNxK = self.qkv(x_BxTxD).view(B, T, H + 2 * G, D // H)
-        q_BxHxTxK, k_BxGxTxK, v_BxGxTxK = (x.transpose(1, 2) for x in self.heads(packed_BxTxNxK, turns_2xTx1xK2x2))
+        q_BxHxTxK, k_BxGxTxK, v_BxGxTxK = self.heads(packed_BxTxNxK, turns_2xTx1xK2x2)
         dropout = self.dropout if self.training else 0.0
         y_BxHxTxK = causal_attention(q_BxHxTxK, k_BxGxTxK, v_BxGxTxK, dropout=dropout)
         mixed_BxTxD: Tensor = self.out(y_BxHxTxK.transpose(1, 2).reshape(B, T, D))
         return mixed_BxTxD
 
     def heads(self, packed_BxTxNxK: Tensor, turns_2xTx1xK2x2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries [B, T, H, K] and keys [B, T, G, K], normalised and turned, and values [B, T, G, K]."""
+        """Queries [B, H, T, K] and keys [B, G, T, K], normalised and turned, and values [B, G, T, K]."""
+        if not for_a_core(packed_BxTxNxK) and not torch.compiler.is_compiling():
+            return self.heads_apart(packed_BxTxNxK, turns_2xTx1xK2x2)
         H, G = self.num_heads, self.kv_heads
-        turn_Tx1xK2x2, back_Tx1xK2x2 = turns_2xTx1xK2x2 if self.rotary else (turns_2xTx1xK2x2, turns_2xTx1xK2x2)
         if self.rotary and for_a_core(packed_BxTxNxK) and not isinstance(self.query_norm, LayerNorm):
             gains = [None if norm is None else norm.gain.float() for norm in (self.query_norm, self.key_norm)]
-            both: tuple[Tensor, Tensor] = TurnedHeads.apply(packed_BxTxNxK, *gains, turn_Tx1xK2x2, H, NORM_EPSILON)  # type: ignore[no-untyped-call]
-            q_BxTxHxK, k_BxTxGxK = torch.split(both[0], [H, G], dim=2)
-            return q_BxTxHxK, k_BxTxGxK, both[1]
-        if torch.compiler.is_compiling():
-            q_BxTxHxK, k_BxTxGxK, v_BxTxGxK = torch.split(packed_BxTxNxK, [H, G, G], dim=2)
+            both: tuple[Tensor, Tensor] = TurnedHeads.apply(  # type: ignore[no-untyped-call]
+                packed_BxTxNxK, *gains, turns_2xTx1xK2x2[0], H, NORM_EPSILON
+            )
+            qk_BxTxHGxK, v_BxTxGxK = both
         else:
-            apart: tuple[Tensor, Tensor, Tensor] = HeadsApart.apply(packed_BxTxNxK, H)  # type: ignore[no-untyped-call]
-            q_BxTxHxK, k_BxTxGxK, v_BxTxGxK = apart
+            qk_BxTxHGxK, v_BxTxGxK = torch.split(packed_BxTxNxK, [H + G, G], dim=2)
+            if self.query_norm is not None and self.key_norm is not None:
+                q_BxTxHxK, k_BxTxGxK = torch.split(qk_BxTxHGxK, [H, G], dim=2)
+                qk_BxTxHGxK = torch.cat([self.query_norm(q_BxTxHxK), self.key_norm(k_BxTxGxK)], dim=2)
+            if self.rotary:
+                qk_BxTxHGxK = rotate(qk_BxTxHGxK, turns_2xTx1xK2x2[0])
+        q_BxHxTxK, k_BxGxTxK = torch.split(qk_BxTxHGxK.transpose(1, 2), [H, G], dim=1)
+        return q_BxHxTxK, k_BxGxTxK, v_BxTxGxK.transpose(1, 2)
+
+    def heads_apart(self, packed_BxTxNxK: Tensor, turns_2xTx1xK2x2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same in few launches."""
+        apart: tuple[Tensor, Tensor, Tensor] = HeadsApart.apply(packed_BxTxNxK, self.num_heads)  # type: ignore[no-untyped-call]
+        q_BxTxHxK, k_BxTxGxK, v_BxTxGxK = apart
         if self.query_norm is not None and self.key_norm is not None:
             q_BxTxHxK, k_BxTxGxK = self.query_norm(q_BxTxHxK), self.key_norm(k_BxTxGxK)
-        if not self.rotary:
-            return q_BxTxHxK, k_BxTxGxK, v_BxTxGxK
-        qk_BxTxHGxK = torch.cat([q_BxTxHxK, k_BxTxGxK], dim=2)
-        if torch.compiler.is_compiling():
-            turned_BxTxHGxK = rotate(qk_BxTxHGxK, turn_Tx1xK2x2).type_as(v_BxTxGxK)
-            q_BxTxHxK, k_BxTxGxK = torch.split(turned_BxTxHGxK, [H, G], dim=2)
-            return q_BxTxHxK, k_BxTxGxK, v_BxTxGxK
-        turned: tuple[Tensor, Tensor] = TurnedApart.apply(  # type: ignore[no-untyped-call]
-            qk_BxTxHGxK, turn_Tx1xK2x2, back_Tx1xK2x2, H, v_BxTxGxK.dtype
-        )
-        return *turned, v_BxTxGxK
+        if self.rotary:
+            turned: tuple[Tensor, Tensor] = TurnedApart.apply(  # type: ignore[no-untyped-call]
+                torch.cat([q_BxTxHxK, k_BxTxGxK], dim=2), *turns_2xTx1xK2x2, self.num_heads, v_BxTxGxK.dtype
+            )
+            q_BxTxHxK, k_BxTxGxK = turned
+        return q_BxTxHxK.transpose(1, 2), k_BxTxGxK.transpose(1, 2), v_BxTxGxK.transpose(1, 2)
 
 
 class MLP(nn.Module):

@@ -46,7 +46,11 @@ def calibrate(config: StudyConfig, plan: Plan, console: Console) -> None:
     slots = study_slots(config.runtime, config.launch).free
     with TemporaryDirectory() as name:
         folder = Path(name)
-        request = {"runs": to_plain(list(missing.values())), "runtime": to_plain(config.runtime)}
+        request = {
+            "runs": to_plain(list(missing.values())),
+            "runtime": to_plain(config.runtime),
+            "cache": str(config.cache_folder.absolute()),
+        }
         write_json(folder / "request.json", request)
         try:
             answers = probe_on(slots, folder / "request.json", folder)
@@ -64,4 +68,5 @@ def _median(speeds: list[ShapeSpeed]) -> ShapeSpeed:
         speeds[0].shape,
         statistics.median(speed.seconds_per_step for speed in speeds),
         statistics.median(speed.seconds_per_validation_token for speed in speeds),
+        max((speed.peak_reserved_bytes for speed in speeds if speed.peak_reserved_bytes is not None), default=None),
     )

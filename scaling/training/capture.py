@@ -7,12 +7,12 @@ operation by operation, so that all but the recording itself is tested there.
 
 import logging
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from scaling.specs import RunSpec
-from scaling.training.batches import Batches
 from scaling.training.optimizer import AdamW, prepare_for_capture, set_learning_rate
 from scaling.training.step import StepResult, TrainState, accumulate_gradients
 
@@ -25,13 +25,29 @@ class CaptureFailed(RuntimeError):
     """Something in the step cannot be recorded; the message is the device's. The state is as it was."""
 
 
+class Windows(Protocol):
+    """Where a step's windows come from: `Batches`, or random ones. With `tokens` they are gathered on the device."""
+
+    @property
+    def tokens(self) -> Tensor | None: ...
+
+    @property
+    def num_sequences(self) -> int: ...
+
+    def batch(self, step: int) -> Tensor: ...
+
+    def starts(self, step: int) -> Tensor: ...
+
+    def gather(self, starts_B: Tensor) -> Tensor: ...
+
+
 class CapturedStep:
     """`step(share)` is `train_step` for one process that has the whole batch. `ring` results are kept at a time."""
 
     def __init__(
         self,
         state: TrainState,
-        batches: Batches,
+        batches: Windows,
         spec: RunSpec,
         *,
         device: torch.device,
