@@ -56,6 +56,8 @@ def main() -> None:
     # A launcher's workers start in a fraction of a second less without Hydra and a config.
     if sys.argv[1:] == ["--warm"]:
         serve_forks()
+    elif sys.argv[1:] == ["--keep"]:
+        serve_tasks()
     elif len(sys.argv) == 2 and Path(sys.argv[1]).is_dir():
         sys.exit(run_one(Path(sys.argv[1])))
     elif {"-m", "--multirun"} & set(sys.argv[1:]):
@@ -81,6 +83,15 @@ def serve_forks() -> None:
     gc.freeze()
     gc.enable()
     serve(run_folder, prepare_for_forks)
+
+
+def serve_tasks() -> None:
+    """One after the other, on a GPU."""
+    from scaling.launching.kept import serve
+    from scaling.training.device import release_everything
+    from scaling.training.worker import run_folder
+
+    serve(run_folder, release_everything)
 
 
 def run_one(folder: Path) -> int:

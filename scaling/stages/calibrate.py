@@ -22,14 +22,15 @@ def study_calibration(config: StudyConfig) -> Calibration:
 
 def study_conditions(config: StudyConfig) -> dict[str, str]:
     runtime = config.runtime
+    slots = study_slots(runtime, config.launch, config.cache_folder)
     return conditions(
-        gpus=",".join(gpu_names() or visible_gpus()) if study_slots(runtime, config.launch).on_gpus else "",
+        gpus=",".join(gpu_names() or visible_gpus()) if slots.on_gpus else "",
         device=runtime.device,
         precision=runtime.precision,
         compile=runtime.compile,
         micro_batch_tokens=runtime.micro_batch_tokens,
         threads=runtime.threads,
-        workers=len(study_slots(runtime, config.launch).free),
+        workers=len(slots.free),
     )
 
 
@@ -43,7 +44,7 @@ def calibrate(config: StudyConfig, plan: Plan, console: Console) -> None:
     if not missing:
         return
     console.print(f"calibrate: {len(missing)} shapes, some seconds each", highlight=False)
-    slots = study_slots(config.runtime, config.launch).free
+    slots = study_slots(config.runtime, config.launch, config.cache_folder).free
     with TemporaryDirectory() as name:
         folder = Path(name)
         request = {

@@ -3,6 +3,7 @@ wherever an earlier one stopped."""
 
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +23,7 @@ from scaling.records import STOP_FILE, read_record, record_path
 from scaling.specs import Plan, PlannedPoint
 from scaling.stages.calibrate import calibrate
 from scaling.stages.checkup import Watch, check_plan
+from scaling.stages.gpu import check_new_gpu, print_devices, settled_runtime
 from scaling.stages.local import study_slots
 from scaling.stages.outlook import question
 from scaling.stages.parts import make_parts, parts_left
@@ -100,6 +102,12 @@ def sweep_study(
     (config.folder / STOP_FILE).unlink(missing_ok=True)
     if submit is not None and hand_over(config, plan, corpora, chosen, submit, whole=points is None):
         return 0
+    jobs = config
+    if launch_parts is not None:
+        slots = study_slots(config.runtime, config.launch, config.cache_folder)
+        check_new_gpu(config, slots, console)
+        # For the jobs alone: the study's own config says what was asked for.
+        jobs = replace(config, runtime=settled_runtime(config, plan, slots))
     watch = Watch(config, plan, console)
     failed: dict[str, str] = {}
 
@@ -112,9 +120,7 @@ def sweep_study(
             write_forecasts(config, plan, console)
         return True
 
-    for result in (
-        _launched(config, plan, corpora, chosen, watch, open_gate, launch, launch_parts) if not submit else ()
-    ):
+    for result in _launched(jobs, plan, corpora, chosen, watch, open_gate, launch, launch_parts) if not submit else ():
         failed.update(result.failed)
         if result.interrupted:
             console.print("interrupted: every run is saved, and the same command goes on from here")
@@ -205,8 +211,10 @@ def dry_run(config: StudyConfig) -> int:
         Console().print_json(data=to_plain(plan) | {"power": finite_or_null(to_plain(power))})
     else:
         wide = Console(width=None if sys.stdout.isatty() else 220)
-        workers = len(study_slots(config.runtime, config.launch).free)
+        slots = study_slots(config.runtime, config.launch, config.cache_folder)
+        workers = len(slots.free)
         print_plan(plan, study_cost(config), workers, wide)
+        print_devices(config, plan, slots, wide)
         if parts := parts_left(config, plan, plan.points):
             print_schedule("what is left", schedule(parts, workers), wide)
         if power is not None:

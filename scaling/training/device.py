@@ -1,5 +1,6 @@
 """Devices, precisions and memory: what "auto" means here, and what a machine is called in a record."""
 
+import gc
 import logging
 import os
 import platform
@@ -44,6 +45,13 @@ def is_out_of_memory(error: BaseException) -> bool:
 def release_memory(device: torch.device) -> None:
     """Give cached blocks back, so that a smaller attempt does not find them in pieces."""
     if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def release_everything() -> None:
+    """Of a run that is over, before the next in this process."""
+    gc.collect()
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.empty_cache()
 
 
@@ -99,9 +107,9 @@ def built_for() -> str:
 
 def limit_memory(device: torch.device) -> None:
     """Hold this process to its share of its GPU."""
-    if device.type == "cuda" and gpu_share() < 1.0:
+    if device.type == "cuda":
         total = torch.cuda.mem_get_info(device)[1]
-        share = max(0.01, gpu_share() - CONTEXT_BYTES / total)
+        share = 1.0 if gpu_share() == 1.0 else max(0.01, gpu_share() - CONTEXT_BYTES / total)
         torch.cuda.set_per_process_memory_fraction(share, device)
 
 

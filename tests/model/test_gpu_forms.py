@@ -113,14 +113,15 @@ def fused_norms(counted: Launches) -> Iterator[None]:
             counted.names["rms_norm"] += 1
             with _disable_current_modes():
                 inverse = x.square().mean(-1, keepdim=True).add(epsilon).rsqrt()
-                ctx.save_for_backward(x * inverse, inverse, gain)
+                ctx.save_for_backward(x, inverse, gain)
                 return x * inverse * gain
 
         @staticmethod
         def backward(ctx: Any, *gradients: Tensor) -> Any:
             counted.names["rms_norm_backward"] += 1
-            unit, inverse, gain = ctx.saved_tensors
+            x, inverse, gain = ctx.saved_tensors
             with _disable_current_modes():
+                unit = x * inverse
                 scaled = gradients[0] * gain
                 own = (scaled * unit).mean(-1, keepdim=True)
                 return (scaled - unit * own) * inverse, (gradients[0] * unit).flatten(0, -2).sum(0), None
