@@ -27,6 +27,7 @@ ENTRIES = {
         "compare",
         "tune",
         "tune_corners",
+        "gpu_check",
         "cluster",
     ),
 }

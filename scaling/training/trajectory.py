@@ -60,7 +60,7 @@ class Trajectory:
         self.job, self.spec, self.runtime, self.home = job, job.spec, job.runtime, home
         self.folder = home.parent if job.part == "branch" else home
         self.team = team or Team()
-        self.should_stop, self.on_progress = should_stop, on_progress
+        self.should_stop, self.on_progress, self.crowd = should_stop, on_progress, crowd
         self.engine = Engine(job, self.team)
         # Of the segment under way: None is the trunk.
         self._segment: int | None = None
@@ -144,7 +144,7 @@ class Trajectory:
             raise error
         if self.team.size > 1 and not known_to_all:
             raise error  # this rank alone knows of it
-        reason, others = str(error).split("\n", maxsplit=1)[0], crowd(self.engine.device)
+        reason, others = str(error).split("\n", maxsplit=1)[0], self.crowd(self.engine.device)
         (crowded,) = self.team.any(others is not None)
         if crowded:
             raise CrowdedOut(f"{reason}; {others or 'another process has no GPU for itself'}") from error

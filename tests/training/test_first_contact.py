@@ -81,10 +81,10 @@ def test_a_crowd_is_what_others_hold_or_the_pool_gave_away(monkeypatch: pytest.M
 def test_a_neighbours_memory_is_no_final_record(
     others: str | None, where: str, tmp_path: Path, corpus_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trajectory, "crowd", lambda device: others)
     spec = make_spec(steps=(20, 30))
     job, folder = make_run(tmp_path, spec, corpus_folder)
     run = Trajectory(job, folder)
+    run.crowd = lambda device: others
     if where == "training":
         run.state.forward = Full(run.state.decoder, 0)
     else:
