@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from scaling.analysis.config import FitOptions, TableOptions
+from scaling.config_folder import config_folder
 from scaling.data.config import DataConfig
 from scaling.launching.config import LaunchConfig
 from scaling.planning.config import GridConfig, ModelOptions, RecipeConfig, TimeModel
@@ -29,7 +30,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PLAN_FILE, CONFIG_FILE = "plan.json", "config.json"
-OF_ONE_COMMAND = ("dry_run", "json", "debug", "point", "next", "flops", "until", "max_flops")
+OF_ONE_COMMAND = (
+    "dry_run",
+    "json",
+    "debug",
+    "point",
+    "next",
+    "flops",
+    "until",
+    "max_flops",
+    "gpu_hours",
+    "gpus",
+    "sizes",
+)
 
 
 class ConfigError(ValueError):
@@ -66,6 +79,9 @@ class StudyConfig:
     flops: float | None = None
     until: str | None = None
     max_flops: float | None = None
+    gpu_hours: float | None = None
+    gpus: int = 1
+    sizes: tuple[float, float] | None = None
     sinks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -101,6 +117,12 @@ class StudyConfig:
     @property
     def cache_folder(self) -> Path:
         return Path(self.cache)
+
+
+def shipped_time_model(name: str) -> TimeModel:
+    """As `time_model=name` has it."""
+    plain = OmegaConf.to_container(OmegaConf.load(config_folder() / "time_model" / f"{name}.yaml"))
+    return from_plain(TimeModel, plain, f"time_model={name}")
 
 
 def study_config(composed: DictConfig) -> StudyConfig:

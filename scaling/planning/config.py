@@ -143,6 +143,10 @@ class RecipeConfig:
     divergence_*        when a run is given up: see `specs.DivergenceRule`; 0 steps switch the rule off
     momentum            of muon
     z_loss              weight of the squared log partition function in the objective; no loss that is reported has it
+
+    Where a schedule belongs to one budget (cosine, linear), its tokens D may count as well:
+    lr_tokens_exponent, batch_tokens_exponent   rates and batch grow as (D / `reference_tokens`) to these powers
+    weight_decay_timescale   replaces `weight_decay`: the share of a run over which AdamW forgets an update
     """
 
     schedule: ScheduleKind
@@ -170,8 +174,13 @@ class RecipeConfig:
     momentum: float = 0.95
     z_loss: float = 0.0
     lr_exponent: float = 0.0
+    lr_tokens_exponent: float = 0.0
+    batch_tokens_exponent: float = 0.0
+    reference_tokens: float = 1e6
+    weight_decay_timescale: float | None = None
 
     def __post_init__(self) -> None:
+        self._require_one_budget_for_rules_of_tokens()
         for name in ("matrix_lr", "embedding_lr", "vector_lr", "reference_params", "epsilon", "grad_clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"recipe.{name} is {getattr(self, name)}; it must be positive")
@@ -209,12 +218,28 @@ class RecipeConfig:
         if not 0 <= self.final_lr_share < 1:
             raise ValueError(f"recipe.final_lr_share is {self.final_lr_share}; it must be at least 0 and below 1")
 
+    def _require_one_budget_for_rules_of_tokens(self) -> None:
+        if not self.reference_tokens > 0:
+            raise ValueError(f"recipe.reference_tokens is {self.reference_tokens}; it must be positive")
+        if self.weight_decay_timescale is not None and not self.weight_decay_timescale > 0:
+            raise ValueError(
+                f"recipe.weight_decay_timescale is {self.weight_decay_timescale}; it must be positive, or null"
+            )
+        for name in ("lr_tokens_exponent", "batch_tokens_exponent", "weight_decay_timescale"):
+            if getattr(self, name) and self.schedule == "wsd":
+                raise ValueError(
+                    f"recipe.{name} is {getattr(self, name)} and recipe.schedule is wsd, where one trunk serves all "
+                    "budgets and so cannot know their tokens: take recipe=cosine or recipe=linear, or leave it out"
+                )
+
 
 @dataclass(frozen=True)
 class TimeModel:
     """Seconds of a run on one worker: per process (`seconds_per_branch`: of a branch that is a task of its own), per
-    step and layer, and per FLOP; and of a study beside its runs (start, forecasts before the held-out branches, fits,
-    report). Measured, by machine."""
+    step and layer, per FLOP, and, of what memory takes, per token, layer and channel of the width; and of a study
+    beside its runs (start, forecasts before the held-out branches, fits, report). By machine, which has so much memory
+    and takes so many watts. `name` auto is the model of whatever the study runs on.
+    """
 
     seconds_per_run: float
     seconds_per_step: float
@@ -222,6 +247,10 @@ class TimeModel:
     flops_per_second: float
     seconds_per_study: float = 0.0
     seconds_per_branch: float = 0.0
+    seconds_per_width_token: float = 0.0
+    memory_bytes: float | None = None
+    watts: float | None = None
+    name: str = ""
 
     def __post_init__(self) -> None:
         if not self.flops_per_second > 0:

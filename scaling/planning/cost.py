@@ -28,7 +28,8 @@ class Cost:
         model = self.time_model
         flops = run.optimizer.batch_tokens * count_training_flops(run.model).total
         overhead = model.seconds_per_step + run.model.num_layers * model.seconds_per_layer_step
-        return overhead + flops / model.flops_per_second
+        moved = run.optimizer.batch_tokens * run.model.num_layers * run.model.d_model * model.seconds_per_width_token
+        return overhead + moved + flops / model.flops_per_second
 
     def seconds(self, run: RunSpec, steps: int) -> float:
         """Training time of `steps` steps of a run."""

@@ -21,7 +21,7 @@ from scaling.stages.on_slurm import asks_for_no_gpu
 from scaling.stages.slurm_job import job_environment
 from scaling.training.config import Runtime
 from scaling.training.device import choose_device
-from tests.launching.conftest import TWO
+from tests.conftest import TWO
 from tests.test_configs import load
 
 

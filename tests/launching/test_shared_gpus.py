@@ -25,7 +25,7 @@ from scaling.stages.local import study_slots
 from scaling.stages.study import plan_study
 from scaling.values import read_json
 from scaling.verdicts import Earned, Verdict, code_version, driver_version, read_verdict, verdict_path, write_verdict
-from tests.launching.conftest import TWO
+from tests.conftest import TWO
 from tests.test_configs import load
 from tests.tiny_run import BATCH, make_run, make_spec
 
