@@ -104,15 +104,18 @@ class Corpus:
         return starts
 
     def validation_windows(
-        self, context: int, validation_set: str | None = None
+        self, context: int, validation_set: str | None = None, most_tokens: int | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Inputs and targets, int64 [windows, context]: each validation token but the first is a target once.
 
         The last window is filled up with separators as inputs and IGNORED_TARGET as targets. The order is
         fixed and no batch size enters. validation_set: one of `validation_sets`; None is the corpus' own split.
-        Raises DataError if the text is shorter than one context.
+        Of more than `most_tokens` the first windows alone, up to that many. Raises DataError if the text is shorter
+        than one context.
         """
         tokens = self.validation if validation_set is None else self.validation_sets[validation_set]
+        if most_tokens is not None:
+            tokens = tokens[: max(1, most_tokens // context) * context + 1]
         predicted = len(tokens) - 1
         if predicted < context:
             raise DataError(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from scaling.model.config import Activation, Norm, Positions
-from scaling.specs import DivergenceRule, OptimizerKind, ScheduleKind
+from scaling.specs import DivergenceRule, Evaluations, OptimizerKind, ScheduleKind
 
 GridKind = Literal["tokens", "tokens_per_param", "isoflop", "epochs"]
 
@@ -140,6 +140,7 @@ class RecipeConfig:
                         tokens), at least `warmup_min_steps`
     evaluate_every_tokens, early_stop_*   evaluations on the way, and after how many without progress a run stops: see
                         `specs.Evaluations`; null for none
+    evaluate_most_tokens   of a validation text, those that an evaluation takes; null: all
     divergence_*        when a run is given up: see `specs.DivergenceRule`; 0 steps switch the rule off
     momentum            of muon
     z_loss              weight of the squared log partition function in the objective; no loss that is reported has it
@@ -170,6 +171,7 @@ class RecipeConfig:
     evaluate_every_tokens: int | None = None
     early_stop_patience: int | None = None
     early_stop_min_delta_nats: float = 0.0
+    evaluate_most_tokens: int | None = Evaluations.most_tokens
     optimizer: OptimizerKind = "adamw"
     momentum: float = 0.95
     z_loss: float = 0.0
@@ -210,6 +212,11 @@ class RecipeConfig:
             raise ValueError(
                 f"recipe.early_stop_patience is {self.early_stop_patience}; it must be at least 1, or null, and needs "
                 f"recipe.evaluate_every_tokens, which is {self.evaluate_every_tokens}"
+            )
+        if self.evaluate_most_tokens is not None and self.evaluate_most_tokens < 1:
+            raise ValueError(
+                f"recipe.evaluate_most_tokens is {self.evaluate_most_tokens}; it must be at least one context, or null "
+                "for the whole validation text"
             )
         if self.batch_tokens < 1:
             raise ValueError(f"recipe.batch_tokens is {self.batch_tokens}; it must be at least one context")

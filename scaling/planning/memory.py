@@ -39,7 +39,7 @@ def kept_bytes_per_token(model: ModelConfig, *, half: bool) -> int:
     # they are turned, and in float32 before their norms, where that is another copy; its own output.
     attention = product * (heads + values + heads + d) + (FLOAT * heads if half and model.qk_norm else 0)
     # Before and after the activation; a gate doubles both.
-    mlp = product * (4 if model.activation == "swiglu" else 2) * model.d_ff
+    mlp = product * (4 if model.activation.endswith("glu") else 2) * model.d_ff
     return model.num_layers * (norms + attention + mlp) + 2 * FLOAT * d
 
 

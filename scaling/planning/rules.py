@@ -106,4 +106,5 @@ def evaluations(recipe: RecipeConfig, batch: int) -> Evaluations:
         every_steps=None if tokens is None else max(1, round(tokens / batch)),
         patience=recipe.early_stop_patience,
         min_delta_nats=recipe.early_stop_min_delta_nats,
+        most_tokens=recipe.evaluate_most_tokens,
     )

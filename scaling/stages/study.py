@@ -56,6 +56,7 @@ def plan_study(config: StudyConfig) -> Plan:
 def study_cost(config: StudyConfig) -> Cost:
     manifest = prepared_manifest(config)
     validation_tokens = 0 if manifest is None else manifest.validation.tokens
+    validation_tokens = min(validation_tokens, config.recipe.evaluate_most_tokens or validation_tokens)
     return Cost(here(config), validation_tokens, study_calibration(config))
 
 

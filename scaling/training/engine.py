@@ -70,7 +70,9 @@ class Engine:
         self.stopwatch = Stopwatch(EnergyMeter(self.device))
         self.corpus = Corpus.open(Path(job.corpus_folder), self.spec.unique_tokens)
         self._batches = Batches(self.corpus, self.spec, self.device, team)
-        self._validation = self.corpus.validation_windows(self.spec.model.context)
+        self._validation = self.corpus.validation_windows(
+            self.spec.model.context, most_tokens=self.spec.evaluations.most_tokens
+        )
         wanted = self.runtime.micro_batch_tokens
         most = self._batches.num_sequences if wanted == "auto" else max(1, wanted // self.spec.model.context)
         self.micro_sequences = equal_parts(self._batches.num_sequences, most)
@@ -228,7 +230,8 @@ class Engine:
 
     def evaluate_sets(self) -> dict[str, ValidationLoss]:
         """On the corpus' further validation sets."""
-        return evaluate_sets(self.corpus, self.spec.model.context, self._evaluate)
+        most = self.spec.evaluations.most_tokens
+        return evaluate_sets(self.corpus, self.spec.model.context, self._evaluate, most)
 
     def _evaluate(self, inputs_WxT: NDArray[np.int64], targets_WxT: NDArray[np.int64]) -> Evaluation:
         """By the same operations whether training is compiled or not, and without a graph for each odd last chunk."""

@@ -59,14 +59,14 @@ class Saver:
         self._under_way: list[tuple[Path, Future[None] | None, HostCopies]] = []
         self._spare: list[HostCopies] = []
         self._held: HostCopies | None = None
-        self._saved_at, self._cost_seconds = time.monotonic(), 0.0
+        self._saved_at, self.cost_seconds = time.monotonic(), 0.0
 
     def due(self, every_seconds: float) -> bool:
         """Whether so long has passed since the last save, and what that cost is a small share of it. Never while one is
         being written; each step under 0."""
         if every_seconds == 0:
             return True
-        wait = max(every_seconds, self._cost_seconds / MOST_SHARE)
+        wait = max(every_seconds, self.cost_seconds / MOST_SHARE)
         return time.monotonic() - self._saved_at >= wait and not self._is_busy()
 
     def save(
@@ -104,7 +104,7 @@ class Saver:
             write_checkpoint(path, content)
             if also is not None:
                 give_second_name(path, also)
-            self._cost_seconds = waited + time.thread_time() - thread_began
+            self.cost_seconds = waited + time.thread_time() - thread_began
 
         future = self._thread.submit(write) if self._team.leads else None
         self._under_way.append((path, future, copies))

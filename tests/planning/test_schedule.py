@@ -58,7 +58,9 @@ def test_one_budget_that_waits_for_nobody_is_one_task() -> None:
     assert all(part.budget is not None and part.after_seconds is None for part in plan_parts(cosine, COST))
 
 
-@pytest.mark.parametrize("overrides", [("grid=default",), ("grid=isoflop",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "overrides", [("grid=default",), ("grid=isoflop",), ("experiment=gpu", "time_model=h100")], ids=" ".join
+)
 @pytest.mark.parametrize(("workers", "most"), [(1, 1.1), (2, 1.1), (4, 1.1), (8, 1.1), (16, 1.25), (64, 1.25)])
 def test_it_ends_little_later_than_any_schedule_could(
     workers: int, most: float, overrides: tuple[str, ...], tmp_path: Path
