@@ -1,6 +1,7 @@
 """How this machine takes a step of a run: device, precision, micro-batch, and the processes that share it."""
 
 import logging
+import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -82,6 +83,8 @@ class Engine:
             matmul_peak(self.device, self.precision, cache) if team.leads else 0.0
         )
         self.choices = choose(self.spec, self.runtime, self.device, self.precision, team, cache)
+        if self.choices.compiled:  # what was compiled for one shape serves all studies
+            os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((cache / "inductor").absolute()))
         self._recorded: CapturedStep | None = None
         self.datasheet_peak = datasheet_peak(self.device, self.precision)
         self.state = self.fresh_state()

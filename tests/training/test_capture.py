@@ -1,5 +1,7 @@
 """The captured step, played again operation by operation on a CPU: the eager step's losses, in every state it meets."""
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,13 +9,20 @@ import torch
 
 from scaling.curves import curve_path, read_curve
 from scaling.data.corpus import Corpus
+from scaling.machine import driver_version
 from scaling.records import read_record, record_path
+from scaling.speeds import code_version
+from scaling.training import choices as choices_module
 from scaling.training import engine as engine_module
 from scaling.training.batches import Batches, on_device
 from scaling.training.capture import CapturedStep, CaptureFailed
+from scaling.training.choices import choose, choose_attention
+from scaling.training.config import Runtime
+from scaling.training.device import device_name
 from scaling.training.optimizer import make_optimizer
 from scaling.training.team import Team
 from scaling.training.trajectory import Interrupted, Trajectory
+from scaling.verdicts import FEATURES, Earned, Verdict, write_verdict
 from tests.tiny_run import make_run, make_spec
 from tests.training.test_micro_batch import Full
 from tests.training.test_step import make_state, take_step
@@ -134,3 +143,54 @@ def test_stacked_muon_is_torchs() -> None:
         assert float((mine - theirs).detach().norm()) <= 0.02 * float(theirs.detach().norm())
     kept = {name for state in other.optimizer.state.values() for name in state}
     assert kept == {"momentum_buffer", "step", "exp_avg", "exp_avg_sq"}, "a checkpoint of either is the other's"
+
+
+def test_a_verdict_of_a_gpu_changes_nothing_on_a_cpu(tmp_path: Path, corpus_folder: Path) -> None:
+    """Not even one that somebody kept under the CPU's own name."""
+    earned = {feature: Earned(True, "forged") for feature in FEATURES}
+    for name in (device_name(CPU), "NVIDIA H200"):
+        write_verdict(tmp_path, Verdict(name, driver_version(), torch.__version__, code_version(), "now", earned))
+    choices = choose(make_spec(), Runtime(), CPU, "fp32", Team(), tmp_path)
+    assert (choices.captured, choices.compiled, choices.reasons) == (False, False, "")
+    job, folder = make_run(tmp_path, make_spec(steps=(5,)), corpus_folder)
+    Trajectory(job, folder).run()
+    provenance = read_record(record_path(folder, job.spec.budgets[0])).provenance
+    assert (provenance.captured, provenance.compiled, provenance.attention) == (False, False, "torch")
+
+
+@pytest.mark.parametrize(
+    ("width", "context", "usable", "deterministic", "expected"),
+    [
+        (64, 2048, {"cudnn", "flash", "efficient"}, False, "cudnn"),
+        (64, 2048, {"flash", "efficient"}, False, "flash"),
+        (16, 2048, {"cudnn", "flash", "efficient"}, False, "flash"),
+        (64, 512, {"cudnn", "flash", "efficient"}, False, "flash"),
+        (64, 512, {"cudnn", "efficient"}, False, "efficient"),
+        (64, 2048, {"cudnn", "efficient"}, True, "math"),
+        (64, 512, set(), False, "math"),
+    ],
+)
+def test_attentions_kernel_is_ours_to_choose(
+    width: int, context: int, usable: set[str], deterministic: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choices_module, "_is_usable", lambda name, *_: name in usable)
+    model = replace(make_spec().model, d_model=2 * width, context=context)
+    found = choose_attention(model, torch.device("cuda", 0), "bf16", deterministic=deterministic)
+    assert found == expected
+
+
+def test_deterministic_algorithms_are_asked_for_while_it_trains(tmp_path: Path, corpus_folder: Path) -> None:
+    """And cuBLAS is told in time; on a CPU the bits are those without."""
+    losses = []
+    for wanted in (False, True):
+        job, folder = make_run(tmp_path / str(wanted), make_spec(steps=(5,)), corpus_folder, deterministic=wanted)
+        trajectory, asked = Trajectory(job, folder), list[bool]()
+        trajectory.should_stop = lambda asked=asked: bool(  # type: ignore[misc]
+            asked.append(torch.are_deterministic_algorithms_enabled())
+        )
+        trajectory.run()
+        assert set(asked) == {wanted}
+        losses.append(read_record(record_path(folder, job.spec.budgets[0])).final_loss_nats)
+    assert losses[0] == losses[1]
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert os.environ.pop("CUBLAS_WORKSPACE_CONFIG") == ":4096:8"
