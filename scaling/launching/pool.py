@@ -41,13 +41,13 @@ class PoolOptions:
     """
     fail_fast   stop everything at the first failure; what runs saves and leaves
     retry       how often a lost run is tried again; a divergence never is, nor what does not fit in memory alone
-    memory_of   measured GPU memory of a task's run in bytes, None before one like it was measured
+    memory_of   GPU memory of a task's run in bytes, None where nobody knows
     open_gate   called when all that is not held back has ended, before what is; where it says no, that is not begun
     """
 
     fail_fast: bool = False
     retry: int = 0
-    memory_of: Callable[[Task], int | None] = lambda task: None
+    memory_of: Callable[[Task], int | None] = lambda task: 0
     open_gate: Callable[[], bool] = lambda: True
 
 
@@ -131,7 +131,7 @@ class _Pool:
             if not is_claimed(folder):
                 del self.state.elsewhere[folder]
                 if slot is not None:
-                    self.slots.release(slot)
+                    self.slots.release(slot, self.slots.of_somebody)
         freed = [task for task in self.blocked if task.folder not in self.state.elsewhere]
         self.blocked = [task for task in self.blocked if task.folder in self.state.elsewhere]
         for task in freed:
@@ -211,7 +211,7 @@ class _Pool:
                 continue  # a smaller one may fit beside what runs
             self.state.waiting.remove(task)
             self.state.running.append(RunningTask(task, slot, memory_bytes, last_status(task.folder)))
-            self.workers.start(task.folder, slot)
+            self.workers.start(task.folder, self.slots.place(slot, memory_bytes))
 
     def settle_ended(self, timeout: float) -> None:
         for folder, code in self.workers.ended(timeout):

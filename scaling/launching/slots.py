@@ -37,7 +37,8 @@ class Slot:
 
 @dataclass
 class Slots:
-    """The slots of a machine. `take` gives one for a run of so many bytes of GPU memory (None: not yet measured)."""
+    """The slots of a machine. `take` gives one for a run of so many bytes of GPU memory; None wants its GPU alone, as
+    does a run whose memory nobody knows. Without `by_memory` bytes do not matter, and a slot is a place on its GPU."""
 
     free: list[Slot]
     by_memory: Mapping[str, int] = field(default_factory=dict)
@@ -49,24 +50,26 @@ class Slots:
 
     def take(self, memory_bytes: int | None = None) -> Slot | None:
         for slot in self.free:
-            if slot.gpus and self.by_memory and not self._fits(slot.gpus[0], memory_bytes):
+            if slot.gpus and not self._fits(slot.gpus[0], memory_bytes):
                 continue
             self.free.remove(slot)
-            if not slot.gpus or not self.by_memory:
-                return slot
-            self.used.setdefault(slot.gpus[0], []).append(memory_bytes)
-            return self._held_to_its_share(slot, memory_bytes)
+            if slot.gpus:
+                self.used.setdefault(slot.gpus[0], []).append(memory_bytes)
+            return slot
         return None
 
-    def _held_to_its_share(self, slot: Slot, memory_bytes: int | None) -> Slot:
-        """Of a GPU that others may join; a run that has it alone has all of it."""
-        total = self.by_memory[slot.gpus[0]]
+    def place(self, slot: Slot, memory_bytes: int | None) -> Slot:
+        """A taken slot as its worker has it: held to a share of a GPU that others may join, with all of one that it has
+        alone."""
+        if not slot.gpus or (memory_bytes is not None and not self.by_memory):
+            return slot
+        total = self.by_memory.get(slot.gpus[0], 0)
         share = 1.0 if memory_bytes is None or not total else min(1.0, room(memory_bytes, total) / total)
         return replace(slot, environment={**slot.environment, GPU_SHARE: f"{share:.6f}"})
 
     def release(self, slot: Slot, memory_bytes: int | None = None) -> None:
         self.free.append(slot)
-        if slot.gpus and self.by_memory:
+        if slot.gpus:
             self.used[slot.gpus[0]].remove(memory_bytes)
 
     def take_on(self, gpu: str | None) -> Slot | None:
@@ -74,16 +77,22 @@ class Slots:
         for slot in self.free:
             if gpu is None or not slot.gpus or any(same_gpu(a, b) for a in gpu.split(",") for b in slot.gpus):
                 self.free.remove(slot)
-                if slot.gpus and self.by_memory:
-                    self.used.setdefault(slot.gpus[0], []).append(None)
+                if slot.gpus:
+                    self.used.setdefault(slot.gpus[0], []).append(self.of_somebody)
                 return slot
         return None
 
+    @property
+    def of_somebody(self) -> int | None:
+        """What another process counts for: by memory it might take all."""
+        return None if self.by_memory else 0
+
     def _fits(self, gpu: str, memory_bytes: int | None) -> bool:
-        """A run whose memory is unknown wants its GPU alone."""
         there = self.used.get(gpu, [])
         if not there:
             return True
+        if not self.by_memory:
+            return memory_bytes is not None and None not in there
         known = [used for used in (*there, memory_bytes) if used is not None]
         if len(known) <= len(there):
             return False

@@ -293,12 +293,14 @@ def test_what_the_folder_says_counts_where_nobody_waited(tmp_path: Path) -> None
         assert outcome(one, None).kind == kind
 
 
-def test_who_was_crowded_out_has_a_gpu_to_itself_next(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by_memory", [True, False], ids=["by memory", "by number"])
+def test_who_was_crowded_out_has_a_gpu_to_itself_next(by_memory: bool, tmp_path: Path) -> None:
     """Though no further try was asked for: that it shared was the pool's doing."""
     shared, other = (tmp_path / "study" / name for name in ("shared", "other"))
     for folder in (shared, other):
         folder.mkdir(parents=True)
-    places = Slots([Slot("gpu0", ("0",), {}) for _ in range(8)], by_memory={"0": 40 * 2**30})
+    eighth = {} if by_memory else {GPU_SHARE: "0.125000"}
+    places = Slots([Slot("gpu0", ("0",), eighth) for _ in range(8)], by_memory={"0": 40 * 2**30} if by_memory else {})
     shares: list[tuple[str, str]] = []
 
     class Watching(PlantedWorkers):

@@ -102,5 +102,5 @@ def test_an_orphan_keeps_its_gpu() -> None:
     assert occupied is not None
     assert [slot.gpus for slot in slots.free] == [("0",)]
     assert slots.take_on("1") is None
-    slots.release(occupied)
+    slots.release(occupied, slots.of_somebody)
     assert len(slots.free) == 2
