@@ -8,44 +8,90 @@ by name. --device=cpu rehearses all of it.
 Example: python -m scaling.gpu_check --quick
 """
 
-import argparse
 import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from scaling.command import EXIT_BAD_CONFIG
+from scaling.command import told_in_one_paragraph
+from scaling.config import ConfigError
+from scaling.usage import asks_for_help
+from scaling.values import from_plain
+
+KEYS = """Keys, as key=value or --key=value, with their defaults:
+
+  device=cuda      # cpu rehearses the check
+  quick=false      # --quick: what a study's first sweep asks for, in under a minute
+  stages=          # these, with commas between
+  seconds=300      # for all of them
+  cache=cache      # where the verdict is kept
+  json=false       # --json: the lines alone, without the table
+  debug=false      # tracebacks"""
+FLAGS = ("quick", "json", "debug")
+
+
+@dataclass(frozen=True)
+class Options:
+    device: Literal["cuda", "cpu"] = "cuda"
+    quick: bool = False
+    stages: str = ""
+    seconds: float = 300.0
+    cache: str = "cache"
+    json: bool = False
+    debug: bool = False
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--quick", action="store_true", help="what a study's first sweep asks for, in under a minute")
-    parser.add_argument("--stages", help="these, with commas between")
-    parser.add_argument("--seconds", type=float, default=300.0, help="for all of them")
-    parser.add_argument("--cache", type=Path, default=Path("cache"))
-    arguments = parser.parse_args()
-    sys.exit(check(arguments))
+    if asks_for_help(sys.argv[1:]):
+        print(f"{(__doc__ or '').strip()}\n\n{KEYS}")
+        sys.exit(0)
+    exit_codes: list[int] = []
+    with told_in_one_paragraph(exit_codes):
+        exit_codes.append(check(parsed(sys.argv[1:])))
+    sys.exit(max(exit_codes))
 
 
-def check(arguments: argparse.Namespace) -> int:
+def parsed(arguments: Sequence[str]) -> Options:
+    """Raises ConfigError or ValueMismatch."""
+    plain: dict[str, object] = {}
+    for key, value in _pairs(arguments):
+        words = {"true": True, "false": False}
+        plain[key] = words.get(value.lower(), value) if key in FLAGS else value
+    return from_plain(Options, plain, "gpu_check")
+
+
+def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Of `key=value`, `--key=value`, `--key value` and `--flag`."""
+    waiting = iter(arguments)
+    for argument in waiting:
+        key, sign, value = argument.removeprefix("--").partition("=")
+        if not sign and key not in FLAGS and argument.startswith("--"):
+            value, sign = next(waiting, ""), "="
+        if not sign and not argument.startswith("--"):
+            raise ConfigError(f"{argument!r} is no key with a value, such as device=cpu; --help lists the keys")
+        yield key, value if sign else "true"
+
+
+def check(options: Options) -> int:
     # Imported late: --help needs no torch.
     from scaling.stages.gpu_check.run import ON_REQUEST, STAGES
     from scaling.stages.gpu_check.run import check as run
     from scaling.training.config import Runtime
     from scaling.training.device import choose_device
 
-    names = [name for name, row in STAGES.items() if name not in ON_REQUEST and (row.quick or not arguments.quick)]
-    if arguments.stages is not None:
-        names = arguments.stages.split(",")
+    names = [name for name, row in STAGES.items() if name not in ON_REQUEST and (row.quick or not options.quick)]
+    if options.stages:
+        names = options.stages.split(",")
         unknown = [name for name in names if name not in STAGES]
         if unknown:
-            print(f"error: --stages has {unknown[0]!r}; the stages are {', '.join(STAGES)}", file=sys.stderr)
-            return EXIT_BAD_CONFIG
+            raise ConfigError(f"stages has {unknown[0]!r}; the stages are {', '.join(STAGES)}")
     try:
-        choose_device(Runtime(device=arguments.device))
+        choose_device(Runtime(device=options.device))
     except ValueError as error:
-        print(f"error: {error}; --device=cpu rehearses the check", file=sys.stderr)
-        return EXIT_BAD_CONFIG
-    return run(arguments.device, names, arguments.cache, seconds=arguments.seconds, quick=arguments.quick)
+        raise ConfigError(f"{error}; device=cpu rehearses the check") from None
+    cache = Path(options.cache)
+    return run(options.device, names, cache, seconds=options.seconds, quick=options.quick, table=not options.json)
 
 
 if __name__ == "__main__":

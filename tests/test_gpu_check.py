@@ -42,9 +42,12 @@ def test_it_tells_line_by_line_and_keeps_its_verdict(tmp_path: Path) -> None:
 
 def test_a_machine_without_a_gpu_and_a_stage_without_a_name_are_told(tmp_path: Path) -> None:
     code, _, told = checked(tmp_path, "--stages=kernels,none")
-    assert (code, told.splitlines()[-1].split(";")[0]) == (2, "error: --stages has 'none'")
+    assert (code, told.splitlines()[-1].split(";")[0]) == (2, "error: stages has 'none'")
+    assert "no key with a value" in checked(tmp_path, "kernels")[2]
     if not torch.cuda.is_available():
-        assert checked(tmp_path, "--device=cuda")[0] == 2
+        code, _, told = checked(tmp_path, "--device", "cuda")
+        assert (code, told.count("\n")) == (2, 1)
+        assert told.endswith("device=cpu rehearses the check\n")
 
 
 @pytest.mark.slow

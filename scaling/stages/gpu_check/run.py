@@ -82,7 +82,7 @@ ON_REQUEST = ("study", "tests")
 UNFINISHED = ("deadline", "end")
 
 
-def check(device_kind: str, names: Sequence[str], cache: Path, *, seconds: float, quick: bool) -> int:
+def check(device_kind: str, names: Sequence[str], cache: Path, *, seconds: float, quick: bool, table: bool) -> int:
     """Run the stages and return the exit code: 1 where one is wrong, or did not end."""
     until, findings = time.monotonic() + seconds, list[Finding]()
     # To start a process takes a GPU ten seconds: where there is no time for more, all stages are in one.
@@ -94,10 +94,11 @@ def check(device_kind: str, names: Sequence[str], cache: Path, *, seconds: float
         with tempfile.TemporaryDirectory(prefix="gpu-check-", ignore_cleanup_errors=True) as folder:
             for finding in run_stages(group, device_kind, min(left, wanted), quick, Path(folder)):
                 findings.append(_tell(finding))
-    print_table(findings, Console(width=None if sys.stdout.isatty() else 160))
+    if table:
+        print_table(findings, Console(width=None if sys.stdout.isatty() else 160))
     chosen = choose_device(Runtime(device=device_kind))  # type: ignore[arg-type]
     path = write_verdict(cache, make_verdict(device_name(chosen), findings))
-    print(f"verdict: {path}")
+    print(f"verdict: {path}", file=None if table else sys.stderr)
     return int(any(finding.ok is False for finding in findings))
 
 
