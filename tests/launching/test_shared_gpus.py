@@ -140,7 +140,7 @@ def test_a_kept_process_takes_task_after_task(tmp_path: Path, corpus_folder: Pat
     spec = make_spec(steps=(20,))
     folders = [make_run(tmp_path / str(i), spec, corpus_folder)[1] for i in range(3)]
     _, bad = make_run(tmp_path / "bad", make_spec(steps=(20,), qk_norm=False), tmp_path / "nowhere")
-    long = make_spec(steps=(100, 1500), tied_embeddings=False)
+    long = make_spec(steps=(50, 500), tied_embeddings=False)
     _, victim = make_run(tmp_path / "long", long, corpus_folder)
     tasks = [Task(folder, 9.0 - i, spec.budgets) for i, folder in enumerate([folders[0], bad, *folders[1:]])]
     tasks.append(Task(victim, 1.0, long.budgets))
