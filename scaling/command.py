@@ -58,6 +58,8 @@ TEXTS = {
 # Keys below one that is null until somebody sets it.
 ADDED = {"targets.flops", "targets.points", "fit.targets.flops", "fit.targets.points"}
 LISTS_OF_TEXT = {"ignore", "conventions"}
+# Hydra takes a choice that is a number for none.
+ALSO_CALLED = {"time_model=4090": "time_model=rtx4090"}
 EXIT_NO_ANSWER = 3  # all went well, and the study, the table or the rounds still do not answer
 EXIT_INTERRUPTED, EXIT_NOBODY_LISTENS = 130, 141  # as of a shell's commands that INT and PIPE end
 
@@ -71,7 +73,7 @@ def run_hydra(
     of the command line. A mistake of the user is told in one paragraph and exits with 2; `debug=true` shows the
     traceback.
     """
-    sys.argv[1:] = with_flags_as_overrides(sys.argv[1:])
+    sys.argv[1:] = [ALSO_CALLED.get(argument, argument) for argument in with_flags_as_overrides(sys.argv[1:])]
     if asks_for_help(sys.argv[1:]):
         print(usage(about or "", config_folder(), config_name))
         sys.exit(0)

@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from scaling.analysis.config import AskOptions, FitOptions, TableOptions
 from scaling.bounds import require_within
+from scaling.config_folder import config_folder
 from scaling.data.config import DataConfig
 from scaling.folders import below, study_lock
 from scaling.launching.config import LaunchConfig
@@ -42,7 +43,10 @@ T = TypeVar("T")
 Forcing = TypeVar("Forcing", "CompareOptions", "RecommendOptions")
 
 PLAN_FILE, CONFIG_FILE = "plan.json", "config.json"
-OF_ONE_COMMAND = ("dry_run", "json", "debug", "point", "next", "flops", "until", "max_flops", "overwrite")
+OF_ONE_COMMAND = (
+    *("dry_run", "json", "debug", "point", "next", "flops", "until", "max_flops", "overwrite"),
+    *("gpu_hours", "gpus", "sizes"),
+)
 
 
 class ConfigError(ValueError):
@@ -79,6 +83,9 @@ class StudyConfig:
     flops: float | None = None
     until: str | None = None
     max_flops: float | None = None
+    gpu_hours: float | None = None
+    gpus: int = 1
+    sizes: tuple[float, float] | None = None
     sinks: tuple[str, ...] = ()
     overwrite: bool = False
 
@@ -111,6 +118,12 @@ class StudyConfig:
     @property
     def cache_folder(self) -> Path:
         return Path(self.cache)
+
+
+def shipped_time_model(name: str) -> TimeModel:
+    """As `time_model=name` has it."""
+    plain = OmegaConf.to_container(OmegaConf.load(config_folder() / "time_model" / f"{name}.yaml"))
+    return from_plain(TimeModel, plain, f"time_model={name}")
 
 
 def study_config(composed: DictConfig) -> StudyConfig:
