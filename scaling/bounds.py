@@ -56,6 +56,7 @@ def decay(example: str) -> Bound:
 FLOPS = between(1.0, 1e35, "1e15")
 TOKENS = between(1.0, 1e30, "5e8")
 SEED = between(0, 2**32 - 1, "0")
+UNIT = between(1e-30, 1e30, "1e6")
 EXPONENT = between(-4.0, 4.0, "0")
 RATE = between(1e-12, 1e3, "0.003")
 SECONDS = between(0.0, 1e9, "30")
@@ -104,6 +105,11 @@ BOUNDS: dict[str, Bound] = {
     "recipe.momentum": decay("0.95"),
     "recipe.z_loss": between(0.0, 1e3, "1e-4"),
     "recipe.lr_exponent": EXPONENT,
+    "recipe.lr_tokens_exponent": EXPONENT,
+    "recipe.batch_tokens_exponent": EXPONENT,
+    "recipe.reference_tokens": TOKENS,
+    "recipe.weight_decay_timescale": between(1e-6, 1e6, "0.1"),
+    "recipe.evaluate_most_tokens": between(1, 1e18, "4000000"),
     "grid.budgets[]": BUDGET,
     "grid.sizes[].num_layers": between(1, 1e4, "4"),
     "grid.sizes[].d_model": between(1, 1e6, "128"),
@@ -129,6 +135,10 @@ BOUNDS: dict[str, Bound] = {
     "time_model.seconds_per_layer_step": SECONDS,
     "time_model.flops_per_second": between(1.0, 1e30, "1e14"),
     "time_model.seconds_per_study": SECONDS,
+    "time_model.seconds_per_branch": SECONDS,
+    "time_model.seconds_per_width_token": SECONDS,
+    "time_model.memory_bytes": between(1.0, 1e18, "8e10"),
+    "time_model.watts": between(1e-3, 1e9, "700"),
     "power.target": FLOPS,
     "power.law.E": between(0.0, 1e3, "1.8"),
     "power.law.A": between(1e-100, 1e100, "400"),
@@ -143,6 +153,8 @@ BOUNDS: dict[str, Bound] = {
     "fit.bootstrap": between(0, 30_000, "1000"),
     "fit.level": share("0.95"),
     "fit.targets[]": FLOPS,
+    "fit.targets.flops[]": FLOPS,
+    "fit.targets.points[][]": TOKENS,
     "fit.seed": SEED,
     "point": between(0, 1e9, "0"),
     "retry": between(0, 1e3, "1"),
@@ -150,10 +162,20 @@ BOUNDS: dict[str, Bound] = {
     "flops[]": FLOPS,
     "max_flops": FLOPS,
     "targets[]": FLOPS,
+    "targets.flops[]": FLOPS,
+    "targets.points[][]": TOKENS,
     "bootstrap": between(0, 30_000, "4000"),
     "level": share("0.95"),
     "seed": SEED,
     "gpu_hours": between(1e-9, 1e12, "1000"),
+    "gpus": between(1, 1e6, "8"),
+    "sizes[]": between(1.0, 1e18, "1e8"),
+    "columns.params_unit": UNIT,
+    "columns.tokens_unit": UNIT,
+    "columns.flops_unit": UNIT,
+    "columns.budget_unit": UNIT,
+    "columns.unique_tokens_unit": UNIT,
+    "loss_unit": between(-1e6, 1e6, "0.25"),
     "flops_per_second": between(1.0, 1e30, "2e14"),
     "tokens": TOKENS,
     "params": between(1.0, 1e30, "1e9"),

@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parents[1] / "scaling"
 LEAVES = {"model", "data", "laws"}
 NOUNS = {
     "tables",
-    *("values", "specs", "speeds", "records", "claims", "curves", "findings", "results", "corners", "store"),
-    *("folders", "terminal", "bounds"),
+    *("values", "machine", "datasheets", "specs", "speeds", "verdicts", "records", "claims", "curves", "findings"),
+    *("results", "corners", "store", "folders", "terminal", "bounds"),
 }
 VERBS = {"sinks", "planning", "tuning", "training", "launching", "analysis", "checks", "report"}
 ENTRIES = {
@@ -28,6 +28,7 @@ ENTRIES = {
         "compare",
         "tune",
         "tune_corners",
+        "gpu_check",
         "cluster",
     ),
 }

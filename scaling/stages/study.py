@@ -1,22 +1,26 @@
 """The stages of a study that the entries share: its plan, its cost, its corpus, its jobs, its forecasts."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
-from scaling.config import CONFIG_FILE, PLAN_FILE, ConfigError, StudyConfig
+from scaling.config import CONFIG_FILE, PLAN_FILE, ConfigError, StudyConfig, shipped_time_model
 from scaling.data.fingerprint import fingerprint
 from scaling.data.prepare import prepare
+from scaling.datasheets import data_sheet
 from scaling.folders import below, study_lock, take
+from scaling.launching.gpus import gpu_names, visible_gpus
 from scaling.launching.tasks import Task
+from scaling.planning.config import TimeModel
 from scaling.planning.corpus_facts import CorpusFacts, corpus_facts
 from scaling.planning.cost import Cost
 from scaling.planning.external import NO_CORPUS
 from scaling.planning.plan import join_plans, make_plan
-from scaling.records import JOB_FILE, has_ended, is_done, read_records
+from scaling.planning.time_models import time_model
+from scaling.records import JOB_FILE, RunPart, has_ended, is_done, read_records
 from scaling.sinks.config import require_installed
 from scaling.sinks.publish import publish
-from scaling.specs import Plan, PlannedPoint
+from scaling.specs import Plan, PlannedPoint, RunSpec
 from scaling.stages.calibrate import study_calibration
 from scaling.stages.checkup import prepared_manifest
 from scaling.stages.program import described, prepare_program
@@ -25,6 +29,8 @@ from scaling.terminal import PlainConsole
 from scaling.trainers.config import TrainerConfig
 from scaling.training.config import Job
 from scaling.values import write_json
+
+AUTO = "auto"
 
 
 def plan_study(config: StudyConfig) -> Plan:
@@ -70,7 +76,22 @@ def study_cost(config: StudyConfig) -> Cost:
         return Cost(config.time_model)
     manifest = prepared_manifest(config)
     validation_tokens = 0 if manifest is None else manifest.validation.tokens
-    return Cost(config.time_model, validation_tokens, study_calibration(config))
+    validation_tokens = min(validation_tokens, config.recipe.evaluate_most_tokens or validation_tokens)
+    return Cost(here(config), validation_tokens, study_calibration(config))
+
+
+def here(config: StudyConfig) -> TimeModel:
+    """The study's time model; `auto` on a GPU is by the data sheet of its kind, or of an A100 where that is not known.
+    A number that was set by hand holds."""
+    model, runtime = config.time_model, config.runtime
+    if model.name != AUTO or runtime.device not in ("auto", "cuda") or not visible_gpus():
+        return model
+    sheets = [sheet for name in gpu_names() if (sheet := data_sheet(name)) is not None]
+    kind = min(sheets, key=lambda sheet: sheet.fp16, default=data_sheet("A100"))
+    assert kind is not None
+    shipped = shipped_time_model(AUTO)
+    by_hand = {f.name: value for f in fields(model) if (value := getattr(model, f.name)) != getattr(shipped, f.name)}
+    return replace(time_model(kind, f"the data sheet of the {kind.name}"), **by_hand)
 
 
 def prepare_study(config: StudyConfig, console: PlainConsole | None = None) -> dict[str, Path]:
@@ -172,8 +193,18 @@ def write_jobs(
         spec = replace(plan.by_id[run_id], budgets=tuple(sorted({*wanted, *there})))
         job = below(config.folder, f"{run_id}/{JOB_FILE}")
         folder.mkdir(parents=True, exist_ok=True)
-        # Another program has its text to itself.
-        corpus = "" if config.trainer is not None else str(corpora[spec.corpus].resolve())
-        write_json(job, Job(spec, config.runtime, corpus, config.trainer))
+        write_json(job, make_job(config, spec, corpora))
         folders.append(folder)
     return folders
+
+
+def make_job(
+    config: StudyConfig,
+    spec: RunSpec,
+    corpora: Mapping[str, Path],
+    part: RunPart = "whole",
+    budget: int | None = None,
+) -> Job:
+    """Of a run, or of a part of it. Another program has its text to itself."""
+    corpus = "" if config.trainer is not None else str(corpora[spec.corpus].resolve())
+    return Job(spec, config.runtime, corpus, part, budget, config.trainer)

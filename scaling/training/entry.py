@@ -1,16 +1,13 @@
 """Where a launcher's process goes: to our own trainer, which imports torch, or to the driver of another, which does
 not."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from scaling.records import JOB_FILE
 from scaling.training.config import Job
 from scaling.values import ValueMismatch, read_json
-
-if TYPE_CHECKING:
-    from scaling.training.team import Team
 
 
 def run_folder(
@@ -30,7 +27,9 @@ def run_folder(
     return worker.run_folder(folder, on_notice, received)
 
 
-def team_of_this_process() -> "Team":
-    from scaling.training import team
+def leave_team() -> None:
+    """At the end of a process, of which only one that has imported torch can be a part of a team."""
+    if "torch" in sys.modules:
+        from scaling.training import team
 
-    return team.team_of_this_process()
+        team.leave_team()
