@@ -53,6 +53,7 @@ OUT_FOLDER = "out"
 SECONDS_FOR_THE_LOCK = 2.0
 SECONDS_BETWEEN_LOOKS = 1.0
 TAIL_BYTES = 65_536
+MOST_STARTS = 10  # of one process, none of which comes further than the one before
 EXIT_LOST = 137  # somebody killed the program; its status stays `running`, and another try may go well
 
 log = logging.getLogger(__name__)
@@ -162,10 +163,11 @@ class Driver:
             return ended
         prepare_once(self.trainer, self.folder.parent, self.should_stop)
         with first_alone(self.trainer, self.folder.parent, self.should_stop) as self._first_step:
-            while True:
+            for _ in range(MOST_STARTS):
                 ended = self._start()
                 if ended is not None:
                     return ended
+        return Ended("failed", f"{MOST_STARTS} starts in a row came no further; {self.folder / LOG_FILE} has their words")
 
     def _look(self) -> Ended | None:
         return ended_how(self.trainer, self.spec, self.folder, self.names, self.starts)

@@ -98,7 +98,10 @@ def checkpoints(options: ResumeOptions, names: Mapping[str, Any]) -> list[Checkp
 
 
 def identity(path: str) -> str:
-    """Of a checkpoint's content: one that was written anew under the same name is another."""
+    """Of a checkpoint's content: one that was written anew under the same name is another. The program's own, which
+    nobody sees, is none."""
+    if not path:
+        return path
     try:
         state = Path(path).stat()
     except OSError:
