@@ -31,7 +31,7 @@ def content_of(name: str, options: FileOptions, names: Names) -> str:
 
 
 def _filled(value: Any, names: Names) -> Any:
-    return [value_of(item, names) for item in value] if isinstance(value, list) else value_of(value, names)
+    return [value_of(item, names) for item in value] if isinstance(value, tuple) else value_of(value, names)
 
 
 def _with_values(name: str, text: str, values: Mapping[str, Any], *, new: bool) -> str:

@@ -11,7 +11,7 @@ class FileOptions:
     `set` and text that is replaced; without a source, the keys alone."""
 
     source: str | None = None
-    set: dict[str, Scalar | list[Scalar]] = field(default_factory=dict)
+    set: dict[str, Scalar | tuple[Scalar, ...]] = field(default_factory=dict)
     replace: dict[str, Scalar] = field(default_factory=dict)
 
 
