@@ -19,6 +19,7 @@ verbs    `planning`: rules for learning rate, batch and shapes; grids; what a pl
 nouns    `specs`: what shall be trained; `records`, `curves`: what happened; `findings`: what a check saw
          `machine`: a worker's place; `datasheets`, `verdicts`: what vendors say of a GPU, and what its check found
          `speeds`: what a step takes on this machine; `corners`: a grid's learning rates, checked
+         `trainers`: a trainer of somebody else, what it is told and where its numbers stand
          `tables`: anyone's table of losses, read with an account of every line
          `results`: what a study found; `store`: its ledger and database; `values`: dataclasses from and to JSON
          `folders`: whose a folder is, who writes it now; `terminal`: what commands say

@@ -44,6 +44,7 @@ from scaling.report.recommendation import print_recommendation
 from scaling.results import Recommendation
 from scaling.specs import Plan, read_plan
 from scaling.stages.checkup import prepared_manifest
+from scaling.stages.declared import command_of_the_best
 from scaling.stages.outlook import room_of
 from scaling.stages.study import plan_study
 from scaling.stages.tables import open_table, tell
@@ -76,6 +77,12 @@ def from_study(options: RecommendOptions) -> int:
     answer = answer_for(options, rows, f"{len(rows)} points of {plan.study}", speed, forecast, counts)
     if not answer.reachable or refusals(answer.findings):
         return show(options, answer, None, "", speed)
+    if config.trainer is not None:
+        code = show(options, answer, None, "", speed)
+        words, command = command_of_the_best(config, plan, answer)
+        if not options.json:
+            print(f"{words}\nTrain it: {command}")
+        return code
     room = room_of(config, prepared_manifest(config))
     chosen = shape_for(room, rows, answer)
     try:

@@ -10,8 +10,8 @@ from hydra import compose, initialize_config_dir
 
 from scaling.config import ConfigError, StudyConfig, study_config
 from scaling.config_folder import config_folder
-from scaling.specs import Plan
 from scaling.records import JOB_FILE, read_record, record_path
+from scaling.specs import Plan
 from scaling.stages.program import check_program, describe_sizes
 from scaling.stages.study import make_job, plan_study
 from scaling.terminal import PlainConsole

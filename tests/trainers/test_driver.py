@@ -15,7 +15,7 @@ from scaling.claims import is_claimed
 from scaling.model.config import ModelConfig
 from scaling.model.external import ExternalModel
 from scaling.planning.external import program_of
-from scaling.records import JOB_FILE, LOG_FILE, STOP_FILE, RunRecord, record_path, read_record
+from scaling.records import JOB_FILE, LOG_FILE, STOP_FILE, RunRecord, read_record, record_path
 from scaling.specs import Optimizer, RunSpec, Schedule
 from scaling.trainers.config import ResumeOptions, TrainerConfig
 from scaling.trainers.program import FileOptions
@@ -87,7 +87,11 @@ def test_a_run_becomes_a_record_and_is_not_done_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ends", "status", "words"),
     [
-        ("out_of_data", "failed", "exit code 0 and no loss at step 100 (step 50 was read); its last line: no more data"),
+        (
+            "out_of_data",
+            "failed",
+            "exit code 0 and no loss at step 100 (step 50 was read); its last line: no more data",
+        ),
         ("crash", "failed", "exit code 1 and no loss at step 100"),
         ("out_of_memory", "out_of_memory", "CUDA out of memory"),
         ("diverged", "diverged", "the program says so"),
@@ -241,5 +245,3 @@ def wait_for(there: Any, seconds: float = 30.0) -> None:
     while not there():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-
-
