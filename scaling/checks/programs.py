@@ -54,6 +54,7 @@ def unchecked_program(study: MeasuredStudy) -> Iterator[Finding]:
     if theirs:
         missing = ["text that was seen before, or in training and validation both"]
         missing += [] if any(r.validation_tokens for r in theirs) else ["how much is validated on"]
+        missing += [] if any(r.best_loss_nats for r in theirs) else ["ends above the best loss, without its loss_sem"]
         missing += [] if study.curves else ["spikes, for final losses alone were read"]
         missing += [] if any(r.provenance.git_commit for r in theirs) else ["a change of its code, which has no commit"]
         yield Finding(

@@ -48,6 +48,15 @@ def prepare_program(config: StudyConfig, trainer: TrainerConfig, console: PlainC
         raise ConfigError(str(error)) from None
 
 
+def require_our_decoders(config: StudyConfig, what: str) -> None:
+    """Raise ConfigError for what makes up shapes, or steps, that only our own trainer has."""
+    if config.trainer is not None:
+        raise ConfigError(
+            f"{what} is for the decoder that comes along, and the study has a trainer of its own: add sizes, budgets "
+            "or settings to its grid and recipe instead, and sweep again, which trains what is new"
+        )
+
+
 def check_program(config: StudyConfig, plan_runs: tuple[RunSpec, ...]) -> None:
     """Raise ConfigError for words of the trainer that no point could be started with: seen before anything is."""
     trainer = config.trainer

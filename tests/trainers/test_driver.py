@@ -90,7 +90,7 @@ def test_a_run_becomes_a_record_and_is_not_done_again(tmp_path: Path) -> None:
         (
             "out_of_data",
             "failed",
-            "exit code 0 and no loss at step 100 (step 50 was read); its last line: no more data",
+            "exit code 0 and no loss at step 100 (step 50 was read)",
         ),
         ("crash", "failed", "exit code 1 and no loss at step 100"),
         ("out_of_memory", "out_of_memory", "CUDA out of memory"),

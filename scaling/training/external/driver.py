@@ -167,9 +167,7 @@ class Driver:
                 ended = self._start()
                 if ended is not None:
                     return ended
-        return Ended(
-            "failed", f"{MOST_STARTS} starts in a row came no further; {self.folder / LOG_FILE} has their words"
-        )
+        return Ended("failed", f"{MOST_STARTS} starts in a row came no further: see {self.folder / LOG_FILE}")
 
     def _look(self) -> Ended | None:
         return ended_how(self.trainer, self.spec, self.folder, self.names, self.starts)

@@ -115,8 +115,11 @@ def make_record(
         # Of a number that was rounded, any value within half a digit is as likely.
         sem = math.hypot(own, half / math.sqrt(3.0)) or None
     validation_tokens = validation_number(trainer, found, "tokens") or validation_number(trainer, found, "bytes") or 0.0
-    losses = [as_nats(r.value, trainer.unit, per_token) for r in found.get("loss", ()) if math.isfinite(r.value)]
-    best = min((loss for loss in losses if loss > 0), default=None)
+    # Of losses whose error over the text nobody tells, none is known to be better than another.
+    best = None
+    if last(found, "loss_sem") is not None:
+        losses = (as_nats(r.value, trainer.unit, per_token) for r in found.get("loss", ()) if math.isfinite(r.value))
+        best = min((loss for loss in losses if loss > 0), default=None)
     bits = None if nats is None or per_token is None else nats / math.log(2.0) / per_token
     if trainer.unit == "bits/byte" and ended.loss is not None:
         bits = ended.loss.value
@@ -138,7 +141,7 @@ def make_record(
         flops_kaplan=tokens * kaplan_training_flops(spec.model),
         flops_chinchilla=tokens * chinchilla_training_flops(spec.model),
         final_loss_nats=nats,
-        best_loss_nats=nats if nats is not None and best is None else best,
+        best_loss_nats=best,
         best_loss_tokens=None,
         loss_sem_nats=sem,
         bits_per_byte=bits,
