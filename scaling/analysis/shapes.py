@@ -1,0 +1,300 @@
+"""What a study says of depth against width at about one N, from its records."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from scaling.analysis.config import FitOptions
+from scaling.analysis.observations import CONVENTIONS, usable
+from scaling.laws.distributions import t_two_sided
+from scaling.laws.fit import Fit
+from scaling.laws.observations import BoolArray, FloatArray, IntArray, points
+from scaling.laws.shapes import Estimate, Shaped, TooFewShapes, Valley, fit_valley
+from scaling.model.counting import count_training_flops
+from scaling.records import RunRecord
+from scaling.results import StudyReport
+from scaling.shapes import (
+    Shape,
+    ShapeCell,
+    ShapeGroup,
+    ShapeLoss,
+    Shapes,
+    holds_size,
+    shape_groups,
+    shaped,
+    size_models,
+)
+from scaling.specs import Plan
+from scaling.values import to_plain
+
+SHARE = 0.01  # of the compute, that a band of ratios costs at most
+STEP = 1e-3  # in ln D, for the slope of a law
+LAW, SIZES, BUDGETS = "the fitted law", "the losses of several N", "the losses at several budgets"
+SEEDS, RESIDUALS = "seeds of one shape", "distances from the parabola"
+
+
+@dataclass(frozen=True)
+class _Losses:
+    """Measured losses of the shapes, [n]: logs of the loss, of D, of N and of the typical N of the group."""
+
+    records: Sequence[RunRecord]
+    design: Shaped
+    cells: list[tuple[int, float]]
+    group: IntArray
+    loss: FloatArray
+    tokens: FloatArray
+    params: FloatArray
+    typical_params: FloatArray
+    typical_tokens: FloatArray
+
+
+@dataclass(frozen=True)
+class _Slopes:
+    """How the loss moves with N and D: what is taken off each log loss, [n], for being off its cell's N and D."""
+
+    off: FloatArray
+    taken_out: str | None
+    along_tokens: tuple[Estimate | None, ...]
+    source: str
+
+
+def with_shapes(report: StudyReport, records: Sequence[RunRecord], options: FitOptions, *, asked: bool) -> StudyReport:
+    """The report with what it says of shapes, also in its fits.json. `asked`: the study's question names them."""
+    found = study_shapes(report.plan, records, report.surface.fit, options, asked=asked)
+    content = None if found is None else shapes_json(found)
+    return replace(report, shapes=found, fits_json={**report.fits_json, "shapes": content})
+
+
+def study_shapes(
+    plan: Plan, records: Sequence[RunRecord], law: Fit, options: FitOptions, *, asked: bool
+) -> Shapes | None:
+    """None where no sizes of the plan are shapes of one N. Held-out losses count too: nothing predicts them here."""
+    groups = shape_groups(plan)
+    if not groups:
+        return None
+    losses = _losses(plan, records, groups)
+    slopes = _law_slopes(plan, losses, groups, law, options) if law.usable else _own_slopes(losses, groups, options)
+    common = losses.loss - slopes.off
+    valley, reason = None, None
+    try:
+        valley = fit_valley(losses.design, common, options.level)
+    except TooFewShapes as error:
+        reason = str(error)
+    best = None if valley is None or valley.best is None else valley.best.through(math.exp)
+    known = [slope.value for slope in slopes.along_tokens if slope is not None]
+    band = None
+    if valley is not None and known:
+        ends = valley.band(math.fsum(known) / len(known) * math.log1p(SHARE))
+        band = tuple(None if end is None else math.exp(end) for end in ends)
+    noise, noise_from = _noise(losses, common, valley, options.level)
+    return Shapes(
+        asked=asked or bool(holds_size(plan)),
+        reason=reason,
+        level=options.level,
+        groups=groups,
+        taken_out=slopes.taken_out,
+        valley=valley,
+        best=best,
+        share=SHARE,
+        band=band,
+        slopes=slopes.along_tokens,
+        slope_from=slopes.source,
+        noise_from=noise_from,
+        shapes=_shapes(plan, losses, groups, valley, slopes, _above(losses, common, valley), noise),
+        cells=tuple(_cell(losses, common, groups, number, options.level) for number in range(len(losses.cells))),
+    )
+
+
+def _losses(plan: Plan, records: Sequence[RunRecord], groups: Sequence[ShapeGroup]) -> _Losses:
+    sizes = {size for group in groups for size in group.params}
+    rows = [record for record in usable(plan, records)[0] if record.size in sizes]
+    planned = [plan.by_cell[record.run_id, record.budget_tokens] for record in rows]
+    design, cells = shaped(planned, groups)
+    group = np.array([cells[cell][0] for cell in design.cell], dtype=np.int64)
+    tokens = np.log([float(record.tokens) for record in rows])
+    params = np.log([float(groups[g].params[r.size]) for g, r in zip(group, rows, strict=True)])
+    typical_params = np.log([g.typical_params for g in groups])[group]
+    typical_tokens = _means(tokens, design.cell)
+    if planned and planned[0].nominal_flops is not None:  # compared at equal compute: a smaller N has more tokens
+        typical_tokens = tokens + params - typical_params
+    loss = np.log([record.final_loss_nats or math.nan for record in rows])
+    return _Losses(rows, design, cells, group, loss, tokens, params, typical_params, typical_tokens)
+
+
+def _means(values: FloatArray, cell: IntArray) -> FloatArray:
+    """The mean of each row's cell, [n]."""
+    return np.asarray((np.bincount(cell, weights=values) / np.maximum(np.bincount(cell), 1))[cell])
+
+
+def _law_slopes(plan: Plan, losses: _Losses, groups: Sequence[ShapeGroup], law: Fit, options: FitOptions) -> _Slopes:
+    count = CONVENTIONS[options.convention].params
+    counted = {size: math.log(count(model)) for size, model in size_models(plan).items()}
+    own = np.array([counted[record.size] for record in losses.records])
+    typical = np.array([np.mean([counted[size] for size in group.params]) for group in groups])
+
+    def log_loss(log_params: FloatArray, log_tokens: FloatArray) -> FloatArray:
+        return np.asarray(np.log(law.law.predict(law.theta, points(np.exp(log_params), np.exp(log_tokens)))))
+
+    middle = np.array([losses.tokens[losses.group == g].mean() for g in range(len(groups))])
+    along = (log_loss(typical, middle - STEP) - log_loss(typical, middle + STEP)) / (2 * STEP)
+    off = log_loss(own, losses.tokens) - log_loss(typical[losses.group], losses.typical_tokens)
+    return _Slopes(off, LAW, tuple(Estimate(float(slope), None, None) for slope in along), LAW)
+
+
+def _own_slopes(losses: _Losses, groups: Sequence[ShapeGroup], options: FitOptions) -> _Slopes:
+    """By the losses alone: along D where there are several budgets, along N where there are several of these too."""
+    u = losses.design.x - losses.design.x.mean() if len(losses.loss) else losses.design.x
+    budgets = _means(losses.tokens, losses.design.cell)
+    columns = np.stack([np.ones_like(u), u, u * u, budgets, losses.typical_params], axis=1)
+    off, taken_out = np.zeros_like(u), None
+    for used in (5, 4):
+        solved, _, rank, _ = np.linalg.lstsq(columns[:, :used], losses.loss, rcond=1e-9)
+        if rank == used:
+            off = solved[3] * (losses.tokens - losses.typical_tokens)
+            if used == 5:
+                off, taken_out = off + solved[4] * (losses.params - losses.typical_params), SIZES
+            break
+    along = tuple(_along_tokens(losses, losses.group == g, options.level) for g in range(len(groups)))
+    return _Slopes(off, taken_out, along, BUDGETS)
+
+
+def _along_tokens(losses: _Losses, own: BoolArray, level: float) -> Estimate | None:
+    """- d ln L / d ln D by shapes that were trained at several D; None where it is not told from zero."""
+    size, tokens = losses.design.size[own], losses.tokens[own]
+    columns = np.column_stack([size[:, None] == np.unique(size), tokens - tokens.mean()]).astype(np.float64)
+    solved, _, rank, _ = np.linalg.lstsq(columns, losses.loss[own], rcond=1e-9)
+    freedom = len(columns) - columns.shape[1]
+    if freedom < 1 or rank < columns.shape[1]:
+        return None
+    left = losses.loss[own] - columns @ solved
+    variance = float(left @ left) / freedom * float(np.linalg.inv(columns.T @ columns)[-1, -1])
+    slope, half = -float(solved[-1]), t_two_sided(level, freedom) * math.sqrt(variance)
+    return Estimate(slope, slope - half, slope + half) if slope > half else None
+
+
+def _noise(losses: _Losses, common: FloatArray, valley: Valley | None, level: float) -> tuple[float | None, str]:
+    """Half the width of the interval of one log loss, and what it comes from: seeds of one shape at one budget, pooled,
+    or else what a parabola leaves."""
+    _, cell = np.unique(losses.design.size * len(losses.cells) + losses.design.cell, return_inverse=True)
+    freedom, left, source = len(cell) - len(np.unique(cell)), losses.loss - _means(losses.loss, cell), SEEDS
+    if freedom < 1 and valley is not None:
+        rest = common - valley.curve(losses.design.x)
+        freedom = len(rest) - len(losses.cells) - 2
+        left, source = rest - _means(rest, losses.design.cell), RESIDUALS
+    if freedom < 1:
+        return None, ""
+    return t_two_sided(level, freedom) * math.sqrt(float(left @ left) / freedom), source
+
+
+def _shapes(
+    plan: Plan,
+    losses: _Losses,
+    groups: Sequence[ShapeGroup],
+    valley: Valley | None,
+    slopes: _Slopes,
+    above: FloatArray | None,
+    noise: float | None,
+) -> tuple[Shape, ...]:
+    """By group, from the smallest ratio to the largest."""
+    models, found = size_models(plan), []
+    for group, slope in zip(groups, slopes.along_tokens, strict=True):
+        for size in sorted(group.aspects, key=lambda size: group.aspects[size]):
+            cost = None if valley is None else valley.cost(math.log(group.aspects[size]))
+            own = np.array([record.size == size for record in losses.records], dtype=np.bool_)
+            found.append(
+                Shape(
+                    size=size,
+                    num_layers=models[size].num_layers,
+                    d_model=models[size].d_model,
+                    num_heads=models[size].num_heads,
+                    aspect=group.aspects[size],
+                    params=group.params[size],
+                    flops_per_token=count_training_flops(models[size]).total,
+                    losses=tuple(
+                        ShapeLoss(
+                            cell,
+                            len(rows),
+                            _mean(losses.loss[rows], noise).through(math.exp),
+                            None if above is None else _mean(above[rows], noise).through(math.expm1),
+                        )
+                        for cell in range(len(losses.cells))
+                        if len(rows := np.flatnonzero(own & (losses.design.cell == cell)))
+                    ),
+                    loss_cost=None if cost is None else cost.through(_share),
+                    compute_cost=None if cost is None or slope is None else _in_compute(cost, slope).through(_share),
+                )
+            )
+    return tuple(found)
+
+
+def _above(losses: _Losses, common: FloatArray, valley: Valley | None) -> FloatArray | None:
+    """How far each log loss, [n], lies above that of the best ratio in its cell."""
+    if valley is None:
+        return None
+    level = _means(common - valley.curve(losses.design.x), losses.design.cell)
+    return np.asarray(common - level - valley.curve(np.linspace(*valley.ends, 1001)).min())
+
+
+def _mean(logs: FloatArray, noise: float | None) -> Estimate:
+    """With its interval, `noise` being half of that of one log loss."""
+    mean = float(logs.mean())
+    if noise is None:
+        return Estimate(mean, None, None)
+    half = noise / math.sqrt(len(logs))
+    return Estimate(mean, mean - half, mean + half)
+
+
+def _in_compute(cost: Estimate, slope: Estimate) -> Estimate:
+    """What a cost in log loss is in the log of compute at one size; doubts of the two add as independent ones do."""
+    assert cost.low is not None
+    assert cost.high is not None
+    value = cost.value / slope.value
+    of_slope = 0.0 if slope.low is None else value * (slope.value - slope.low) / slope.value
+    low = value - math.hypot((cost.value - cost.low) / slope.value, of_slope)
+    return Estimate(value, max(low, 0.0), value + math.hypot((cost.high - cost.value) / slope.value, of_slope))
+
+
+def _share(log_cost: float) -> float:
+    return math.expm1(min(log_cost, 100.0))  # more than anybody pays
+
+
+def _cell(losses: _Losses, common: FloatArray, groups: Sequence[ShapeGroup], number: int, level: float) -> ShapeCell:
+    rows = np.flatnonzero(losses.design.cell == number)
+    design = losses.design
+    own = Shaped(design.x[rows], design.size[rows], np.zeros_like(rows), np.arange(len(rows)))
+    try:
+        best = fit_valley(own, common[rows], level).best
+    except TooFewShapes:
+        best = None
+    best = best and best.through(math.exp)
+    params = groups[losses.cells[number][0]].typical_params
+    return ShapeCell(params, math.exp(float(losses.tokens[rows].mean())), len(rows), best)
+
+
+def shapes_json(found: Shapes) -> dict[str, Any]:
+    """`shapes` of fits.json."""
+    valley = found.valley
+    return {
+        "asked": found.asked,
+        "status": "too few" if valley is None else valley.kind,
+        "reason": found.reason,
+        "level": found.level,
+        "best": to_plain(found.best),
+        "band": found.band and {"share": found.share, "low": found.band[0], "high": found.band[1]},
+        "largest_loss_cost": valley and math.expm1(valley.largest),
+        "effect": valley and valley.effect,
+        "misfit": valley and valley.misfit,
+        "freedom": valley and valley.freedom,
+        "taken_out": found.taken_out,
+        "slope_from": found.slope_from,
+        "noise_from": found.noise_from,
+        "groups": [
+            {"params": group.typical_params, "counted": group.counted, "spread": group.spread, "slope": to_plain(slope)}
+            for group, slope in zip(found.groups, found.slopes, strict=True)
+        ],
+        "sizes": to_plain(found.shapes),
+        "cells": to_plain(found.cells),
+    }
