@@ -127,7 +127,7 @@ class ShapeLoss:
 @dataclass(frozen=True)
 class Shape:
     """One size. `loss_cost` is by what share its loss lies above that of the best ratio, by the parabola, and
-    `compute_cost` what share of compute that is worth; None where it is not known."""
+    `compute_cost` what share of compute that is worth; None where there is no parabola."""
 
     size: str
     num_layers: int
@@ -160,11 +160,12 @@ class Shapes:
     reason      why nothing can be said, None where something can
     level       probability of the intervals
     groups      the shapes of each N, by increasing N
-    taken_out   by what differences in N within a group were taken out; None: they were not
+    taken_out   by what differences in N within a group were taken out
+    moved       the largest share of a loss that this changed
     valley      the parabola that all cells share; None for a reason
     best        d_model / num_layers, an end None where it lies beyond what was measured
     band        ratios that cost less than `share` of the compute, likewise
-    slopes      of each group, - d ln L / d ln D, None where its budgets do not tell it
+    slopes      of each group, - d ln L / d ln D
     slope_from  what these come from
     noise_from  what the intervals of the losses come from
     """
@@ -173,12 +174,13 @@ class Shapes:
     reason: str | None
     level: float
     groups: tuple[ShapeGroup, ...]
-    taken_out: str | None
+    taken_out: str
+    moved: float
     valley: Valley | None
     best: Estimate | None
     share: float
-    band: tuple[float | None, ...] | None
-    slopes: tuple[Estimate | None, ...]
+    band: tuple[float | None, float | None] | None
+    slopes: tuple[Estimate, ...]
     slope_from: str
     noise_from: str
     shapes: tuple[Shape, ...]

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from scaling.analysis.config import FitOptions
-from scaling.analysis.observations import CONVENTIONS, usable
+from scaling.analysis.observations import usable
+from scaling.laws.design import Belief
 from scaling.laws.distributions import t_two_sided
 from scaling.laws.fit import Fit
+from scaling.laws.forms import Law
 from scaling.laws.observations import BoolArray, FloatArray, IntArray, points
 from scaling.laws.shapes import Estimate, Shaped, TooFewShapes, Valley, fit_valley
 from scaling.model.counting import count_training_flops
@@ -32,7 +34,7 @@ from scaling.values import to_plain
 
 SHARE = 0.01  # of the compute, that a band of ratios costs at most
 STEP = 1e-3  # in ln D, for the slope of a law
-LAW, SIZES, BUDGETS = "the fitted law", "the losses of several N", "the losses at several budgets"
+LAW, SIZES, BUDGETS = "the fitted law", "the losses at several N", "the losses at several budgets"
 SEEDS, RESIDUALS = "seeds of one shape", "distances from the parabola"
 
 
@@ -53,30 +55,40 @@ class _Losses:
 
 @dataclass(frozen=True)
 class _Slopes:
-    """How the loss moves with N and D: what is taken off each log loss, [n], for being off its cell's N and D."""
+    """How the loss moves with N and D, and by what: what is taken off each log loss, [n], for being off its cell's N
+    and D, and - d ln L / d ln D of each group."""
 
     off: FloatArray
-    taken_out: str | None
-    along_tokens: tuple[Estimate | None, ...]
-    source: str
+    off_from: str
+    along_tokens: tuple[Estimate, ...]
+    along_from: str
 
 
-def with_shapes(report: StudyReport, records: Sequence[RunRecord], options: FitOptions, *, asked: bool) -> StudyReport:
+def with_shapes(
+    report: StudyReport, records: Sequence[RunRecord], options: FitOptions, belief: Belief, *, asked: bool
+) -> StudyReport:
     """The report with what it says of shapes, also in its fits.json. `asked`: the study's question names them."""
-    found = study_shapes(report.plan, records, report.surface.fit, options, asked=asked)
+    found = study_shapes(report.plan, records, report.surface.fit, options, belief, asked=asked)
     content = None if found is None else shapes_json(found)
     return replace(report, shapes=found, fits_json={**report.fits_json, "shapes": content})
 
 
 def study_shapes(
-    plan: Plan, records: Sequence[RunRecord], law: Fit, options: FitOptions, *, asked: bool
+    plan: Plan, records: Sequence[RunRecord], law: Fit, options: FitOptions, belief: Belief, *, asked: bool
 ) -> Shapes | None:
-    """None where no sizes of the plan are shapes of one N. Held-out losses count too: nothing predicts them here."""
-    groups = shape_groups(plan)
+    """None where no sizes that were measured are shapes of one N. Held-out losses count too: nothing predicts them
+    here. How the loss moves with N and D is told by the law, else by the losses of the shapes, else by the belief."""
+    rows = usable(plan, records)[0]
+    measured = {record.size for record in rows}
+    groups = tuple(group for group in shape_groups(plan) if measured.intersection(group.params))
     if not groups:
         return None
-    losses = _losses(plan, records, groups)
-    slopes = _law_slopes(plan, losses, groups, law, options) if law.usable else _own_slopes(losses, groups, options)
+    losses = _losses(plan, rows, groups)
+    slopes = (
+        _by_law(losses, len(groups), law.law, law.theta, LAW)
+        if law.usable
+        else _own_slopes(losses, groups, options, belief)
+    )
     common = losses.loss - slopes.off
     valley, reason = None, None
     try:
@@ -84,24 +96,25 @@ def study_shapes(
     except TooFewShapes as error:
         reason = str(error)
     best = None if valley is None or valley.best is None else valley.best.through(math.exp)
-    known = [slope.value for slope in slopes.along_tokens if slope is not None]
     band = None
-    if valley is not None and known:
-        ends = valley.band(math.fsum(known) / len(known) * math.log1p(SHARE))
-        band = tuple(None if end is None else math.exp(end) for end in ends)
+    if valley is not None:
+        slope = math.fsum(each.value for each in slopes.along_tokens) / len(groups)
+        low, high = valley.band(slope * math.log1p(SHARE))
+        band = (None if low is None else math.exp(low), None if high is None else math.exp(high))
     noise, noise_from = _noise(losses, common, valley, options.level)
     return Shapes(
         asked=asked or bool(holds_size(plan)),
         reason=reason,
         level=options.level,
         groups=groups,
-        taken_out=slopes.taken_out,
+        taken_out=slopes.off_from,
+        moved=math.expm1(float(np.abs(slopes.off).max())),
         valley=valley,
         best=best,
         share=SHARE,
         band=band,
         slopes=slopes.along_tokens,
-        slope_from=slopes.source,
+        slope_from=slopes.along_from,
         noise_from=noise_from,
         shapes=_shapes(plan, losses, groups, valley, slopes, _above(losses, common, valley), noise),
         cells=tuple(_cell(losses, common, groups, number, options.level) for number in range(len(losses.cells))),
@@ -110,7 +123,7 @@ def study_shapes(
 
 def _losses(plan: Plan, records: Sequence[RunRecord], groups: Sequence[ShapeGroup]) -> _Losses:
     sizes = {size for group in groups for size in group.params}
-    rows = [record for record in usable(plan, records)[0] if record.size in sizes]
+    rows = [record for record in records if record.size in sizes]
     planned = [plan.by_cell[record.run_id, record.budget_tokens] for record in rows]
     design, cells = shaped(planned, groups)
     group = np.array([cells[cell][0] for cell in design.cell], dtype=np.int64)
@@ -129,36 +142,31 @@ def _means(values: FloatArray, cell: IntArray) -> FloatArray:
     return np.asarray((np.bincount(cell, weights=values) / np.maximum(np.bincount(cell), 1))[cell])
 
 
-def _law_slopes(plan: Plan, losses: _Losses, groups: Sequence[ShapeGroup], law: Fit, options: FitOptions) -> _Slopes:
-    count = CONVENTIONS[options.convention].params
-    counted = {size: math.log(count(model)) for size, model in size_models(plan).items()}
-    own = np.array([counted[record.size] for record in losses.records])
-    typical = np.array([np.mean([counted[size] for size in group.params]) for group in groups])
-
+def _by_law(losses: _Losses, num_groups: int, law: Law, theta: FloatArray, source: str) -> _Slopes:
     def log_loss(log_params: FloatArray, log_tokens: FloatArray) -> FloatArray:
-        return np.asarray(np.log(law.law.predict(law.theta, points(np.exp(log_params), np.exp(log_tokens)))))
+        return np.asarray(np.log(law.predict(theta, points(np.exp(log_params), np.exp(log_tokens)))))
 
-    middle = np.array([losses.tokens[losses.group == g].mean() for g in range(len(groups))])
-    along = (log_loss(typical, middle - STEP) - log_loss(typical, middle + STEP)) / (2 * STEP)
-    off = log_loss(own, losses.tokens) - log_loss(typical[losses.group], losses.typical_tokens)
-    return _Slopes(off, LAW, tuple(Estimate(float(slope), None, None) for slope in along), LAW)
+    each = [losses.group == group for group in range(num_groups)]
+    params, tokens = (np.array([x[own].mean() for own in each]) for x in (losses.typical_params, losses.tokens))
+    along = (log_loss(params, tokens - STEP) - log_loss(params, tokens + STEP)) / (2 * STEP)
+    off = log_loss(losses.params, losses.tokens) - log_loss(losses.typical_params, losses.typical_tokens)
+    return _Slopes(off, source, tuple(Estimate(float(slope), None, None) for slope in along), source)
 
 
-def _own_slopes(losses: _Losses, groups: Sequence[ShapeGroup], options: FitOptions) -> _Slopes:
-    """By the losses alone: along D where there are several budgets, along N where there are several of these too."""
-    u = losses.design.x - losses.design.x.mean() if len(losses.loss) else losses.design.x
+def _own_slopes(losses: _Losses, groups: Sequence[ShapeGroup], options: FitOptions, belief: Belief) -> _Slopes:
+    """Along D by budgets, along N by groups, each where the losses tell it."""
+    found = _by_law(losses, len(groups), belief.law, belief.theta, f"{belief.source}, believed beforehand")
+    along = [_along_tokens(losses, losses.group == group, options.level) for group in range(len(groups))]
+    if None not in along:
+        found = replace(found, along_tokens=tuple(each for each in along if each), along_from=BUDGETS)
+    u = losses.design.x - losses.design.x.mean()
     budgets = _means(losses.tokens, losses.design.cell)
     columns = np.stack([np.ones_like(u), u, u * u, budgets, losses.typical_params], axis=1)
-    off, taken_out = np.zeros_like(u), None
-    for used in (5, 4):
-        solved, _, rank, _ = np.linalg.lstsq(columns[:, :used], losses.loss, rcond=1e-9)
-        if rank == used:
-            off = solved[3] * (losses.tokens - losses.typical_tokens)
-            if used == 5:
-                off, taken_out = off + solved[4] * (losses.params - losses.typical_params), SIZES
-            break
-    along = tuple(_along_tokens(losses, losses.group == g, options.level) for g in range(len(groups)))
-    return _Slopes(off, taken_out, along, BUDGETS)
+    solved, _, rank, _ = np.linalg.lstsq(columns, losses.loss, rcond=1e-9)
+    if rank == columns.shape[1]:
+        off = solved[3] * (losses.tokens - losses.typical_tokens) + solved[4] * (losses.params - losses.typical_params)
+        found = replace(found, off=off, off_from=SIZES)
+    return found
 
 
 def _along_tokens(losses: _Losses, own: BoolArray, level: float) -> Estimate | None:
@@ -224,7 +232,7 @@ def _shapes(
                         if len(rows := np.flatnonzero(own & (losses.design.cell == cell)))
                     ),
                     loss_cost=None if cost is None else cost.through(_share),
-                    compute_cost=None if cost is None or slope is None else _in_compute(cost, slope).through(_share),
+                    compute_cost=None if cost is None else _in_compute(cost, slope).through(_share),
                 )
             )
     return tuple(found)
@@ -288,7 +296,7 @@ def shapes_json(found: Shapes) -> dict[str, Any]:
         "effect": valley and valley.effect,
         "misfit": valley and valley.misfit,
         "freedom": valley and valley.freedom,
-        "taken_out": found.taken_out,
+        "taken_out": {"by": found.taken_out, "moved": found.moved},
         "slope_from": found.slope_from,
         "noise_from": found.noise_from,
         "groups": [

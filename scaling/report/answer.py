@@ -47,7 +47,7 @@ def verdict(report: LawReport) -> Verdict:
     warnings = [f for f in report.findings if f.level == "warn"]
     shapes = asked_shapes(report)
     if shapes is not None and not refusals(report.findings):
-        return shapes_verdict(shapes, len(warnings))
+        return shapes_verdict(shapes, len(warnings), law=fit.usable)
     if not fit.usable and shapes is None:
         return Verdict("stop", "No law", sentence(f"The fit is {fit.status.replace('_', ' ')}: {fit.message}"))
     tested = _tested(result, held_out=report.held_out is not None)

@@ -12,8 +12,8 @@ RATIO = "d_model / num_layers"
 MISFIT = 0.01  # probability below which a parabola is said not to fit
 
 
-def shapes_verdict(found: Shapes, warnings: int) -> Verdict:
-    """Of a study that was asked for this."""
+def shapes_verdict(found: Shapes, warnings: int, *, law: bool) -> Verdict:
+    """Of a study that was asked for this, with a law beside or without."""
     if found.valley is None:
         return Verdict("stop", "No answer on shapes", f"{str(found.reason).capitalize()}.")
     kind = found.valley.kind
@@ -22,11 +22,12 @@ def shapes_verdict(found: Shapes, warnings: int) -> Verdict:
         "no valley": "No best shape between those measured",
         "below": f"Best at or below the smallest {RATIO}, {_ends(found)[0]}",
         "above": f"Best at or above the largest {RATIO}, {_ends(found)[1]}",
-    }.get(kind, f"Best {RATIO}: {significant(_value(found.best), 2)}")
+    }.get(kind, f"Best {RATIO}: {significant(_value(found.best))}")
     closed = kind == "inside" and found.best is not None and None not in (found.best.low, found.best.high)
     tone: Tone = "good" if closed and not warnings else "careful"
     warned = f" {plural(warnings, 'check')} warned: see below." if warnings else ""
-    return Verdict(tone, words, f"{best_words(found)} {cost_words(found)} {limits_words(found)}{warned}")
+    limits = "" if law else " The sizes carry no law in N, so nothing is said of the best N or of exponents of N."
+    return Verdict(tone, words, f"{best_words(found)} {cost_words(found)}{limits}{warned}".replace("  ", " "))
 
 
 def best_words(found: Shapes) -> str:
@@ -51,27 +52,23 @@ def interval_words(best: Estimate) -> str:
     if best.low is None and best.high is None:
         return "wider than what was measured"
     if best.low is None:
-        return f"open below and ends at {significant(best.high, 2)}"
+        return f"open below and ends at {significant(best.high)}"
     if best.high is None:
-        return f"begins at {significant(best.low, 2)} and is open above"
-    return f"{significant(best.low, 2)} to {significant(best.high, 2)}"
+        return f"begins at {significant(best.low)} and is open above"
+    return f"{significant(best.low)} to {significant(best.high)}"
 
 
 def cost_words(found: Shapes) -> str:
     """What the worst shape costs, and which ratios cost little."""
     valley = found.valley
     assert valley is not None
-    worst = max(found.shapes, key=lambda shape: shape.loss_cost.value if shape.loss_cost else 0.0)
-    said = ""
-    if valley.kind != "flat":
-        said = f"The worst, {_shape(worst)}, costs {_cost(worst.loss_cost)} of the loss"
-        said += f", worth {_cost(worst.compute_cost)} more compute" if worst.compute_cost else ""
-        said += ". "
-    if found.band is None:
-        return f"{said}What that is worth in compute is not told: the losses do not say how they fall with tokens."
     if valley.kind == "flat":
         return ""
-    return f"{said}{band_words(found)}"
+    worst = max(found.shapes, key=lambda shape: shape.loss_cost.value if shape.loss_cost else 0.0)
+    return (
+        f"The worst, {_shape(worst)}, costs {_cost(worst.loss_cost)} of the loss, worth {_cost(worst.compute_cost)} "
+        f"more compute, by {found.slope_from}. {band_words(found)}"
+    )
 
 
 def band_words(found: Shapes) -> str:
@@ -80,15 +77,9 @@ def band_words(found: Shapes) -> str:
     first, last = _ends(found)
     if low is None and high is None:
         return f"All of them cost less than {percent(found.share, 0)} of the compute."
-    ends = f"{significant(low, 2) if low else first} to {significant(high, 2) if high else last}"
+    ends = f"{significant(low) if low else first} to {significant(high) if high else last}"
     beyond = "" if low and high else ", and perhaps beyond"
-    return f"Ratios from {ends}{beyond} cost less than {percent(found.share, 0)} of the compute."
-
-
-def limits_words(found: Shapes) -> str:
-    if len(found.groups) > 2:
-        return ""
-    return "The sizes hold N fixed, so nothing is said of the best N or of exponents of N."
+    return f"By the fitted curve, ratios from {ends}{beyond} cost less than {percent(found.share, 0)} of the compute."
 
 
 def shapes_facts(found: Shapes) -> list[Fact]:
@@ -100,17 +91,16 @@ def shapes_facts(found: Shapes) -> list[Fact]:
     if found.best is not None and valley.kind != "flat":
         where = "" if valley.kind == "inside" else "at the edge of what was measured; "
         interval = f"{where}{level_text(found.level)} interval: {interval_words(found.best)}"
-        facts.append(Fact(f"Best {RATIO}", significant(found.best.value, 2), interval))
+        facts.append(Fact(f"Best {RATIO}", significant(found.best.value), interval))
     chance = f"probability of as much by noise alone: {significant(valley.effect, 2)}"
     facts.append(
         Fact("Largest cost of a shape", f"at most {percent(math.expm1(valley.largest), 1)} of the loss", chance)
     )
     for group, slope in zip(found.groups, found.slopes, strict=True):
-        value = MISSING if slope is None else percent(1 - 2**-slope.value, 1)
         facts.append(
             Fact(
                 "Twice the tokens lower the loss by",
-                value,
+                percent(1 - 2**-slope.value, 1),
                 f"at {amount(group.typical_params)} {group.counted}, by {found.slope_from}",
             )
         )
@@ -133,10 +123,8 @@ def caveats(found: Shapes, valley: Valley) -> str:
     """What the comparison takes for granted."""
     spread = max(group.spread for group in found.groups)
     taken = (
-        f"The N of one group differ by up to {percent(spread, 1)}, which was taken out by {found.taken_out}."
-        if found.taken_out
-        else f"The N of one group differ by up to {percent(spread, 1)}, which was not taken out, since nothing here "
-        f"says how the loss falls with N{_worth(found, spread)}."
+        f"The N of one group differ by up to {percent(spread, 1)}; that was taken out by {found.taken_out}, which "
+        f"moved no loss by more than {percent(found.moved)}."
     )
     misfit = ""
     if valley.misfit is not None and valley.misfit < MISFIT:
@@ -148,14 +136,6 @@ def caveats(found: Shapes, valley: Valley) -> str:
         f"{taken} All shapes were trained by one recipe: one whose own best rate is another pays for that here too."
         f"{misfit}"
     )
-
-
-def _worth(found: Shapes, spread: float) -> str:
-    slopes = [slope.value for slope in found.slopes if slope is not None]
-    if not slopes:
-        return ""
-    loss = percent(-math.expm1(-max(slopes) * math.log1p(spread)), 1)
-    return f"; were a parameter worth as much as a token, it would be {loss} of the loss"
 
 
 def costs_table(found: Shapes) -> Table:
@@ -210,7 +190,7 @@ def cells_table(found: Shapes) -> Table:
         tuple(
             (
                 amount(cell.params), amount(cell.tokens), str(cell.num_losses),
-                significant(_value(cell.best), 2),
+                significant(_value(cell.best)),
                 MISSING if cell.best is None else interval_words(cell.best),
             )
             for cell in found.cells
@@ -224,7 +204,7 @@ def _value(estimate: Estimate | None) -> float | None:
 
 def _ends(found: Shapes) -> tuple[str, str]:
     assert found.valley is not None
-    low, high = (significant(math.exp(end), 2) for end in found.valley.ends)
+    low, high = (significant(math.exp(end)) for end in found.valley.ends)
     return low, high
 
 

@@ -25,6 +25,7 @@ from scaling.results import StudyReport
 from scaling.shapes import ASPECT
 from scaling.specs import Plan
 from scaling.stages.checkup import prepared_manifest, with_findings
+from scaling.stages.outlook import belief_of
 from scaling.stages.study import send_to_sinks
 from scaling.stages.vocabularies import own_part, parts
 from scaling.store import (
@@ -166,7 +167,7 @@ def _fit(config: StudyConfig, plan: Plan, all_records: list[RunRecord], findings
             other_ledgers=read_ledgers(config.folder.parent, warn),
             tell=warn,
         )
-        report = with_shapes(report, records, config.fit, asked=config.power.quantity == ASPECT)
+        report = with_shapes(report, records, config.fit, belief_of(config), asked=config.power.quantity == ASPECT)
         report = with_text(
             report,
             measured,
