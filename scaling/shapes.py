@@ -116,7 +116,7 @@ def budget_levels(points: Sequence[PlannedPoint]) -> list[float]:
 @dataclass(frozen=True)
 class ShapeLoss:
     """Of one shape at one budget: the geometric mean over `num_runs` runs, in nats/token, and by what share it lies
-    above that of the best ratio, None where there is no parabola. `cell` numbers `Shapes.cells`."""
+    above that of the best ratio, None where there is no curve. `cell` numbers `Shapes.cells`."""
 
     cell: int
     num_runs: int
@@ -126,8 +126,8 @@ class ShapeLoss:
 
 @dataclass(frozen=True)
 class Shape:
-    """One size. `loss_cost` is by what share its loss lies above that of the best ratio, by the parabola, and
-    `compute_cost` what share of compute that is worth; None where there is no parabola."""
+    """One size. `loss_cost` is by what share its loss lies above that of the best ratio, by the curve, and
+    `compute_cost` what share of compute that is worth; None where there is no curve."""
 
     size: str
     num_layers: int
@@ -162,7 +162,7 @@ class Shapes:
     groups      the shapes of each N, by increasing N
     taken_out   by what differences in N within a group were taken out
     moved       the largest share of a loss that this changed
-    valley      the parabola that all cells share; None for a reason
+    valley      the curve that all cells share; None for a reason
     best        d_model / num_layers, an end None where it lies beyond what was measured
     band        ratios that cost less than `share` of the compute, likewise
     slopes      of each group, - d ln L / d ln D

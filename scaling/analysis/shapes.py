@@ -35,7 +35,7 @@ from scaling.values import to_plain
 SHARE = 0.01  # of the compute, that a band of ratios costs at most
 STEP = 1e-3  # in ln D, for the slope of a law
 LAW, SIZES, BUDGETS = "the fitted law", "the losses at several N", "the losses at several budgets"
-SEEDS, RESIDUALS = "seeds of one shape", "distances from the parabola"
+SEEDS, RESIDUALS = "seeds of one shape", "distances from the curve"
 
 
 @dataclass(frozen=True)
@@ -185,12 +185,12 @@ def _along_tokens(losses: _Losses, own: BoolArray, level: float) -> Estimate | N
 
 def _noise(losses: _Losses, common: FloatArray, valley: Valley | None, level: float) -> tuple[float | None, str]:
     """Half the width of the interval of one log loss, and what it comes from: seeds of one shape at one budget, pooled,
-    or else what a parabola leaves."""
+    or else what a curve leaves."""
     _, cell = np.unique(losses.design.size * len(losses.cells) + losses.design.cell, return_inverse=True)
     freedom, left, source = len(cell) - len(np.unique(cell)), losses.loss - _means(losses.loss, cell), SEEDS
     if freedom < 1 and valley is not None:
         rest = common - valley.curve(losses.design.x)
-        freedom = len(rest) - len(losses.cells) - 2
+        freedom = len(rest) - len(losses.cells) - len(valley.coefficients)
         left, source = rest - _means(rest, losses.design.cell), RESIDUALS
     if freedom < 1:
         return None, ""

@@ -3,17 +3,17 @@
 import math
 from collections.abc import Iterator
 
-from scaling.checks.evidence import PlannedStudy, Question
+from scaling.checks.evidence import PlannedStudy
 from scaling.findings import Finding
 from scaling.laws.quantities import LIMITS
-from scaling.laws.shape_power import GOOD_SD
+from scaling.laws.shape_power import ShapePower
 from scaling.shapes import ASPECT
 
 
 def unanswerable(study: PlannedStudy) -> Iterator[Finding]:
     """An interval that leaves the question open is known before anything is spent."""
     if study.question is not None and study.question.quantity == ASPECT:
-        yield from _unanswerable_shapes(study.question)
+        yield from _unanswerable_shapes(study.question.shapes)
         return
     if study.question is None or study.question.power is None or study.question.quantity is None:
         return
@@ -35,24 +35,16 @@ def unanswerable(study: PlannedStudy) -> Iterator[Finding]:
     )
 
 
-def _unanswerable_shapes(question: Question) -> Iterator[Finding]:
-    """A vague answer is only warned of: how much the shape costs is a belief, and that it costs little an answer."""
-    shapes = question.shapes
-    if shapes is not None and shapes.sd <= GOOD_SD:
+def _unanswerable_shapes(shapes: ShapePower | None) -> Iterator[Finding]:
+    """Only of a plan that can tell nothing: how much a shape costs is a belief, and that it costs little an answer."""
+    if shapes is not None and shapes.reason is None:
         return
-    if shapes is None:
-        numbers = "The grid has no three shapes of one N, so it cannot tell which d_model / num_layers is best."
-    elif shapes.reason is not None:
-        numbers = f"The plan cannot tell which d_model / num_layers is best: {shapes.reason}."
-    else:
-        numbers = (
-            f"The plan would know {ASPECT}, the log of the best d_model / num_layers, with a standard deviation of "
-            f"{shapes.sd:.2g} (warn above {GOOD_SD:g}), by {shapes.source} and if a ratio 21 times the best costs 3%."
-        )
+    why = "the grid has no three shapes of one N" if shapes is None else shapes.reason
     yield Finding(
         "unanswerable",
-        "warn" if shapes is not None and shapes.reason is None else "refuse",
-        numbers,
-        question.remedy,
-        "Kaplan et al. 2020, arXiv 2001.08361, section 3.1; docs/decide.md",
+        "refuse",
+        f"The plan cannot tell which d_model / num_layers is best: {why}.",
+        "Add sizes to grid.sizes that have about one N and other ratios, or a second seed of each with "
+        "grid.replicates; or ask for nothing: power.quantity=null.",
+        "docs/decide.md",
     )

@@ -10,7 +10,6 @@ from scaling.laws.shapes import Shaped, TooFewShapes, valley_sd
 # What the shape is believed to cost: 6 layers of 4288 lose up to 3% to 48 of 1600, which is 21 times the ratio (Kaplan
 # et al. 2020, arXiv 2001.08361, section 3.1). The log loss then rises by so much times the squared log of the ratio.
 BELIEVED_BEND = 0.03 / math.log((4288 / 6) / (1600 / 48)) ** 2
-GOOD_SD = 0.3  # of the log of the best ratio, a factor of 1.8 either way, as is asked of ln N_opt
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def shape_words(power: ShapePower) -> str:
     compute = (
         "What a wrong shape costs in compute will be read off the slope of the loss along the budgets."
         if power.num_budgets > 1
-        else "With one budget nothing will be said of what a wrong shape costs in compute: add one to grid.budgets."
+        else "What a wrong shape costs in compute will be taken from that law: a second budget would measure it."
     )
     return (
         f"{begin}By {power.source}, with a noise of {power.noise.relative_sd:.2%} in a loss (correlation "

@@ -1,11 +1,12 @@
-"""Depth against width at about one N: the log loss as a parabola in x, the log of d_model / num_layers.
+"""Depth against width at about one N: the log loss as a curve in x, the log of d_model / num_layers.
 
-Losses are compared within their cell (about one N, one budget). Points of one run share their seed and most of their
-steps, so a run counts once, by the mean of its losses and of its rows of the design: exact where every run has the same
-budgets. What the parabola leaves over is noise of runs, or what a size is off a parabola for other reasons; where the
-second is larger (an F test at `POOL`), it is sizes and not runs that the degrees of freedom count.
+The curve is a cubic, since too shallow seldom costs as much as too deep; of few ratios or runs a parabola. Losses are
+compared within their cell (about one N, one budget). Points of one run share their seed and most of their steps, so a
+run counts once, by the mean of its losses and of its rows of the design: exact where every run has the same budgets.
+What the curve leaves over is noise of runs, or what a size is off it for other reasons; where the second is larger (an
+F test at `POOL`), it is sizes and not runs that the degrees of freedom count.
 
-Legend: n losses, G runs.
+Legend: n losses, G runs, P coefficients of the curve.
 """
 
 import math
@@ -22,11 +23,12 @@ from scaling.laws.observations import FloatArray, IntArray
 POOL = 0.25  # two sources of noise are pooled unless they differ at this level (Bancroft 1964)
 ALIKE = 1e-9  # relative: a direction of the design below is none
 STEPS = 400  # of a search over the measured ratios
+MIN_RATIOS, MIN_FREEDOM = 5, 3  # for a cubic, the second beside it
 Kind = Literal["inside", "below", "above", "flat", "no valley"]
 
 
 class TooFewShapes(ValueError):
-    """No parabola, or nothing left to tell its noise by; the message says what to add."""
+    """No curve, or nothing left to tell its noise by; the message says what to add."""
 
 
 @dataclass(frozen=True)
@@ -55,20 +57,20 @@ class Shaped:
 
 @dataclass(frozen=True)
 class Valley:
-    """ln loss = a number of the cell + slope (x - centre) + bend (x - centre)^2.
+    """ln loss = a number of the cell + coefficients times x - centre, its square and perhaps its cube.
 
     Attributes:
-        covariance: of slope and bend, [2, 2].
+        coefficients: [P].
+        covariance: of these, [P, P].
         freedom: its degrees of freedom.
         ends: the least and the largest x that was measured.
         level: probability of the intervals.
         effect: probability of so large an effect of the shape if it had none (F test).
-        misfit: probability of sizes so far off a parabola if that were right; None where nothing can tell.
+        misfit: probability of sizes so far off the curve if that were right; None where nothing can tell.
     """
 
     centre: float
-    slope: float
-    bend: float
+    coefficients: FloatArray
     covariance: FloatArray
     freedom: int
     ends: tuple[float, float]
@@ -80,31 +82,35 @@ class Valley:
     def kind(self) -> Kind:
         """Whether the best ratio lies inside what was measured or beyond an end of it, or that no shape is told from
         another."""
-        return "flat" if self.effect > 1 - self.level else self._where
+        if self.effect > 1 - self.level:
+            return "flat"
+        first, last = self._slopes(np.array(self.ends))[0]
+        at = self._least
+        if self.ends[0] < at < self.ends[1]:
+            return "inside"
+        if first > 0 > last:
+            return "no valley"
+        return "below" if at == self.ends[0] else "above"
 
     @property
     def best(self) -> Estimate | None:
-        """Return the best x and the ends of its interval (Fieller 1954), None for an end beyond what was measured.
+        """Return the best x and its interval: up to where the curve is seen to fall towards it and to rise from it, as
+        Fieller (1954) for a parabola. An end is None where nothing of that is seen.
 
         Where the curve only falls, or only rises, the best is the end of what was measured. Where it rises and falls
         again there is none.
         """
-        first, last = self.ends
-        roots = [root for root in self._turns() if first < root < last]
-        match self._where:
-            case "inside":
-                at = self.centre - self.slope / (2 * self.bend)
-                below, above = [r for r in roots if r <= at], [r for r in roots if r > at]
-                return Estimate(at, max(below, default=None), min(above, default=None))
-            case "below":
-                return Estimate(first, None, first if self._told(first) else min(roots, default=None))
-            case "above":
-                return Estimate(last, last if self._told(last) else max(roots, default=None), None)
-        return None
+        if self.kind == "no valley":
+            return None
+        at, x = self._least, np.linspace(*self.ends, 10 * STEPS + 1)
+        slopes, half = self._slopes(x)
+        falls, rises = x[(x <= at) & (slopes < -half)], x[(x >= at) & (slopes > half)]
+        low, high = (float(falls[-1]) if len(falls) else None), (float(rises[0]) if len(rises) else None)
+        return Estimate(at, low, high)
 
     def curve(self, x: FloatArray) -> FloatArray:
-        """Return the parabola at x, without the number of any cell."""
-        return np.asarray(self.slope * (x - self.centre) + self.bend * (x - self.centre) ** 2)
+        """Return the curve at x, without the number of any cell."""
+        return np.asarray(_powers(x - self.centre, len(self.coefficients)) @ self.coefficients)
 
     def cost(self, x: float) -> Estimate:
         """Return how far the log loss at x lies above its least within what was measured."""
@@ -113,12 +119,14 @@ class Valley:
         return Estimate(max(float(value.max()), 0.0), low, high)
 
     def band(self, loss: float) -> tuple[float | None, float | None]:
-        """Return the least and the largest x that cost less than so much log loss; None beyond what was measured."""
+        """Return the least and the largest x about the best that cost less than so much log loss; None beyond what was
+        measured."""
         x = np.linspace(*self.ends, 10 * STEPS + 1)
         curve = self.curve(x)
-        inside = np.flatnonzero(curve - curve.min() <= loss)
-        low, high = int(inside[0]), int(inside[-1])
-        return float(x[low]) if low else None, float(x[high]) if high < len(x) - 1 else None
+        at = int(curve.argmin())
+        dear = np.flatnonzero(curve - curve[at] > loss)
+        below, above = dear[dear < at], dear[dear > at]
+        return float(x[below[-1]]) if len(below) else None, float(x[above[0]]) if len(above) else None
 
     @property
     def largest(self) -> float:
@@ -127,37 +135,33 @@ class Valley:
         return max(float((value + half).max()) for value, half in (self._above(at, x) for at in x))
 
     @property
-    def _where(self) -> Kind:
-        first, last = (self.slope + 2 * self.bend * (end - self.centre) for end in self.ends)
-        if first < 0 < last:
-            return "inside"
-        if first > 0 > last:
-            return "no valley"
-        return "below" if last > 0 else "above"
+    def _least(self) -> float:
+        """The x of the least log loss within what was measured."""
+        slopes = np.roots((self.coefficients * np.arange(1, len(self.coefficients) + 1))[::-1])
+        turns = [self.centre + float(root.real) for root in slopes if not root.imag]
+        inside = [turn for turn in turns if self.ends[0] < turn < self.ends[1]]
+        return min((*self.ends, *inside), key=lambda x: float(self.curve(np.array([x]))[0]))
+
+    def _slopes(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return how steep the curve is at each x, [m], and half the widths of the intervals, [m]."""
+        u, count = x - self.centre, len(self.coefficients)
+        along = np.stack([power * u ** (power - 1) for power in range(1, count + 1)], axis=1)
+        return np.asarray(along @ self.coefficients), self._half(along)
 
     def _above(self, x: float, others: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return how far x lies above each of other x, [m], and half the widths of the intervals, [m]."""
-        u, v = x - self.centre, others - self.centre
-        away = np.stack([u - v, u * u - v * v], axis=1)
-        half = np.sqrt(np.einsum("mi,ij,mj->m", away, self.covariance, away))
-        return away @ np.array([self.slope, self.bend]), t_two_sided(self.level, self.freedom) * half
+        count = len(self.coefficients)
+        away = _powers(np.array([x - self.centre]), count) - _powers(others - self.centre, count)
+        return np.asarray(away @ self.coefficients), self._half(away)
 
-    def _told(self, x: float) -> bool:
-        """Whether the curve is seen to rise, or to fall, at x."""
-        along = np.array([1.0, 2 * (x - self.centre)])
-        half = t_two_sided(self.level, self.freedom) * math.sqrt(float(along @ self.covariance @ along))
-        return abs(float(along @ [self.slope, self.bend])) > half
-
-    def _turns(self) -> list[float]:
-        """Where the curve begins or ends to be seen to rise or to fall."""
-        t = t_two_sided(self.level, self.freedom)
-        (vs, vsb), (_, vb) = t * t * self.covariance
-        squares = [4 * (self.bend**2 - vb), 4 * (self.slope * self.bend - vsb), self.slope**2 - vs]
-        return [self.centre + float(root.real) for root in np.roots(squares) if not root.imag]
+    def _half(self, rows: FloatArray) -> FloatArray:
+        """Half the width of the interval of each combination of the coefficients, [m, P]."""
+        sd = np.sqrt(np.einsum("mi,ij,mj->m", rows, self.covariance, rows))
+        return np.asarray(t_two_sided(self.level, self.freedom) * sd)
 
 
 def fit_valley(design: Shaped, log_loss: FloatArray, level: float = 0.95) -> Valley:
-    """Fit the parabola that all cells share to log losses, [n].
+    """Fit the curve that all cells share to log losses, [n].
 
     Raises:
         TooFewShapes: no cell has three ratios, or the runs leave nothing over.
@@ -171,7 +175,7 @@ def fit_valley(design: Shaped, log_loss: FloatArray, level: float = 0.95) -> Val
     losses = _by_run(design, log_loss[:, None], shared)[:, 0]
     rest, rank = _left_over(np.column_stack([losses, curve]), cells)
     own, bends = rest[:, 0], rest[:, 1:]
-    covariance, freedom = _inverse(bends), _freedom(len(losses), rank)
+    covariance, freedom = _inverse(bends), _freedom(bends, rank)
     coefficients = covariance @ bends.T @ own
     left = float(np.sum((own - bends @ coefficients) ** 2))
     variance, misfit = left / freedom, None
@@ -183,16 +187,15 @@ def fit_valley(design: Shaped, log_loss: FloatArray, level: float = 0.95) -> Val
         if misfit < POOL:
             variance, freedom = off / off_freedom, off_freedom
     variance = max(variance, EXACT**2)
-    explained = float(np.sum((bends @ coefficients) ** 2)) / 2
+    explained = float(np.sum((bends @ coefficients) ** 2)) / len(coefficients)
     return Valley(
-        centre=float(np.mean([design.x.min(), design.x.max()])),
-        slope=float(coefficients[0]),
-        bend=float(coefficients[1]),
+        centre=_middle(design),
+        coefficients=coefficients,
         covariance=variance * covariance,
         freedom=freedom,
         ends=(float(design.x.min()), float(design.x.max())),
         level=level,
-        effect=f_tail(explained / variance, 2, freedom),
+        effect=f_tail(explained / variance, len(coefficients), freedom),
         misfit=misfit,
     )
 
@@ -213,24 +216,33 @@ def valley_sd(design: Shaped, relative_sd: float, shared: float, bend: float) ->
     bends, rank = _left_over(curve, cells)
     covariance = relative_sd**2 * _inverse(bends)
     half = (float(design.x.max()) - float(design.x.min())) / 2
-    ends = np.array([[half, half**2], [-half, half**2]])
+    ends = _powers(np.array([half, -half]), bends.shape[1])
     end = float(np.einsum("mi,ij,mj->m", ends, covariance, ends).max())
-    return math.sqrt(covariance[0, 0]) / (2 * bend), math.sqrt(end), _freedom(len(bends), rank)
+    return math.sqrt(covariance[0, 0]) / (2 * bend), math.sqrt(end), _freedom(bends, rank)
 
 
 def _inverse(bends: FloatArray) -> FloatArray:
-    if np.linalg.matrix_rank(bends, tol=ALIKE * len(bends)) < 2:
+    if np.linalg.matrix_rank(bends, tol=ALIKE * len(bends)) < bends.shape[1]:
         raise TooFewShapes("no cell has losses at three ratios of d_model / num_layers: measure more shapes of one N")
     return np.asarray(np.linalg.inv(bends.T @ bends))
 
 
-def _freedom(num_runs: int, rank: int) -> int:
-    freedom = num_runs - rank - 2
+def _freedom(bends: FloatArray, rank: int) -> int:
+    freedom: int = len(bends) - rank - bends.shape[1]
     if freedom < 1:
         raise TooFewShapes(
-            f"{num_runs} runs leave nothing over to tell the noise of a parabola by: add shapes, or a seed of each"
+            f"{len(bends)} runs leave nothing over to tell the noise of a curve by: add shapes, or a seed of each"
         )
     return freedom
+
+
+def _middle(design: Shaped) -> float:
+    return float(np.mean([design.x.min(), design.x.max()]))
+
+
+def _powers(u: FloatArray, count: int) -> FloatArray:
+    """u and its powers, [m, count]."""
+    return np.asarray(u[:, None] ** np.arange(1, count + 1))
 
 
 def _one_hot(numbers: IntArray) -> FloatArray:
@@ -238,9 +250,13 @@ def _one_hot(numbers: IntArray) -> FloatArray:
 
 
 def _columns(design: Shaped, shared: float) -> tuple[FloatArray, FloatArray]:
-    """Return the columns of the cells, [G, cells], and of x and its square about the middle, [G, 2]."""
-    u = design.x - np.mean([design.x.min(), design.x.max()])
-    return _by_run(design, _one_hot(design.cell), shared), _by_run(design, np.stack([u, u * u], axis=1), shared)
+    """Return the columns of the cells, [G, cells], and of the curve about the middle, [G, P]."""
+    cells = _by_run(design, _one_hot(design.cell), shared)
+    curve = _by_run(design, _powers(design.x - _middle(design), 3), shared)
+    rest, rank = _left_over(curve, cells)
+    enough = len(np.unique(design.x.round(9))) >= MIN_RATIOS and len(rest) - rank - 3 >= MIN_FREEDOM
+    cubic = enough and np.linalg.matrix_rank(rest, tol=ALIKE * len(rest)) == 3
+    return cells, curve if cubic else curve[:, :2]
 
 
 def _by_run(design: Shaped, rows: FloatArray, shared: float) -> FloatArray:

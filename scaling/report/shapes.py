@@ -9,7 +9,7 @@ from scaling.report.tables import number_columns, text_columns
 from scaling.shapes import Shape, Shapes
 
 RATIO = "d_model / num_layers"
-MISFIT = 0.01  # probability below which a parabola is said not to fit
+MISFIT = 0.01  # probability below which a curve is said not to fit
 
 
 def shapes_verdict(found: Shapes, warnings: int, *, law: bool) -> Verdict:
@@ -83,7 +83,7 @@ def band_words(found: Shapes) -> str:
 
 
 def shapes_facts(found: Shapes) -> list[Fact]:
-    """The numbers that decide; none where there is no parabola."""
+    """The numbers that decide; none where there is no curve."""
     valley = found.valley
     if valley is None:
         return []
@@ -129,7 +129,7 @@ def caveats(found: Shapes, valley: Valley) -> str:
     misfit = ""
     if valley.misfit is not None and valley.misfit < MISFIT:
         misfit = (
-            " Shapes lie farther off the parabola than seeds of one shape lie apart: something besides the ratio moves "
+            " Shapes lie farther off the curve than seeds of one shape lie apart: something besides the ratio moves "
             "them (heads, a rate that suits one shape less), and the intervals count shapes, not runs."
         )
     return (
@@ -150,7 +150,7 @@ def costs_table(found: Shapes) -> Table:
     return Table(
         "shape_costs",
         "What a shape costs",
-        "Above the loss of the best ratio that was measured, by the parabola in the log of the ratio that all budgets "
+        "Above the loss of the best ratio that was measured, by the curve in the log of the ratio that all budgets "
         f"share; {level_text(found.level)} intervals (Student's t). In compute: the share of tokens more, at its own "
         f"size, that would make up for it, by {found.slope_from}. FLOPs per token are counted: shapes of one N differ "
         "in attention and head.",

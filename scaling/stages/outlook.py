@@ -9,7 +9,7 @@ from scaling.config import PLAN_FILE, ConfigError, StudyConfig
 from scaling.data.manifest import Manifest
 from scaling.laws.design import Belief
 from scaling.laws.quantities import LIMITS
-from scaling.laws.shape_power import GOOD_SD, ShapePower, expected_shapes
+from scaling.laws.shape_power import ShapePower, expected_shapes
 from scaling.planning.candidates import Room
 from scaling.planning.corpus_facts import corpus_facts
 from scaling.planning.extension import additions, extended_grid, grid_overrides
@@ -31,12 +31,10 @@ def question(config: StudyConfig, plan: Plan, manifest: Manifest | None = None) 
     belief = belief_of(config)
     power = plan_power(plan, belief, config.power.target, level=config.fit.level)
     shapes, holds, asked = outlook_on_shapes(config, plan, belief), bool(holds_size(plan)), config.power.quantity
-    if asked is None or asked == ASPECT:
-        return Question(asked, power, more_seeds(plan, shapes), shapes, holds)
-    if power is None or power.answers(asked) == "yes":
+    if holds and asked is not None:
+        asked = ASPECT
+    if asked in (None, ASPECT) or power is None or power.answers(asked) == "yes":
         return Question(asked, power, "", shapes, holds)
-    if holds:
-        return Question(ASPECT, power, more_seeds(plan, shapes), shapes, holds)
     return Question(asked, power, cheapest_answer(config, plan, belief, asked, manifest), shapes, holds)
 
 
@@ -52,21 +50,6 @@ def outlook_on_shapes(config: StudyConfig, plan: Plan, belief: Belief) -> ShapeP
     what += f", d_model / num_layers from {min(ratios):.3g} to {max(ratios):.3g}"
     budgets = len({budget for _, budget in cells})
     return expected_shapes(design, budgets, what, belief.noise, belief.source, level=config.fit.level)
-
-
-def more_seeds(plan: Plan, shapes: ShapePower | None) -> str:
-    if shapes is None:
-        return (
-            "Add sizes to grid.sizes that have about one N and three or more ratios of d_model / num_layers; or ask "
-            "for nothing: power.quantity=null."
-        )
-    if shapes.reason is not None:
-        return "Add shapes to grid.sizes, or a second seed of each with grid.replicates."
-    seeds = math.ceil(shapes.num_runs / len({point.size for point in plan.points}) * (shapes.sd / GOOD_SD) ** 2)
-    return (
-        f"About {seeds} seeds of each shape (grid.replicates) would do, or fewer with more extreme shapes; or ask for "
-        "nothing: power.quantity=null."
-    )
 
 
 def belief_of(config: StudyConfig) -> Belief:

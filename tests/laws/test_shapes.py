@@ -121,12 +121,12 @@ def test_a_hill_has_no_best_ratio() -> None:
 
 
 def test_sizes_that_are_off_for_other_reasons_are_told_and_count_instead_of_runs() -> None:
-    off = Planted(own=0.02, noise=0.002, seeds=3).studies(20)
-    assert all(valley.misfit is not None and valley.misfit < 1e-3 for valley in off)
-    assert {valley.freedom for valley in off} == {len(RATIOS) - 3}
+    off = Planted(own=0.05, noise=0.002, seeds=3).studies(20)
+    assert all(valley.misfit is not None and valley.misfit < 0.01 for valley in off)
+    assert {valley.freedom for valley in off} == {len(RATIOS) - 1 - 3}
 
 
-def test_too_little_for_a_parabola_is_refused_with_what_to_add() -> None:
+def test_too_little_for_a_curve_is_refused_with_what_to_add() -> None:
     x, zeros = np.log(RATIOS[:3]), np.zeros(3, dtype=np.int64)
     with pytest.raises(TooFewShapes, match="add shapes, or a seed of each"):
         fit_valley(Shaped(x, np.arange(3), zeros, np.arange(3)), np.zeros(3))
@@ -139,7 +139,7 @@ def test_what_is_expected_is_what_studies_scatter_by() -> None:
     planted = Planted(bend=0.02, best=float(np.exp(np.log(RATIOS[[0, -1]]).mean())))
     sd, end, freedom = valley_sd(planted.design, planted.noise, planted.shared, planted.bend)
     studies = planted.studies()
-    assert freedom == studies[0].freedom == 11
+    assert freedom == studies[0].freedom == 10
     assert sd == pytest.approx(np.std([valley.best.value for valley in studies if valley.best]), rel=0.2)
     gaps = [float(np.diff(valley.curve(np.array([valley.centre, valley.ends[1]])))[0]) for valley in studies]
     assert end == pytest.approx(np.std(gaps), rel=0.15)

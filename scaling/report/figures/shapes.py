@@ -18,7 +18,7 @@ MOST_DRAWN = 300  # losses
 
 
 def shape_figure(report: LawReport) -> FigureGroup | None:
-    """None where no sizes are shapes of one N, or too few for a parabola."""
+    """None where no sizes are shapes of one N, or too few for a curve."""
     found = report.shapes if isinstance(report, StudyReport) else None
     if found is None or found.valley is None:
         return None
@@ -26,7 +26,7 @@ def shape_figure(report: LawReport) -> FigureGroup | None:
         "shapes",
         "Loss by shape",
         "How far the loss lies above that of the best ratio of width to depth, at about one N and one budget each. "
-        f"Dots: means over seeds, with {level_text(found.level)} intervals. Line: the parabola that all budgets share; "
+        f"Dots: means over seeds, with {level_text(found.level)} intervals. Line: the curve that all budgets share; "
         "shaded: its interval. Look for: is the valley there in every colour, and do dots leave the line on one side?",
         (Panel("loss-against-shape", f"Loss against {RATIO}. {best_words(found)}", chart(found)),),
     )
