@@ -157,14 +157,14 @@ def _own_slopes(losses: _Losses, groups: Sequence[ShapeGroup], options: FitOptio
     """Along D by budgets, along N by groups, each where the losses tell it."""
     found = _by_law(losses, len(groups), belief.law, belief.theta, f"{belief.source}, believed beforehand")
     along = [_along_tokens(losses, losses.group == group, options.level) for group in range(len(groups))]
-    if None not in along:
-        found = replace(found, along_tokens=tuple(each for each in along if each), along_from=BUDGETS)
-    u = losses.design.x - losses.design.x.mean()
-    budgets = _means(losses.tokens, losses.design.cell)
-    columns = np.stack([np.ones_like(u), u, u * u, budgets, losses.typical_params], axis=1)
-    solved, _, rank, _ = np.linalg.lstsq(columns, losses.loss, rcond=1e-9)
-    if rank == columns.shape[1]:
-        off = solved[3] * (losses.tokens - losses.typical_tokens) + solved[4] * (losses.params - losses.typical_params)
+    if None in along:
+        return found
+    found = replace(found, along_tokens=tuple(each for each in along if each), along_from=BUDGETS)
+    if len(groups) > 1:
+        u = losses.design.x - losses.design.x.mean()
+        columns = np.stack([np.ones_like(u), u, u**2, u**3, losses.tokens, losses.params], axis=1)
+        *_, tokens, params = np.linalg.lstsq(columns, losses.loss, rcond=1e-9)[0]
+        off = tokens * (losses.tokens - losses.typical_tokens) + params * (losses.params - losses.typical_params)
         found = replace(found, off=off, off_from=SIZES)
     return found
 

@@ -22,7 +22,7 @@ def answer(report: LawReport, more: Sequence[Block] = ()) -> Section:
     fit = report.surface.fit
     blocks: list[Block] = [verdict(report)]
     shapes = asked_shapes(report)
-    if shapes is not None and not refusals(report.findings):
+    if shapes is not None and shapes.answers and not refusals(report.findings):
         blocks.append(Facts(tuple(shapes_facts(shapes))))
     if fit.usable and refusals(report.findings):
         blocks.append(Paragraph(_withheld(report)))
@@ -38,7 +38,7 @@ def answer(report: LawReport, more: Sequence[Block] = ()) -> Section:
 def asked_shapes(report: LawReport) -> Shapes | None:
     """What a study of shapes says, None of any other."""
     shapes = report.shapes if isinstance(report, StudyReport) else None
-    return shapes if shapes is not None and shapes.answers else None
+    return shapes if shapes is not None and shapes.asked else None
 
 
 def verdict(report: LawReport) -> Verdict:
@@ -46,9 +46,11 @@ def verdict(report: LawReport) -> Verdict:
     result = held_out_score(report)
     warnings = [f for f in report.findings if f.level == "warn"]
     shapes = asked_shapes(report)
-    if shapes is not None and not refusals(report.findings):
+    if shapes is not None and shapes.answers and not refusals(report.findings):
         return shapes_verdict(shapes, len(warnings), law=fit.usable)
-    if not fit.usable and shapes is None:
+    if shapes is not None and not shapes.answers and not fit.usable:
+        return Verdict("stop", "No answer on shapes", f"Of shapes nothing can be said: {sentence(str(shapes.reason))}")
+    if shapes is None and not fit.usable:
         return Verdict("stop", "No law", sentence(f"The fit is {fit.status.replace('_', ' ')}: {fit.message}"))
     tested = _tested(result, held_out=report.held_out is not None)
     refused = refusals(report.findings)

@@ -14,8 +14,7 @@ MISFIT = 0.01  # probability below which a curve is said not to fit
 
 def shapes_verdict(found: Shapes, warnings: int, *, law: bool) -> Verdict:
     """Of a study that was asked for this, with a law beside or without."""
-    if found.valley is None:
-        return Verdict("stop", "No answer on shapes", f"{str(found.reason).capitalize()}.")
+    assert found.valley is not None
     kind = found.valley.kind
     words = {
         "flat": "No shape told from another",
