@@ -153,6 +153,15 @@ class ShapeCell:
 
 
 @dataclass(frozen=True)
+class OddRun:
+    """Left out, since the noise of the others does not explain it. `above`: the share by which its losses lie above
+    their curve."""
+
+    run_id: str
+    above: float
+
+
+@dataclass(frozen=True)
 class Shapes:
     """What a study says of depth against width.
 
@@ -162,9 +171,11 @@ class Shapes:
     groups      the shapes of each N, by increasing N
     taken_out   by what differences in N within a group were taken out
     moved       the largest share of a loss that this changed
+    odd         runs that were left out
+    best_with_odd  the best ratio with these; None where there are none, or where nothing can be said
     valley      the curve that all cells share; None for a reason
     best        d_model / num_layers, an end None where it lies beyond what was measured
-    band        ratios that cost less than `share` of the compute, likewise
+    band        ratios that cost less than `share` of the compute, likewise; None without a best
     slopes      of each group, - d ln L / d ln D
     slope_from  what these come from
     noise_from  what the intervals of the losses come from
@@ -176,6 +187,8 @@ class Shapes:
     groups: tuple[ShapeGroup, ...]
     taken_out: str
     moved: float
+    odd: tuple[OddRun, ...]
+    best_with_odd: Estimate | None
     valley: Valley | None
     best: Estimate | None
     share: float

@@ -14,11 +14,12 @@ from scaling.laws.distributions import t_two_sided
 from scaling.laws.fit import Fit
 from scaling.laws.forms import Law
 from scaling.laws.observations import BoolArray, FloatArray, IntArray, points
-from scaling.laws.shapes import Estimate, Shaped, TooFewShapes, Valley, fit_valley
+from scaling.laws.shapes import Estimate, Shaped, TooFewShapes, Valley, fit_valley, odd_runs
 from scaling.model.counting import count_training_flops
 from scaling.records import RunRecord
 from scaling.results import StudyReport
 from scaling.shapes import (
+    OddRun,
     Shape,
     ShapeCell,
     ShapeGroup,
@@ -64,6 +65,16 @@ class _Slopes:
     along_from: str
 
 
+@dataclass(frozen=True)
+class _Compared:
+    """Log losses as if all shapes of a group had its N: `common`, [n]."""
+
+    groups: tuple[ShapeGroup, ...]
+    losses: _Losses
+    slopes: _Slopes
+    common: FloatArray
+
+
 def with_shapes(
     report: StudyReport, records: Sequence[RunRecord], options: FitOptions, belief: Belief, *, asked: bool
 ) -> StudyReport:
@@ -79,25 +90,19 @@ def study_shapes(
     """None where no sizes that were measured are shapes of one N. Held-out losses count too: nothing predicts them
     here. How the loss moves with N and D is told by the law, else by the losses of the shapes, else by the belief."""
     rows = usable(plan, records)[0]
-    measured = {record.size for record in rows}
-    groups = tuple(group for group in shape_groups(plan) if measured.intersection(group.params))
-    if not groups:
+    every = _compared(plan, rows, law, options, belief)
+    if every is None:
         return None
-    losses = _losses(plan, rows, groups)
-    slopes = (
-        _by_law(losses, len(groups), law.law, law.theta, LAW)
-        if law.usable
-        else _own_slopes(losses, groups, options, belief)
-    )
-    common = losses.loss - slopes.off
-    valley, reason = None, None
-    try:
-        valley = fit_valley(losses.design, common, options.level)
-    except TooFewShapes as error:
-        reason = str(error)
-    best = None if valley is None or valley.best is None else valley.best.through(math.exp)
+    numbers = odd_runs(every.losses.design, every.common)
+    runs = sorted({record.run_id for record in every.losses.records})
+    names = [runs[number] for number in numbers]
+    kept = every
+    if names:
+        kept = _compared(plan, [row for row in rows if row.run_id not in names], law, options, belief) or every
+    losses, slopes, common, groups = kept.losses, kept.slopes, kept.common, kept.groups
+    valley, reason = _valley(kept, options.level)
     band = None
-    if valley is not None:
+    if valley is not None and valley.best is not None:
         slope = math.fsum(each.value for each in slopes.along_tokens) / len(groups)
         low, high = valley.band(slope * math.log1p(SHARE))
         band = (None if low is None else math.exp(low), None if high is None else math.exp(high))
@@ -109,8 +114,10 @@ def study_shapes(
         groups=groups,
         taken_out=slopes.off_from,
         moved=math.expm1(float(np.abs(slopes.off).max())),
+        odd=() if valley is None else tuple(OddRun(runs[n], _above_curve(every, valley, numbers, n)) for n in numbers),
+        best_with_odd=_best(_valley(every, options.level)[0]) if names else None,
         valley=valley,
-        best=best,
+        best=_best(valley),
         share=SHARE,
         band=band,
         slopes=slopes.along_tokens,
@@ -119,6 +126,40 @@ def study_shapes(
         shapes=_shapes(plan, losses, groups, valley, slopes, _above(losses, common, valley), noise),
         cells=tuple(_cell(losses, common, groups, number, options.level) for number in range(len(losses.cells))),
     )
+
+
+def _compared(plan: Plan, rows: Sequence[RunRecord], law: Fit, options: FitOptions, belief: Belief) -> _Compared | None:
+    measured = {record.size for record in rows}
+    groups = tuple(group for group in shape_groups(plan) if measured.intersection(group.params))
+    if not groups:
+        return None
+    losses = _losses(plan, rows, groups)
+    if law.usable:
+        slopes = _by_law(losses, len(groups), law.law, law.theta, LAW)
+    else:
+        slopes = _own_slopes(losses, groups, options, belief)
+    return _Compared(groups, losses, slopes, losses.loss - slopes.off)
+
+
+def _valley(compared: _Compared, level: float) -> tuple[Valley | None, str | None]:
+    """Or why there is none."""
+    try:
+        return fit_valley(compared.losses.design, compared.common, level), None
+    except TooFewShapes as error:
+        return None, str(error)
+
+
+def _best(valley: Valley | None) -> Estimate | None:
+    return None if valley is None or valley.best is None else valley.best.through(math.exp)
+
+
+def _above_curve(every: _Compared, valley: Valley, odd: Sequence[int], number: int) -> float:
+    """By what share the losses of a run lie above the curve through those of the runs that are not odd."""
+    design = every.losses.design
+    rest, kept = every.common - valley.curve(design.x), ~np.isin(design.run, odd)
+    own = np.flatnonzero(design.run == number)
+    off = [rest[i] - rest[kept & (design.cell == design.cell[i])].mean() for i in own]
+    return math.expm1(float(np.mean(off)))
 
 
 def _losses(plan: Plan, records: Sequence[RunRecord], groups: Sequence[ShapeGroup]) -> _Losses:
@@ -297,6 +338,8 @@ def shapes_json(found: Shapes) -> dict[str, Any]:
         "misfit": valley and valley.misfit,
         "freedom": valley and valley.freedom,
         "taken_out": {"by": found.taken_out, "moved": found.moved},
+        "odd": to_plain(found.odd),
+        "best_with_odd": to_plain(found.best_with_odd),
         "slope_from": found.slope_from,
         "noise_from": found.noise_from,
         "groups": [

@@ -24,6 +24,8 @@ POOL = 0.25  # two sources of noise are pooled unless they differ at this level 
 ALIKE = 1e-9  # relative: a direction of the design below is none
 STEPS = 400  # of a search over the measured ratios
 MIN_RATIOS, MIN_FREEDOM = 5, 3  # for a cubic, the second beside it
+ODD = 0.005  # of a clean study: probability that the noise of the others is said not to explain some run
+MOST_ODD = 0.2  # of the runs
 Kind = Literal["inside", "below", "above", "flat", "no valley"]
 
 
@@ -198,6 +200,34 @@ def fit_valley(design: Shaped, log_loss: FloatArray, level: float = 0.95) -> Val
         effect=f_tail(explained / variance, len(coefficients), freedom),
         misfit=misfit,
     )
+
+
+def odd_runs(design: Shaped, log_loss: FloatArray) -> list[int]:
+    """Return the runs whose distance from the curve of the others their noise does not explain, the farthest first.
+
+    Externally studentised residuals, one after another, by Student's t after Bonferroni (Cook & Weisberg 1982, section
+    2.2.2).
+    """
+    columns = np.hstack(_columns(design, 0.0))
+    losses = _by_run(design, log_loss[:, None], 0.0)[:, 0]
+    left, odd = np.arange(len(losses)), list[int]()
+    while len(odd) < int(MOST_ODD * len(losses)):
+        rest, rank = _left_over(
+            np.column_stack([losses, np.eye(len(losses))])[left][:, [0, *(1 + left)]], columns[left]
+        )
+        squares, alone = rest[:, 0] ** 2, np.diag(rest[:, 1:])  # one less its own pull on the curve
+        freedom = len(left) - rank - 1
+        if freedom < MIN_FREEDOM:
+            break
+        own = squares / np.maximum(alone, ALIKE)
+        others = np.maximum(squares.sum() - own, freedom * EXACT**2) / freedom
+        ratio = np.where(alone > ALIKE, own / others, 0.0)
+        worst = int(ratio.argmax())
+        if f_tail(float(ratio[worst]), 1, freedom) * len(left) > ODD:
+            break
+        odd.append(int(left[worst]))
+        left = np.delete(left, worst)
+    return odd
 
 
 def valley_sd(design: Shaped, relative_sd: float, shared: float, bend: float) -> tuple[float, float, int]:

@@ -66,19 +66,21 @@ def cost_words(found: Shapes) -> str:
     worst = max(found.shapes, key=lambda shape: shape.loss_cost.value if shape.loss_cost else 0.0)
     return (
         f"The worst, {_shape(worst)}, costs {_cost(worst.loss_cost)} of the loss, worth {_cost(worst.compute_cost)} "
-        f"more compute, by {found.slope_from}. {band_words(found)}"
+        f"more compute, by {found.slope_from}.{band_words(found)}"
     )
 
 
 def band_words(found: Shapes) -> str:
-    assert found.band is not None
+    """Nothing where there is no best."""
+    if found.band is None:
+        return ""
     low, high = found.band
     first, last = _ends(found)
     if low is None and high is None:
-        return f"All of them cost less than {percent(found.share, 0)} of the compute."
+        return f" All of them cost less than {percent(found.share, 0)} of the compute."
     ends = f"{significant(low) if low else first} to {significant(high) if high else last}"
     beyond = "" if low and high else ", and perhaps beyond"
-    return f"By the fitted curve, ratios from {ends}{beyond} cost less than {percent(found.share, 0)} of the compute."
+    return f" By the fitted curve, ratios from {ends}{beyond} cost less than {percent(found.share, 0)} of the compute."
 
 
 def shapes_facts(found: Shapes) -> list[Fact]:
@@ -125,6 +127,8 @@ def caveats(found: Shapes, valley: Valley) -> str:
         f"The N of one group differ by up to {percent(spread, 1)}; that was taken out by {found.taken_out}, which "
         f"moved no loss by more than {percent(found.moved)}."
     )
+    if found.odd:
+        taken += f" Left out, since noise does not explain them: {', '.join(run.run_id for run in found.odd)}."
     misfit = ""
     if valley.misfit is not None and valley.misfit < MISFIT:
         misfit = (

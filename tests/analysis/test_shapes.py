@@ -126,6 +126,23 @@ def test_flat_losses_are_called_flat(tmp_path: Path) -> None:
     assert shapes.valley.kind == "flat"
 
 
+def test_a_broken_run_is_left_out_and_named(tmp_path: Path) -> None:
+    config, plan = shapes_study(tmp_path)
+    records = planted(plan, noise=0.005)
+    broken = records[11].run_id
+    bad = [
+        make_record(plan, point, (r.final_loss_nats or 0.0) * (1.2 if r.run_id == broken else 1.0))
+        for point, r in zip(plan.points, records, strict=True)
+    ]
+    shapes = found(config, plan, bad)
+    assert [run.run_id for run in shapes.odd] == [broken]
+    assert shapes.odd[0].above == pytest.approx(0.2, abs=0.03)
+    assert shapes.best is not None
+    assert shapes.best_with_odd is not None
+    without = found(config, plan, [r for r in records if r.run_id != broken])
+    assert shapes.best == without.best != shapes.best_with_odd
+
+
 def test_the_study_is_finished_with_an_answer(tmp_path: Path) -> None:
     config, plan = shapes_study(tmp_path, "fit.figures=true")
     for record in planted(plan, noise=0.003):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scaling.laws.observations import FloatArray
-from scaling.laws.shapes import Shaped, TooFewShapes, Valley, fit_valley, valley_sd
+from scaling.laws.shapes import Shaped, TooFewShapes, Valley, fit_valley, odd_runs, valley_sd
 
 RATIOS = np.array([3.0, 5.0, 8.0, 12.0, 20.0, 32.0, 50.0])
 STUDIES = 300
@@ -124,6 +124,16 @@ def test_sizes_that_are_off_for_other_reasons_are_told_and_count_instead_of_runs
     off = Planted(own=0.05, noise=0.002, seeds=3).studies(20)
     assert all(valley.misfit is not None and valley.misfit < 0.01 for valley in off)
     assert {valley.freedom for valley in off} == {len(RATIOS) - 1 - 3}
+
+
+def test_a_run_that_noise_does_not_explain_is_found_and_no_other() -> None:
+    """At most one clean study in 200 has such a run: of 100, more than 4 would be one chance in three thousand."""
+    planted, rng = Planted(), np.random.default_rng(1)
+    design, clean = planted.design, [planted.losses(rng) for _ in range(100)]
+    assert sum(bool(odd_runs(design, losses)) for losses in clean) <= 4
+    bad = [losses + np.log(1.1) * (design.run == run % 14) for run, losses in enumerate(clean)]
+    found = [odd_runs(design, losses) for losses in bad]
+    assert sum(odd == [run % 14] for run, odd in enumerate(found)) >= 90
 
 
 def test_too_little_for_a_curve_is_refused_with_what_to_add() -> None:
