@@ -96,9 +96,8 @@ def study_shapes(
     numbers = odd_runs(every.losses.design, every.common)
     runs = sorted({record.run_id for record in every.losses.records})
     names = [runs[number] for number in numbers]
-    kept = every
-    if names:
-        kept = _compared(plan, [row for row in rows if row.run_id not in names], law, options, belief) or every
+    rest = [row for row in rows if row.run_id not in names]
+    kept = every if not names else _compared(plan, rest, law, options, belief) or every
     losses, slopes, common, groups = kept.losses, kept.slopes, kept.common, kept.groups
     valley, reason = _valley(kept, options.level)
     band = None
@@ -315,10 +314,9 @@ def _cell(losses: _Losses, common: FloatArray, groups: Sequence[ShapeGroup], num
     design = losses.design
     own = Shaped(design.x[rows], design.size[rows], np.zeros_like(rows), np.arange(len(rows)))
     try:
-        best = fit_valley(own, common[rows], level).best
+        best = _best(fit_valley(own, common[rows], level))
     except TooFewShapes:
         best = None
-    best = best and best.through(math.exp)
     params = groups[losses.cells[number][0]].typical_params
     return ShapeCell(params, math.exp(float(losses.tokens[rows].mean())), len(rows), best)
 

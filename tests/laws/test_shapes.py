@@ -9,7 +9,7 @@ from scaling.laws.observations import FloatArray
 from scaling.laws.shapes import Shaped, TooFewShapes, Valley, fit_valley, odd_runs, valley_sd
 
 RATIOS = np.array([3.0, 5.0, 8.0, 12.0, 20.0, 32.0, 50.0])
-STUDIES = 300
+STUDIES = 200
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ def holds(valley: Valley, x: float) -> bool:
     ids=repr,
 )
 def test_the_interval_of_the_best_ratio_holds_it_in_the_stated_share(planted: Planted) -> None:
-    """Of 300 studies 95% is 285, give or take 3.8: outside 91.5% to 98.5% once in ten thousand times."""
+    """Of 200 studies 95% is 190, give or take 3.1: outside 90.5% to 99% once in three thousand times."""
     share = np.mean([holds(valley, np.log(planted.best)) for valley in planted.studies()])
-    assert 0.915 <= share <= (1.0 if planted.best > RATIOS.max() else 0.985)
+    assert 0.905 <= share <= (1.0 if planted.best > RATIOS.max() else 0.99)
 
 
 def test_the_best_ratio_comes_back_with_what_another_costs() -> None:
@@ -94,9 +94,9 @@ def test_the_best_ratio_comes_back_with_what_another_costs() -> None:
 
 
 def test_losses_that_do_not_depend_on_the_shape_are_called_flat() -> None:
-    """At 95% one study in twenty is taken in; of 300 more than 30 would be one chance in ten thousand."""
+    """At 95% one study in twenty is taken in; of 200 more than 22 would be one chance in three thousand."""
     studies = Planted(bend=0.0).studies()
-    assert sum(valley.kind != "flat" for valley in studies) <= 30
+    assert sum(valley.kind != "flat" for valley in studies) <= 22
     weak = Planted(bend=0.003)
     truth = weak.bend * np.log(12 / 3) ** 2
     flat = [valley for valley in weak.studies() if valley.kind == "flat"]
@@ -145,7 +145,7 @@ def test_too_little_for_a_curve_is_refused_with_what_to_add() -> None:
 
 
 def test_what_is_expected_is_what_studies_scatter_by() -> None:
-    """The sd of 300 numbers is known to 4%; the first order that the expectation is made in costs some percent more."""
+    """The sd of 200 numbers is known to 5%; the first order that the expectation is made in costs some percent more."""
     planted = Planted(bend=0.02, best=float(np.exp(np.log(RATIOS[[0, -1]]).mean())))
     sd, end, freedom = valley_sd(planted.design, planted.noise, planted.shared, planted.bend)
     studies = planted.studies()
