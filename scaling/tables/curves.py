@@ -6,7 +6,7 @@ import numpy as np
 
 from scaling.laws.distributions import t_quantile
 from scaling.laws.observations import BoolArray, FloatArray, IntArray
-from scaling.tables.yardstick import expected_loss
+from scaling.tables.yardstick import column_effects, expected_loss
 
 MIN_ROWS = 3  # of a run, for it to be a log by its steps
 MIN_EVEN = 8  # of a run of evenly spaced tokens, for it to be looked at without steps
@@ -14,6 +14,7 @@ EVEN = 0.2  # coefficient of variation of the spacing
 MOST_OF = 0.5
 BENT_LEVEL = 0.999
 STEEP = 2.0  # finished runs are below 1.2
+HIGHER, CHANCE = 0.005, 1e-6  # of the loss, for each factor e in tokens to the end
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,19 @@ def steeper_than_finished(runs: Runs, params: FloatArray, tokens: FloatArray, lo
             expected = float(-np.diff(np.log(expected_loss(params[ends], tokens[ends])))[0])
             found.append(fall > STEEP * expected)
     return len(found) > 1 and float(np.mean(found)) > MOST_OF
+
+
+def higher_before_the_end(runs: Runs, params: FloatArray, tokens: FloatArray, loss: FloatArray) -> bool:
+    """Whether losses at equal N and D are higher the longer their run still goes on, as only before a decay.
+
+    Told where runs of one N have other ends: otherwise how far the end is follows from N and D.
+    """
+    if runs.sizes[runs.sizes >= MIN_ROWS].sum() <= MOST_OF * len(tokens):
+        return False
+    end = np.empty(len(tokens))
+    end[runs.order] = np.repeat(tokens[runs.last()], runs.sizes)
+    moved = column_effects(params, tokens, loss, np.log(end / tokens)[:, None])
+    return moved is not None and moved[0][0] > HIGHER and moved[1] < CHANCE
 
 
 def not_last(runs: Runs, num_rows: int) -> BoolArray:
