@@ -64,7 +64,8 @@ def _all_numbers(draft: Draft, options: ReadingOptions) -> dict[str, Numbers]:
     out = {}
     for field, (values, odd) in plain.items():
         read = numbers(columns[field], values, odd, marks[names[field]], count=not field.startswith("loss"))
-        if field not in (*REQUIRED, *draft.options.columns.renamed) and read.bad and np.isnan(read.values).all():
+        spare = field not in (*REQUIRED, *draft.options.columns.renamed) and set(REQUIRED) <= set(draft.found)
+        if spare and read.bad and np.isnan(read.values).all():
             draft.say(f"column {names[field]!r} holds no numbers, and was not taken for {field}")
             del draft.found[field]
             continue
