@@ -19,7 +19,7 @@ from scaling.tables.yardstick import MIN_ROWS, expected_loss, quadratic
 LEAST_PARAMS, LEAST_TOKENS, MOST_PARAMS, MOST_TOKENS = 1e3, 1e4, 1e14, 1e17
 SWAPPED_SHARE, LEAST_RATIO, MOST_RATIO = 0.9, 0.5, 5e3
 UNLIKELY_LOSS, HIGHEST = 2.0, 6.25  # times Hoffmann's law, of which no more than this is taken
-HIGH_LOSS, LOW_LOSS = 1.35, 0.6  # times it: bits are 1.44, those of bytes and decimal logarithms below a half
+HIGH_LOSS, LOW_LOSS = 1.35, 0.5  # times it: bits are 1.44, those of bytes and decimal logarithms below a half
 RISES = 5.0  # standard errors
 UNRELATED = 0.05
 OFF_FLOPS = 10.0

@@ -14,6 +14,8 @@ from scaling.laws.observations import FloatArray, IntArray, Observations
 from scaling.laws.repeated import REPEATED, unique_of
 from scaling.tables.cells import cell_index, share_crossed
 from scaling.tables.draft import Beside
+from scaling.tables.headers import words_of
+from scaling.tables.numbers import plain_floats
 from scaling.tables.read import Table
 from scaling.tables.yardstick import MIN_ROWS, column_effects, quadratic
 
@@ -24,6 +26,8 @@ FEWEST_OF_A_VALUE = 3
 CONFOUNDED = 0.5
 MOST_BROKEN = 4  # values of a column whose breaks are looked for
 AT_END = 0.3
+PASSES, CORPUS, AMOUNT = {"epoch", "epochs", "repeats", "repetitions"}, {"dataset", "corpus"}, {"tokens", "size"}
+MOST_EPOCHS = 1e4  # what gives more has another unit
 
 
 def mixed_kinds(table: Table) -> Iterator[Finding]:
@@ -208,20 +212,48 @@ def repeated_text(table: Table) -> Iterator[Finding]:
             "Nothing; what repetition costs is in the law of repeated data.",
             "Muennighoff et al. 2023, arXiv 2305.16264",
         )
-    elif table.observations.unique_tokens is not None and not table.is_study:
-        epochs = table.observations.tokens / unique_of(table.observations)
-        again = epochs > REPEATED
-        if again.any():
-            yield Finding(
-                "repeated_text",
-                "refuse",
-                f"{int(again.sum())} of {len(epochs)} rows saw text more than once, up to {epochs.max():.3g} times, "
-                "and the fresh rows have fewer than three N or D: they carry no law alone, and one of all rows "
-                "takes repeated text for new.",
-                "Add rows of fresh text at three or more N and D; force=[repeated_text] fits all rows, with N* too "
-                "large.",
-                "Muennighoff et al. 2023, arXiv 2305.16264",
-            )
+        return
+    if table.is_study:
+        return
+    epochs = table.observations.tokens / unique_of(table.observations)
+    if (again := epochs > REPEATED).any():
+        yield Finding(
+            "repeated_text",
+            "refuse",
+            f"{int(again.sum())} of {len(epochs)} rows saw text more than once, up to {epochs.max():.3g} times, "
+            "and the fresh rows have fewer than three N or D: they carry no law alone, and one of all rows "
+            "takes repeated text for new.",
+            "Add rows of fresh text at three or more N and D; force=[repeated_text] fits all rows, with N* too large.",
+            "Muennighoff et al. 2023, arXiv 2305.16264",
+        )
+        return
+    for name, key, most in _perhaps_epochs(table):
+        yield Finding(
+            "repeated_text",
+            "warn",
+            f"By column {name!r}, which was not read, text may have been seen up to {most:.3g} times: all of it was "
+            "taken for new, and repeated text is worth less.",
+            f'columns.{key}="{name}" says that it is so, ignore=["{name}"] that it is not.',
+            "Muennighoff et al. 2023, arXiv 2305.16264",
+        )
+
+
+def _perhaps_epochs(table: Table) -> Iterator[tuple[str, str, float]]:
+    """Columns that may tell how often text was seen: the name, the key that would say so, and up to how often."""
+    draft, rows = table.draft, table.rows
+    known = {draft.sheet.names[one.column] for one in draft.found.values()} | set(draft.options.ignore)
+    for name in dict.fromkeys(draft.sheet.names):
+        words = set(words_of(name))
+        key = "epochs" if words & PASSES else "unique_tokens" if words & CORPUS and words & AMOUNT else None
+        if name in known or key is None or (key == "epochs" and table.curves is not None):
+            continue
+        cells = draft.cells(name)
+        values = plain_floats([cells[i] for i in rows.tolist()])[0]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = values if key == "epochs" else table.observations.tokens / values
+        values = values[np.isfinite(values) & (values < MOST_EPOCHS)]
+        if len(values) and values.max() > REPEATED:
+            yield name, key, float(values.max())
 
 
 def _beside(table: Table, *roles: str) -> list[Beside]:

@@ -51,10 +51,11 @@ def follow_steps(runs: Runs, step: FloatArray, tokens: FloatArray) -> bool:
 
 
 def undecayed(runs: Runs, params: FloatArray, tokens: FloatArray, loss: FloatArray) -> bool:
-    """Whether rows lie evenly along runs and fall as only a decaying rate makes them."""
-    return evenly_spaced(runs, tokens) and (
-        bent_by_a_decay(runs, tokens, loss) or steeper_than_finished(runs, params, tokens, loss)
-    )
+    """Whether rows fall along runs as only a decaying rate makes them. Evaluations lie evenly, finished runs seldom:
+    where rows do not, they must bend beyond chance."""
+    if not evenly_spaced(runs, tokens):
+        return bent_by_a_decay(runs, tokens, loss, beyond_chance=True)
+    return bent_by_a_decay(runs, tokens, loss) or steeper_than_finished(runs, params, tokens, loss)
 
 
 def evenly_spaced(runs: Runs, tokens: FloatArray) -> bool:
@@ -68,7 +69,7 @@ def evenly_spaced(runs: Runs, tokens: FloatArray) -> bool:
     return inside > MOST_OF * len(tokens)
 
 
-def bent_by_a_decay(runs: Runs, tokens: FloatArray, loss: FloatArray) -> bool:
+def bent_by_a_decay(runs: Runs, tokens: FloatArray, loss: FloatArray, *, beyond_chance: bool = False) -> bool:
     """Whether losses fall ever faster, on a logarithmic scale, towards the end of most long runs.
 
     Finished runs of one size fall ever slower, as any power law with a floor does; a decaying rate bends the end of a
@@ -85,10 +86,11 @@ def bent_by_a_decay(runs: Runs, tokens: FloatArray, loss: FloatArray) -> bool:
         solved, *_ = np.linalg.lstsq(design, y, rcond=None)
         found.append(float(solved[2]))
     if len(found) < 3:
-        return bool(found) and len(found) == sum(value < 0 for value in found) and len(found) > 1
+        return not beyond_chance and bool(found) and len(found) == sum(value < 0 for value in found) and len(found) > 1
     bends = np.array(found)
     error = bends.std(ddof=1) / np.sqrt(len(bends))
-    return bool(bends.mean() < -t_quantile(BENT_LEVEL, len(bends) - 1) * error or (bends < 0).mean() > 0.9)
+    mostly = not beyond_chance and (bends < 0).mean() > 0.9
+    return bool(mostly or bends.mean() < -t_quantile(BENT_LEVEL, len(bends) - 1) * error)
 
 
 def steeper_than_finished(runs: Runs, params: FloatArray, tokens: FloatArray, loss: FloatArray) -> bool:

@@ -59,7 +59,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
                "budget flops", "isoflop budget", "c budget"),
     "unique_tokens": ("unique tokens", "unique", "unique toks", "distinct tokens", "tokens unique", "tokens per epoch",
                       "epoch tokens", "uniquetokens"),
-    "epochs": ("epochs", "passes"),
+    "epochs": ("epochs", "passes", "passes over data", "data passes", "dataset epochs"),
     "tokens_per_param": ("tokens per param", "tokens per parameter", "tokens param", "tokens params", "tpp",
                          "token param ratio", "tokens parameter"),
     "loss_sem": ("loss sem", "loss se", "loss stderr", "loss std err", "loss standard error", "sem", "stderr"),
@@ -154,7 +154,7 @@ def rank(field: str, head: Header) -> int | None:
     if field == "run":
         joined = " ".join(words)
         return NAMES["run"].index(joined) if joined in NAMES["run"] else None
-    fillers = FILLERS | (TRAINING if field in ("params", "tokens", "flops") else set())
+    fillers = FILLERS | (TRAINING if field in ("params", "tokens", "flops", "epochs") else set())
     counted = set(words) & COUNTED_OTHERWISE if field == "params" else set()
     kept = tuple(word for word in words if word not in fillers and word not in counted)
     if len(kept) > 1 and letter:  # "N (parameters)"

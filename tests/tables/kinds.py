@@ -391,6 +391,13 @@ READ: dict[str, Kind] = {
         (),
     ),
     "repeated text": ("a.csv", lambda: csv_text(repeated()), ("fresh text",)),
+    "repeated text by the epochs of a trainer": (
+        "a.csv",
+        lambda: csv_text(
+            made(repeated(), params=N, tokens=D, loss=L, num_train_epochs=lambda r: D(r) / r["unique_tokens"])
+        ),
+        ("fresh text",),
+    ),
     "repeated text by epochs": (
         "a.csv",
         lambda: csv_text(made(repeated(), params=N, tokens=D, loss=L, epochs=lambda r: D(r) / r["unique_tokens"])),
@@ -663,6 +670,31 @@ WARNED: dict[str, Kind] = {
         "a.csv",
         lambda: csv_text(of_two("series", "x", "y", 1.06, lambda i, r: i % 2 == 0)),
         ("unexplained_column", "'series'", "by=series"),
+    ),
+    "epochs by another name": (
+        "a.csv",
+        lambda: csv_text([{**r, "epoch": D(r) / r["unique_tokens"], "unique_tokens": ""} for r in repeated()]),
+        ("repeated_text", 'columns.epochs="epoch"'),
+    ),
+    "a corpus smaller than the tokens": (
+        "a.csv",
+        lambda: csv_text(made(repeated(), params=N, tokens=D, loss=L, dataset_tokens=lambda r: r["unique_tokens"])),
+        ("repeated_text", 'columns.unique_tokens="dataset_tokens"'),
+    ),
+    "evaluations of one cosine for each N, ever farther apart": (
+        "a.csv",
+        lambda: columns(
+            "params,tokens,loss",
+            N,
+            D,
+            L,
+            rows=[
+                {"params": n, "tokens": 2e10 * f, "loss": law(n, 2e10 * f) * (1 + 0.12 * (1 - f) ** 0.7)}
+                for n in (3e7, 9e7, 2.7e8, 8e8, 2e9)
+                for f in np.geomspace(0.02, 1, 14).tolist()
+            ],
+        ),
+        ("log_of_evaluations", "columns.run=params"),
     ),
     "a tag that tells two things apart": (
         "a.csv",
