@@ -136,7 +136,7 @@ def _workbook(path: Path, content: bytes, named: Collection[str]) -> Sheet:
         raise TableError(
             f"{path} is a workbook, which needs one more package: pip install 'scaling-sweep[excel]', or {SAVED_AS}"
         ) from None
-    from scaling.tables.delimited import sheet_of_rows
+    from scaling.tables.sheets import sheet_of_rows
 
     try:
         book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
