@@ -49,9 +49,9 @@ def read_delimited(path: Path, text: str, notes: tuple[Note, ...], named: Collec
     )
     layout = _Layout(path, separator, named)
     if len(lines) > 2 * SAMPLE and _is_even(lines[first:], separator, text):
-        sheet = _even_sheet(layout, lines, first, Counter(structure), list(said))
-        if sheet is not None:
-            return sheet
+        even = _even_sheet(layout, lines, first, Counter(structure), list(said))
+        if even is not None:
+            return even
     header, rows, cells = _parts(layout, lines, first, structure, said)
     return sheet(layout.path, layout.form, "line", header, rows, cells, len(lines), structure, said, named)
 
