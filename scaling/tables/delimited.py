@@ -17,7 +17,7 @@ import numpy as np
 from scaling.tables.account import Note, TableError, line_ranges
 from scaling.tables.files import Sheet
 from scaling.tables.headers import recognised
-from scaling.tables.sheets import SAMPLE, Cells, Record, is_number, row_names, second_headers
+from scaling.tables.sheets import SAMPLE, Cells, Record, is_number, row_names, second_headers, sheet
 
 SEPARATORS = ",;\t|"
 SPACES = " "
