@@ -11,6 +11,7 @@ import pytest
 
 from scaling.analysis import repetition
 from scaling.curves import read_losses
+from scaling.json_text import MOST_INDENTED
 from scaling.laws.observations import Observations
 from scaling.sinks import publish as publishing
 from scaling.sinks.point import FinishedPoint
@@ -19,7 +20,7 @@ from scaling.stages.overview import look_at
 from scaling.stages.study import list_tasks
 from scaling.status import MOST_LISTED, worth_listing
 from scaling.store import point_rows
-from scaling.values import MOST_INDENTED, read_plain, write_json
+from scaling.values import read_plain, write_json
 from tests.analysis.conftest import make_records
 from tests.planted_study import planted_study
 
@@ -101,6 +102,7 @@ LINE += '"validation_loss_nats": null}\n'
         (LINE.replace("3.5", "NaN"), 2),
         (LINE.replace("3.5", "1e999"), 2),
         (LINE.replace('"tokens": 512', '"tokens": -1'), 2),
+        (LINE.replace('"tokens": 512', f'"tokens": {10**100}'), 2),
         (LINE.replace('"tokens": 512', '"tokens": 512, "tokens": 3'), 2),
         (LINE.replace("null}", 'null} {"a": 1}'), 2),
         (LINE[:40] + "\n", 2),

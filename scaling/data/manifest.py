@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.data.config import DataError
-from scaling.data.integrity import FileDigest, write_whole
+from scaling.data.integrity import FileDigest, open_file, write_whole
 
 MANIFEST_FILE = "manifest.json"
 TRAIN_FILE = "train.bin"
@@ -142,7 +142,8 @@ def read_manifest(folder: Path) -> Manifest:
     """Raise DataError if the folder has no manifest of this program."""
     path = folder / MANIFEST_FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        with open_file(path) as file:
+            content = json.load(file)
         return Manifest(
             **{
                 **content,
@@ -155,7 +156,7 @@ def read_manifest(folder: Path) -> Manifest:
                 "files": {name: _digest(each) for name, each in content.get("files", {}).items()},
             }
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f"{str(folder)!r} is no prepared corpus ({type(error).__name__}: {error}): prepare it, "
             "python -m scaling.prepare data=..."

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from scaling.data import integrity
-from scaling.data.config import DataConfig
+from scaling.data.config import DataConfig, DataError
 from scaling.data.corpus import Corpus
 from scaling.data.integrity import STAMPS_FILE
 from scaling.data.manifest import MANIFEST_FILE, TRAIN_FILE, VALIDATION_FILE, read_manifest
@@ -69,6 +69,44 @@ def test_what_is_cut_or_gone_or_no_manifest_is_named_too(corpus: Corpora) -> Non
         damage()
         assert str(folder) in again(corpus)[0]
         assert again(corpus) == []
+
+
+def make_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def make_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+    (path / "mine").write_text("mine")
+
+
+def nest(path: Path) -> None:
+    path.write_text("[" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [(TRAIN_FILE, make_pipe), (VALIDATION_FILE, make_folder), (MANIFEST_FILE, make_pipe), (MANIFEST_FILE, nest)],
+)
+def test_what_is_no_file_is_made_anew_and_what_is_not_ours_stays(
+    corpus: Corpora, name: str, spoil: Callable[[Path], object]
+) -> None:
+    folder = corpus[2]
+    (folder / "notes.txt").write_text("mine")
+    spoil(folder / name)
+    with pytest.raises(DataError):
+        Corpus.open(folder)
+    assert "prepared anew" in again(corpus)[0]
+    assert again(corpus) == []
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert [path.read_text() for path in folder.glob("*.moved/mine")] == ["mine"] * (spoil is make_folder)
+
+
+def test_stamps_that_are_none_are_no_hindrance(corpus: Corpora) -> None:
+    os.mkfifo(corpus[2] / STAMPS_FILE)
+    assert again(corpus) == []
 
 
 def test_a_manifest_of_an_earlier_version_is_completed(corpus: Corpora) -> None:
