@@ -9,13 +9,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from benchmarks import large_studies
 from scaling.analysis import repetition
 from scaling.curves import read_losses
 from scaling.json_text import MOST_INDENTED
 from scaling.laws.observations import Observations
 from scaling.sinks import publish as publishing
 from scaling.sinks.point import FinishedPoint
-from scaling.specs import Plan, PlannedPoint
+from scaling.specs import Plan, PlannedPoint, read_plan
 from scaling.stages.overview import look_at
 from scaling.stages.study import list_tasks
 from scaling.status import MOST_LISTED, worth_listing
@@ -137,3 +138,16 @@ def test_a_jackknife_of_very_many_trajectories_leaves_out_groups(monkeypatch: py
     found = repetition._jackknife(fit, rows, 0.95)  # type: ignore[arg-type]
     assert fits == [90] * 10
     assert found["a"].method == "jackknife by 10 groups of trajectories"
+
+
+def test_the_benchmark_of_large_studies_plants_what_its_commands_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(large_studies, "prepare", lambda *_: tmp_path)
+    monkeypatch.setattr(large_studies, "run", lambda command, **_: asked.append(command))
+    names = [name for name, count, _ in large_studies.study_costs(tmp_path, 50, "cosine") if count == 50]
+    assert len(names) == len(asked) == 6
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert look_at(folder, read_plan(folder / "plan.json")).counts == {"done": 50}
+    assert (tmp_path / "experiments" / "experiment" / f"{folder.name}.yaml").is_file()
