@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from scaling.claims import is_claimed
+from scaling.folders import below
 from scaling.records import (
     BRANCH_FILE,
     TRUNK_FILE,
@@ -88,7 +89,8 @@ class Trajectory:
             return
         if self.team.leads:
             set_aside_damaged(self.folder, pending)
-        trace_folder = self.home / PROFILE_FOLDER if self.runtime.profile and self.team.leads else None
+        traced = self.runtime.profile and self.team.leads
+        trace_folder = below(self.home, f"{PROFILE_FOLDER}/trace").parent if traced else None
         forget_peak_memory(self.engine.device)
         with (
             matrix_products(self.engine.precision),
