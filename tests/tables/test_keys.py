@@ -69,19 +69,15 @@ def test_laws_are_told_that_a_full_disk_does_not_take_and_groups_have_names_of_t
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "fits.json")
 
+    monkeypatch.setattr(by_group, "write_groups_report", full)  # the last but one file
     rows = two_tokenizers()
     for i, row in enumerate(rows):
         row["tokenizer"] = ("fits.json", "FITS.json")[i % 2]
-    asked = (f"source={written(tmp_path, rows)}", f"out={tmp_path / 'laws'}", "by=tokenizer", *QUICK)
-    with monkeypatch.context() as patched:
-        patched.setattr(by_group, "write_table_report", full)
-        assert command(*asked) == 2
+    assert command(f"source={written(tmp_path, rows)}", f"out={tmp_path / 'laws'}", "by=tokenizer", *QUICK) == 2
     told = capsys.readouterr()
     assert "law for each tokenizer" in " ".join(told.out.split())
     assert "free some space" in told.err
-    assert command(*asked) == 0
-    found = json.loads((tmp_path / "laws/fits.json").read_text())
-    assert [group["folder"] for group in found["groups"]] == ["fits.json-2", "FITS.json-3"]
+    assert {path.parent.name for path in (tmp_path / "laws").glob("*/fits.json")} == {"fits.json-2", "FITS.json-3"}
 
 
 @pytest.mark.parametrize("key", ["by=corpus", "by=params"])
