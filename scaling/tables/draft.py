@@ -93,11 +93,12 @@ class Draft:
         """The columns of these roles, over all rows of the file."""
         fields = {self.sheet.names[one.column] for one in self.found.values()}
         names = [n for n in dict.fromkeys(self.sheet.names) if n and n not in fields and n not in self.options.ignore]
+        first = {name: i for i, name in reversed(list(enumerate(self.sheet.names)))}
         out = []
         for name in names:
             if (role := role_of(name)) in roles:
                 if name not in self.beside_known:
-                    column = self.sheet.columns[self.sheet.names.index(name)]
+                    column = self.sheet.columns[first[name]]
                     self.beside_known[name] = Beside(name, role, tuple(values_of(column)))
                 out.append(self.beside_known[name])
         return out

@@ -1,6 +1,7 @@
 """A token file that is not as it was written is named and made anew, however it came about."""
 
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -107,6 +108,33 @@ def test_what_is_no_file_is_made_anew_and_what_is_not_ours_stays(
 def test_stamps_that_are_none_are_no_hindrance(corpus: Corpora) -> None:
     os.mkfifo(corpus[2] / STAMPS_FILE)
     assert again(corpus) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("train", "bytes"), -1),
+        (("train", "words"), math.nan),
+        (("validation", "lines"), True),
+        (("overlap", "validation_ngrams"), "x"),
+        (("overlap", "seen_in_training"), 10**400),
+        (("licence",), None),
+        (("vocab_size",), {}),
+        (("true_nats_per_byte",), math.inf),
+        (("validation_keys",), [3]),
+        (("files", TRAIN_FILE, "sha256"), []),
+        (("validation_sets",), "none"),
+    ],
+)
+def test_a_manifest_that_cannot_be_is_none(corpus: Corpora, path: tuple[str, ...], value: object) -> None:
+    content = json.loads((corpus[2] / MANIFEST_FILE).read_text())
+    place = content
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    (corpus[2] / MANIFEST_FILE).write_text(json.dumps(content))
+    with pytest.raises(DataError, match="is no prepared corpus"):
+        read_manifest(corpus[2])
 
 
 def test_a_manifest_of_an_earlier_version_is_completed(corpus: Corpora) -> None:
