@@ -17,7 +17,7 @@ KINDS = {
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
     **dict.fromkeys((".xlsx", ".xlsm"), "workbook"),
 }
-MOST_BYTES = 1 << 29  # of text, ten million rows of three numbers
+MOST_BYTES, MOST_LINES = 1 << 29, 10_000_000  # of text
 SAVED_AS = "save it as CSV (UTF-8), which every spreadsheet can"
 
 
@@ -84,15 +84,15 @@ def _content(path: Path) -> bytes:
         raise TableError(f"{path} is damaged and cannot be unpacked ({error}): copy or compress it anew") from None
     except OSError as error:
         raise TableError(f"{path} cannot be read ({error.strerror or error}): correct its permissions") from None
-    _require_readable(path, len(content))
+    _require_readable(path, len(content), max(content.count(b"\n"), content.count(b"\r")))
     return content
 
 
-def _require_readable(path: Path, size: int) -> None:
-    if size > MOST_BYTES:
+def _require_readable(path: Path, size: int, num_lines: int = 0) -> None:
+    if size > MOST_BYTES or num_lines > MOST_LINES:
         raise TableError(
-            f"{path} holds more than {MOST_BYTES >> 20:,} MiB of text: keep the columns and rows that a law needs, or "
-            "write it as Parquet"
+            f"{path} holds more than {MOST_BYTES >> 20:,} MiB of text or {MOST_LINES:,} lines: keep the columns and rows "
+            "that a law needs, or write it as Parquet"
         )
 
 

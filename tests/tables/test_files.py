@@ -21,7 +21,8 @@ def zipped() -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [("a.csv", TEXT), ("a.csv.gz", gzip.compress(TEXT)), ("a.xlsx", zipped())]
+    ("name", "content"),
+    [("a.csv", TEXT), ("a.csv.gz", gzip.compress(TEXT)), ("a.xlsx", zipped()), ("b.csv", b"\n" * 200)],
 )
 def test_no_more_is_unpacked_than_may_be_read(
     name: str, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -30,5 +31,6 @@ def test_no_more_is_unpacked_than_may_be_read(
         pytest.importorskip("openpyxl")
     (tmp_path / name).write_bytes(content)
     monkeypatch.setattr(files, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(files, "MOST_LINES", 100)
     with pytest.raises(TableError, match=r"holds more than .* keep the columns and rows"):
         files.read_sheet(tmp_path / name, ())
