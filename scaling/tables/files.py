@@ -91,8 +91,8 @@ def _content(path: Path) -> bytes:
 def _require_readable(path: Path, size: int, num_lines: int = 0) -> None:
     if size > MOST_BYTES or num_lines > MOST_LINES:
         raise TableError(
-            f"{path} holds more than {MOST_BYTES >> 20:,} MiB of text or {MOST_LINES:,} lines: keep the columns and rows "
-            "that a law needs, or write it as Parquet"
+            f"{path} holds more than {MOST_BYTES >> 20:,} MiB of text or {MOST_LINES:,} lines: keep the columns and "
+            "rows that a law needs, or write it as Parquet"
         )
 
 
