@@ -175,8 +175,9 @@ class Trajectory:
         self._train_branch(progress, budget, self.folder / BRANCH_FILE, before)
 
     def _advance_trunk(self, progress: Progress, budget: int) -> None:
-        """To the beginning of a branch, and its state into the branch's folder."""
-        file = branch_folder(self.folder, budget) / TRUNK_FILE
+        """To the beginning of a branch, and its state into the branch's folder. Raises FolderError where that is a
+        link."""
+        file = below(self.folder, f"{branch_folder(self.folder, budget).name}/{TRUNK_FILE}")
         if self.state.step < self.spec.cooldown_start(budget):
             self._train_trunk(progress, budget, 0, also=file)
         else:  # a process before this one came so far and no further

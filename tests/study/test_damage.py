@@ -17,6 +17,7 @@ from scaling.command import EXIT_BAD_CONFIG, told_in_one_paragraph
 from scaling.config import StudyConfig, stored_config, stored_plan
 from scaling.curves import curve_path, read_curve
 from scaling.folders import FolderError
+from scaling.launching import kept
 from scaling.launching.slots import Slot
 from scaling.launching.workers import FreshWorkers
 from scaling.records import EXIT_DONE, EXIT_FAILED, LaterRecord, is_done, read_records, record_path, recorded
@@ -251,6 +252,8 @@ def test_a_study_that_was_received_writes_through_none_of_its_links(tmp_path: Pa
     with pytest.raises(OSError, match="symbolic link"):
         run_folder(folder)
     assert run_one(folder) == EXIT_FAILED
+    with pytest.raises(OSError, match="symbolic link"):
+        kept._log_to(folder)
     with pytest.raises(OSError, match="symbolic link"):
         FreshWorkers().start(folder, Slot("cpu", (), {}))
     assert (home / "thesis.tex").read_text() == "mine"
