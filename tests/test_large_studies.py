@@ -13,6 +13,7 @@ from benchmarks import large_studies
 from scaling.analysis import repetition
 from scaling.curves import read_losses
 from scaling.json_text import MOST_INDENTED
+from scaling.laws.influence import CELLS, rows_that_may_pull
 from scaling.laws.observations import Observations
 from scaling.sinks import publish as publishing
 from scaling.sinks.point import FinishedPoint
@@ -151,3 +152,13 @@ def test_the_benchmark_of_large_studies_plants_what_its_commands_read(
     (folder,) = (tmp_path / "runs").iterdir()
     assert look_at(folder, read_plan(folder / "plan.json")).counts == {"done": 50}
     assert (tmp_path / "experiments" / "experiment" / f"{folder.name}.yaml").is_file()
+
+
+def test_of_very_many_rows_a_few_are_left_out_in_turn() -> None:
+    """Those that may pull most: each costs a fit of all rows, at once with the others."""
+    rows, residuals = np.geomspace(1e7, 1e9, 100_000), np.full(100_000, 0.01)
+    residuals[[3, 99_990]] = 0.5
+    of = Observations(rows, rows[::-1], np.full(len(rows), 3.0))
+    found = rows_that_may_pull(SimpleNamespace(residuals=residuals), of)  # type: ignore[arg-type]
+    assert len(found) * len(rows) <= CELLS
+    assert {3, 99_990} <= set(found.tolist())
