@@ -3,7 +3,7 @@
 The map, in the order in which a study flows (a room imports from the layers below its own):
 
 entry    `prepare` `plan` `sweep` `train` `fit` `status` `recommend` `compare` `tune` (`tune_corners`) `truth`: a short
-         module for each command; `cluster`: what a Slurm job runs; `command`, `usage`, `config_folder`: shared by them
+         module for each command; `cluster`: what a Slurm job runs; `command`, `keys`, `usage`, `config_folder`: shared
 stages   `stages`: what several commands do: plan, check, calibrate, launch, look, finish, go on in rounds
 edge     `config`: YAML to frozen dataclasses, validated before anything runs
 verbs    `planning`: rules for learning rate, batch and shapes; grids; what a plan costs
@@ -19,6 +19,7 @@ nouns    `specs`: what shall be trained; `records`, `curves`: what happened; `fi
          `tables`: anyone's table of losses, read with an account of every line
          `results`: what a study found; `store`: its ledger and database; `values`: dataclasses from and to JSON
          `folders`: whose a folder is, who writes it now; `terminal`: what commands say
+         `names`, which everyone may use: what a mistyped name may have meant
 leaves   `model`: the decoder, its parameter and FLOP counts
          `data`: corpora, tokenizers, token files
          `laws`: functional forms, fits, intervals (numpy and scipy alone)

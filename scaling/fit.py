@@ -90,9 +90,9 @@ def fit_by(options: TableOptions, command: str) -> int:
 def main() -> None:
     if asks_for_help(sys.argv[1:]) or any(argument.startswith("source=") for argument in sys.argv[1:]):
         command = shlex.join(["python", "-m", "scaling.fit", *sys.argv[1:]])
-        run_hydra(partial(fit_table, command=command), "fit", about=__doc__)
+        run_hydra(partial(fit_table, command=command), "fit", command="fit source=", about=__doc__)
     else:
-        run_hydra(task, "sweep", about=__doc__)
+        run_hydra(task, "sweep", command="fit", about=__doc__)
 
 
 if __name__ == "__main__":

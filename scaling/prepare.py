@@ -29,7 +29,7 @@ def task(composed: DictConfig) -> int:
 
 
 def main() -> None:
-    run_hydra(task, "sweep", about=__doc__)
+    run_hydra(task, "sweep", command="prepare", about=__doc__)
 
 
 if __name__ == "__main__":

@@ -221,7 +221,7 @@ def show(
 
 
 def main() -> None:
-    run_hydra(task, "recommend", about=__doc__)
+    run_hydra(task, "recommend", command="recommend", about=__doc__)
 
 
 if __name__ == "__main__":

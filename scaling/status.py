@@ -8,12 +8,13 @@ Example: python -m scaling.status study=default --json
 
 from collections.abc import Sequence
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.table import Table
 
 from scaling.analysis.ledger import ledger_lines
 from scaling.command import run_hydra
-from scaling.config import stored_plan, study_config
+from scaling.config import require_as_stored, stored_plan, study_config
 from scaling.results import LedgerLine
 from scaling.stages.overview import Overview, PointState, look_at
 from scaling.store import read_ledgers
@@ -25,6 +26,7 @@ MOST_LISTED = 2_000
 
 def task(composed: DictConfig) -> int:
     config = study_config(composed)
+    require_as_stored(config, "status", HydraConfig.get().overrides.task)
     overview = look_at(config.folder, stored_plan(config))
     ledger = ledger_lines(read_ledgers(config.folder.parent, warn))
     if config.json:
@@ -91,7 +93,7 @@ def show_ledger(ledger: Sequence[LedgerLine], console: PlainConsole) -> None:
 
 
 def main() -> None:
-    run_hydra(task, "sweep", about=__doc__)
+    run_hydra(task, "sweep", command="status", about=__doc__)
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def main() -> None:
 def train() -> None:
     from scaling.command import run_hydra
 
-    run_hydra(task, "sweep", about=__doc__)
+    run_hydra(task, "sweep", command="train", about=__doc__)
 
 
 def serve_forks() -> None:

@@ -21,6 +21,7 @@ from scaling.config import ConfigError, StudyConfig, tune_config
 from scaling.data.fingerprint import fingerprint
 from scaling.folders import below, require_no_link, study_lock
 from scaling.launching.runner import SlotRunner
+from scaling.names import nearest
 from scaling.planning.config import RecipeConfig
 from scaling.records import JOB_FILE
 from scaling.specs import RunSpec
@@ -213,8 +214,8 @@ def proxy_spec(config: StudyConfig, options: TuneOptions, recipe: RecipeConfig, 
     """The proxy's run under a recipe. Raises ConfigError for one that it cannot have."""
     sizes = [size for size in config.grid.sizes if size.name == options.size]
     if not sizes:
-        names = ", ".join(size.name for size in config.grid.sizes)
-        raise ConfigError(f"size is {options.size!r}; the grid has {names}")
+        names = [size.name for size in config.grid.sizes]
+        raise ConfigError(f"size is {options.size!r}, which the grid does not have: {nearest(options.size, names)}")
     grid = replace(
         config.grid,
         kind="tokens",
@@ -268,7 +269,7 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
 
 
 def main() -> None:
-    run_hydra(task, "tune", about=__doc__)
+    run_hydra(task, "tune", command="tune", about=__doc__)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
+from scaling.names import nearest
+
 T = TypeVar("T")
 
 MOST_SHOWN = 200  # characters of a value in a message
@@ -94,9 +96,7 @@ def _convert_dataclass(kind: Any, value: object, where: str) -> Any:
     keys = _keys(kind)
     if not value.keys() <= keys.keys():
         unknown = min(str(key) for key in value if key not in keys)
-        raise ValueMismatch(
-            f"{where} has the unknown key {unknown!r}; the keys are {', '.join(sorted(keys))}: correct or remove it"
-        )
+        raise ValueMismatch(f"{where} has the unknown key {unknown!r}: {nearest(unknown, keys)}")
     if len(value) < len(keys):
         missing = [name for name, key in keys.items() if key.required and name not in value]
         if missing:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from scaling.analysis.prior import NoBelief, measured_belief
 from scaling.checks.evidence import Question
-from scaling.config import PLAN_FILE, ConfigError, StudyConfig
+from scaling.config import PLAN_FILE, ConfigError, StudyConfig, of_study
 from scaling.data.manifest import Manifest
 from scaling.laws.design import Belief
 from scaling.laws.quantities import LIMITS
@@ -40,9 +40,7 @@ def belief_of(config: StudyConfig) -> Belief:
 
 def belief_of_study(folder: Path) -> Belief:
     """Raises ConfigError: no plan there, or no usable law."""
-    path = folder / PLAN_FILE
-    if not path.exists():
-        raise ConfigError(f"{folder} holds no {PLAN_FILE}, so it is no study: name a folder such as runs/default")
+    path = of_study(folder, PLAN_FILE)
     try:
         return measured_belief(read_plan(path), list(read_records(folder, warn)))
     except NoBelief as error:

@@ -137,5 +137,5 @@ def test_force_overrules_the_named_refusal_and_no_other() -> None:
 
 
 def test_an_unknown_name_in_force_is_told_with_the_names_there_are() -> None:
-    with pytest.raises(ValueError, match=r"force has few_stops, which no check is called; .*few_steps.*warmup_share"):
+    with pytest.raises(ValueError, match=r"force has few_stops, which no check is called: did you mean few_steps"):
         require_known(["few_steps", "few_stops"])

@@ -110,7 +110,10 @@ def test_replicates_share_all_but_the_seed_and_the_cells_hold_out_together() -> 
         ({"grid": {"holdout_share": 0.99}}, "leaves nothing to fit"),
         ({"grid": {"sizes": (*SIZES, SIZES[0])}}, "'14k' twice"),
         ({"grid": {"budgets": (-1.0,)}}, "a budget must be positive"),
-        ({"grid": {"replicates": (ReplicateConfig("9k", (1,)),)}}, "names the size '9k'; the sizes are 14k"),
+        (
+            {"grid": {"replicates": (ReplicateConfig("9k", (1,)),)}},
+            "names the size '9k', which grid.sizes does not have",
+        ),
         ({"grid": {"replicates": (ReplicateConfig("14k", (0,)),)}}, "which the grid itself uses"),
     ],
 )

@@ -27,18 +27,18 @@ def text_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(folder: Path, text: Path, *overrides: str, module: str = "sweep") -> list[str]:
+    corpus = ["data=local", f"data.source.path={text}", "data.validation_fraction=0.1", f"cache={folder / 'cache'}"]
+    if module == "prepare":
+        return [sys.executable, "-m", "scaling.prepare", *corpus, *overrides]
     return [
         sys.executable,
         "-m",
         f"scaling.{module}",
         "experiment=tiny",
-        "data=local",
-        f"data.source.path={text}",
-        "data.validation_fraction=0.1",
+        *corpus,
         f"grid.sizes={SIZES}",
         "grid.replicates=[{size: a, seeds: [1], budgets: [16000]}]",
         f"runs={folder / 'runs'}",
-        f"cache={folder / 'cache'}",
         "fit.bootstrap=50",
         "runtime.tensorboard=false",
         *overrides,
