@@ -57,7 +57,7 @@ class StudyConfig:
     """A study from question to report: the root of `configs/sweep.yaml`."""
 
     study: str
-    question: str
+    question: str | None
     runs: str
     cache: str
     data: DataConfig
@@ -179,6 +179,11 @@ def of_study(folder: Path, name: str) -> Path:
     """The path of a file that a study's sweep writes. Raises ConfigError where it is not there."""
     if (folder / name).exists():
         return folder / name
+    if folder.is_dir() and name == PLAN_FILE:
+        raise ConfigError(
+            f"{folder} is no study, for it holds no {name}: `python -m scaling.sweep study={folder.absolute().name}` "
+            "makes it one"
+        )
     if folder.is_dir():
         raise ConfigError(
             f"{folder} holds no {name}: run `python -m scaling.sweep study={folder.absolute().name}`, which trains "

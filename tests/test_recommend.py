@@ -145,7 +145,7 @@ def test_a_question_that_is_none_is_refused(tmp_path: Path, overrides: tuple[str
 
 
 def test_a_study_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="holds no"):
+    with pytest.raises(ConfigError, match="is no folder of a study"):
         from_study(options(tmp_path, "study=nothing", "flops=1e14"))
 
 

@@ -23,6 +23,7 @@ from scaling.report.write import page_of, write_report
 from scaling.results import StudyReport
 from scaling.specs import Plan
 from scaling.stages.checkup import prepared_manifest, with_findings
+from scaling.stages.outlook import asked
 from scaling.stages.study import send_to_sinks
 from scaling.stages.vocabularies import own_part, parts
 from scaling.store import (
@@ -157,7 +158,7 @@ def _fit(config: StudyConfig, plan: Plan, all_records: list[RunRecord], findings
             # whose predictions are of losses on the corpus' own split
             [each for each in ledger if each.run_id not in plan.by_id or each.run_id in own.by_id] if own_split else (),
             folder=config.folder,
-            question=config.question,
+            question=asked(config),
             command="python -m scaling.sweep",
             corpus=f"{config.data.name}: {config.data.description}",
             findings=(),

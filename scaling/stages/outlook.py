@@ -15,10 +15,35 @@ from scaling.planning.extension import additions, extended_grid, grid_overrides
 from scaling.planning.power import default_target, plan_power, points_for_the_laws
 from scaling.planning.proposals import Proposals, propose
 from scaling.records import read_records
+from scaling.report.numbers import amount, scientific
 from scaling.specs import Plan, read_plan
 from scaling.terminal import warn
 
 REACH = (1.0, 4.0, 16.0)  # how much more than the plan's largest point a point to add may cost, tried in this order
+
+
+def asked(config: StudyConfig) -> str:
+    """The study's question in a sentence: the user's, or what its corpus and its grid ask."""
+    if config.question is not None:
+        return config.question
+    grid, source = config.grid, config.data.source
+    names = [size.name for size in grid.sizes]
+    decoders = f"a decoder of {names[0]}" if len(names) == 1 else f"decoders of {names[0]} to {names[-1]}"
+    text = config.data.name if config.data.name != source.kind or source.path is None else source.path
+    budgets = [budget for size in grid.sizes for budget in size.budgets or grid.budgets]
+    low, high = min(budgets), max(budgets)
+    if grid.unique_tokens:
+        return f"What is a further epoch over the same text of {text} worth to {decoders}?"
+    if grid.kind == "isoflop":
+        spent = (
+            f"of {scientific(low, 2)} to {scientific(high, 2)} FLOPs" if low < high else f"of {scientific(low)} FLOPs"
+        )
+        return f"Which of the {decoders} does best on {text} for budgets {spent}?"
+    per = " for each parameter" if grid.kind == "tokens_per_param" else ""
+    return (
+        f"How does the loss of {decoders} on {text} fall with their parameters and their training tokens, "
+        f"{amount(low)} to {amount(high)}{per}?"
+    )
 
 
 def question(config: StudyConfig, plan: Plan, manifest: Manifest | None = None) -> Question:
