@@ -89,6 +89,7 @@ FIT: tuple[Check[LawReport], ...] = (
     fit.flat_optimum,
     fit.conventions,
     residuals.lack_of_fit,
+    residuals.one_sided,
     residuals.uneven_noise,
     residuals.odd_points,
     residuals.form_misfit,

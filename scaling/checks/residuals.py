@@ -9,9 +9,10 @@ from scaling.checks.dominance import largest_rise
 from scaling.checks.optimum import log_optimum, log_optimum_variance, target_flops
 from scaling.findings import Finding
 from scaling.laws.analysis import sample_rows
-from scaling.laws.distributions import f_tail, robust_deviation
+from scaling.laws.distributions import f_tail, robust_deviation, t_two_sided
 from scaling.laws.fit import fit_law
 from scaling.laws.forms import CHINCHILLA
+from scaling.laws.intervals import delta_variance, linearise_fit
 from scaling.laws.misfit import DIRECTIONS, misfit, tangent
 from scaling.laws.noise import row_noise
 from scaling.laws.observations import BoolArray, Observations
@@ -27,6 +28,7 @@ DROP_SIGMAS, DROP_FACTOR = 3.0, 1.25
 DROP_SHARE, MOST_CUTS = 0.25, 6
 MOST_NAMED = 5
 BEND_WARN = 0.02
+FEW = 6  # of so many errors at most one has the other sign: they are told as of one sign
 CLEARLY_BETTER = 10.0  # of AICc: essentially no support for the other (Burnham & Anderson 2002)
 
 
@@ -61,6 +63,39 @@ def lack_of_fit(report: LawReport) -> Iterator[Finding]:
             "Look where the residuals bend: the form is wrong there, or the recipe is (python -m scaling.tune).",
             "Fisher 1922; Porian et al. 2024, arXiv 2406.19146: recipes untuned at one end of the grid",
         )
+
+
+def one_sided(report: LawReport) -> Iterator[Finding]:
+    """Errors on the held-out points that have one sign: the formula bends away, or by chance lies to one side."""
+    fit, rows, unseen = report.surface.fit, report.surface.observations, report.held_out
+    if not fit.usable or unseen is None or len(unseen) < FEW - 2:
+        return
+    errors = np.log(fit.law.predict(fit.theta, unseen)) - np.log(unseen.loss)
+    num_high = int(np.sum(errors > 0))
+    num_other = min(num_high, len(errors) - num_high)
+    if num_other > len(errors) // FEW:
+        return
+    linear = linearise_fit(fit, rows)
+    _, variance = delta_variance(
+        fit, rows, linear, lambda theta: np.log(fit.law.predict(theta, unseen)).mean(axis=-1, keepdims=True)
+    )
+    # Branches of one trunk as if they were one point: how much they share, few residuals cannot tell.
+    single = float(np.sum(np.bincount(unseen.trajectory_index()) ** 2)) / len(errors) ** 2
+    allowed = t_two_sided(1 - UNLIKELY, linear.freedom) * math.sqrt(float(variance[0]) + noise_of(report) ** 2 * single)
+    mean = float(errors.mean())
+    beyond = abs(mean) > allowed
+    yield Finding(
+        "one_sided",
+        "warn" if beyond else "info",
+        f"{len(errors) - num_other} of {len(errors)} held-out points are predicted too {'high' if mean > 0 else 'low'} "
+        f"by the formula ({fit.law.name}), by {abs(mean):.2%} on average; its uncertainty and the noise of "
+        f"runs allow {allowed:.2%} either way (warn beyond, at odds of one in a thousand).",
+        "Trust the selected forecast rather than the formula: its form bends away from the points, or the points of "
+        "most compute were trained otherwise."
+        if beyond
+        else "Nothing: chance gives this too, since the errors share those of the parameters.",
+        "Student's t on the mean error; delta method",
+    )
 
 
 def uneven_noise(report: LawReport) -> Iterator[Finding]:

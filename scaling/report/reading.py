@@ -266,6 +266,24 @@ def held_out_score(report: LawReport) -> Score | None:
     )
 
 
+def formula_score(report: LawReport) -> Score | None:
+    """Of the law that stands as a formula, fitted without the held-out points; None where none is measured."""
+    fit, rows = report.surface.fit, report.held_out
+    if not fit.usable or rows is None or not len(rows):
+        return None
+    errors = (fitted_loss(fit, rows) / rows.loss - 1.0).tolist()
+    return Score(
+        measured=len(errors),
+        pending=0,
+        mean_error=sum(map(abs, errors)) / len(errors),
+        largest_error=max(map(abs, errors)),
+        too_high=sum(error > 0 for error in errors),
+        inside=0,
+        level=0.0,
+        ahead=False,
+    )
+
+
 def roles(report: StudyReport) -> dict[tuple[str, int], str]:
     """What each measured point is to the fit, by run and budget."""
     found = {(r.run_id, r.budget_tokens): "fitted" for r in report.fitted_records}
