@@ -3,7 +3,7 @@
 Example: python -m scaling.recommend study=default flops=1e14
 
 It prints N, D and the loss to expect, each with its interval, and writes the nearest real shape as an experiment that
-runs as it is. The forecast of a study's goes into its ledger, and is scored if that point is ever trained.
+runs as it is. Nothing goes into the study's ledger: its sweep predicts that point before it trains it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,8 +14,7 @@ from pathlib import Path
 from hydra import compose
 from omegaconf import DictConfig
 
-from scaling.analysis.forecasts import new_forecasts
-from scaling.analysis.observations import CONVENTIONS, observations, points_at, usable
+from scaling.analysis.observations import CONVENTIONS, observations, usable
 from scaling.analysis.recommend import (
     NoRecommendation,
     RecommendOptions,
@@ -27,6 +26,7 @@ from scaling.command import EXIT_NO_ANSWER, run_hydra
 from scaling.config import (
     PLAN_FILE,
     ConfigError,
+    StudyConfig,
     config_here,
     recommend_options,
     study_config,
@@ -42,13 +42,12 @@ from scaling.planning.extension import Addition, extended_grid
 from scaling.records import RunRecord, read_records
 from scaling.report.recommendation import print_recommendation
 from scaling.results import Recommendation
-from scaling.specs import Plan, read_plan
+from scaling.specs import read_plan
 from scaling.stages.checkup import prepared_manifest
 from scaling.stages.outlook import room_of
 from scaling.stages.study import plan_study
 from scaling.stages.tables import open_table, tell
 from scaling.stages.vocabularies import require_one_vocabulary
-from scaling.store import SELECTED, read_forecasts, save_forecasts
 from scaling.terminal import PlainConsole, warn
 from scaling.values import finite_or_null, to_plain
 
@@ -83,17 +82,11 @@ def from_study(options: RecommendOptions) -> int:
     except ValueError as error:
         raise ConfigError(str(error)) from None
     wider = replace(config, grid=grid)
-    point = find_point(plan_study(wider), chosen)
+    plan_study(wider)  # whatever speaks against it is told before anything is written
     with answered_anyway(options, answer, chosen, speed):
         out = Path(options.out or folder / "recommend")
         name, words = experiment_name(options), about(options, chosen)
         command = write_experiment(out, name, wider, words, in_study=options.out is None)
-        known = {(f.run_id, f.tokens) for f in read_forecasts(folder, warn)}
-        if point not in known | {(r.run_id, r.budget_tokens) for r in records}:
-            planned = plan_study(wider)
-            at = points_at(planned, [point], CONVENTIONS["total"])
-            prediction = forecast.predict(float(at.params[0]), float(at.tokens[0]), config.fit.level)
-            save_forecasts(folder, new_forecasts(prediction, planned, [point], records, SELECTED))
     return show(options, answer, chosen, command, speed)
 
 
@@ -114,8 +107,17 @@ def from_table(options: RecommendOptions) -> int:
     config = replace(config, study=name, question=about(options, chosen), grid=grid, power=power)
     with answered_anyway(options, answer, chosen, speed):
         out = Path(options.out or "recommend")
-        command = write_experiment(out, name, config, about(options, chosen), in_study=False)
-    return show(options, answer, chosen, command, speed)
+        words = f"{about(options, chosen)}\n{other_text(config)}"
+        command = write_experiment(out, name, config, words, in_study=False)
+    return show(options, answer, chosen, command, speed, other_text(config))
+
+
+def other_text(config: StudyConfig) -> str:
+    """Of an experiment that a table recommends."""
+    return (
+        f"It trains on data={config.data.name}, this program's default text, with model and recipe of its defaults: no "
+        "table says what its losses were measured on. Add data=... and recipe=... of your own."
+    )
 
 
 @contextmanager
@@ -157,18 +159,12 @@ def answer_for(
 def shape_for(room: Room, rows: Observations, answer: Recommendation) -> Chosen:
     assert answer.params is not None, "only what is reachable has a shape"
     assert answer.tokens is not None
-    theta = fit_law(CHINCHILLA, rows).theta
+    assert answer.band is not None
+    theta, ((low, _), (high, _)) = fit_law(CHINCHILLA, rows).theta, answer.band
     try:
-        return choose_shape(room, theta, answer.goal, answer.params.value, answer.tokens.value)
+        return choose_shape(room, theta, answer.goal, answer.params.value, answer.tokens.value, (low, high))
     except ValueError as error:
         raise ConfigError(str(error)) from None
-
-
-def find_point(plan: Plan, chosen: Chosen) -> tuple[str, int]:
-    """The planned point of the shape: the grid's own seed comes first."""
-    return next(
-        (p.run_id, p.tokens) for p in plan.points if (p.size, p.tokens) == (chosen.site.size.name, chosen.tokens)
-    )
 
 
 def measured_speed(records: Sequence[RunRecord]) -> float | None:
@@ -194,8 +190,9 @@ def about(options: RecommendOptions, chosen: Chosen) -> str:
 
 
 def show(
-    options: RecommendOptions, answer: Recommendation, chosen: Chosen | None, command: str, speed: float | None
-) -> int:
+    options: RecommendOptions, answer: Recommendation, chosen: Chosen | None, command: str, speed: float | None,
+    note: str = "",
+) -> int:  # fmt: skip
     refused = bool(refusals(answer.findings))
     if options.json:
         shape = (
@@ -204,7 +201,9 @@ def show(
             else {**to_plain(chosen.site.size), "params": chosen.params, "tokens": chosen.tokens, "flops": chosen.flops}
         )
         plain = to_plain(answer) if not refused else {"findings": to_plain(answer.findings), "reachable": None}
-        PlainConsole().print_json(data=finite_or_null(plain | {"shape": shape, "experiment": command or None}))
+        PlainConsole().print_json(
+            data=finite_or_null(plain | {"shape": shape, "experiment": command or None, "note": note or None})
+        )
     else:
         print_recommendation(answer, PlainConsole(), refused=refused)
         if chosen is not None:
@@ -217,7 +216,9 @@ def show(
             )
             if command:
                 print(f"Train it: {command}")
-    return EXIT_NO_ANSWER if refused else 0
+            if note:
+                print(note)
+    return EXIT_NO_ANSWER if refused or answer.reachable is None else 0
 
 
 def main() -> None:

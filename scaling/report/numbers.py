@@ -7,6 +7,7 @@ from collections.abc import Callable
 from scaling.laws.intervals import Interval
 
 MISSING = "–"
+_POWER = "\u00a0×\u00a010"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
@@ -31,7 +32,7 @@ def scientific(value: float | None, digits: int = 3) -> str:
     if value is None or _missing(value):
         return MISSING
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-    return f"{minus(mantissa)}\u00a0×\u00a010{str(int(exponent)).translate(_SUPERSCRIPT)}"
+    return f"{minus(mantissa)}{_POWER}{str(int(exponent)).translate(_SUPERSCRIPT)}"
 
 
 def power_of_ten(value: float) -> str:
@@ -89,9 +90,17 @@ def level_text(level: float) -> str:
 
 def range_text(interval: Interval | None, form: Callable[[float], str] = significant) -> str:
     """The two ends, in the form of the value they belong to."""
-    if interval is None:
-        return MISSING
-    return f"{form(interval.low)} to {form(interval.high)}"
+    return MISSING if interval is None else between(interval.low, interval.high, form)
+
+
+def between(low: float, high: float, form: Callable[[float], str] = significant) -> str:
+    """Two ends of which both are powers of ten, or neither: 4.2 to 6.0 × 10⁷ would read as one power for both."""
+    words = [form(low), form(high)]
+    powers = [_POWER in each for each in words]
+    if any(powers) and not all(powers):
+        digits = max(sum(map(str.isdigit, each.partition(_POWER)[0])) for each in words if _POWER in each)
+        words = [scientific(end, digits) for end in (low, high)]
+    return " to ".join(words)
 
 
 def plural(count: int, noun: str, many: str | None = None) -> str:

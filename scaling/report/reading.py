@@ -194,7 +194,11 @@ def held_out_rows(report: LawReport, law: str = SELECTED, most: int | None = Non
 
 
 def _ledger(report: LawReport, law: str) -> list[Forecast]:
-    return [f for f in report.forecasts if f.law == law] if isinstance(report, StudyReport) else []
+    """Of the study's ledger: forecasts of planned points, and of others only what was measured of them."""
+    if not isinstance(report, StudyReport):
+        return []
+    planned = {(point.run_id, point.tokens) for point in report.plan.points}
+    return [f for f in report.forecasts if f.law == law and (f.measured is not None or (f.run_id, f.tokens) in planned)]
 
 
 def _from_ledger(report: StudyReport, ledger: list[Forecast]) -> Iterator[HeldOutRow]:

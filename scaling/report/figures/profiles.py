@@ -52,7 +52,7 @@ def chart(one: ParameterProfile) -> Chart:
     ends = (low - 0.02 * (high - low), high + 0.02 * (high - low))
     top = 1 + 1.6 * (one.ceiling - 1)
     estimate = column([one.estimate])
-    note = f"{greek(one.name)} {significant(one.estimate)}, allowed {significant(one.low)} to {significant(one.high)}"
+    note = f"{greek(one.name)} {significant(one.estimate)}, allowed {between(one.low, one.high)}"
     return Chart(
         linear_axis(AXIS.get(one.name, greek(one.name)), ends, lambda value: f"{value:.3g}", most=6),
         linear_axis("objective over its least", (1 - 0.06 * (top - 1), top), lambda value: f"{value:.4g}", most=6),
