@@ -7,7 +7,7 @@ from scaling.report.figures.chart import Area, Chart, Dots, Line, linear_axis
 from scaling.report.figures.marks import column
 from scaling.report.figures.plate import FigureGroup, Panel
 from scaling.report.figures.style import BAND, BLUE, INK, VERMILION
-from scaling.report.numbers import greek, level_text, significant
+from scaling.report.numbers import between, greek, level_text, significant
 from scaling.report.reading import interval_level
 from scaling.results import LawReport
 
