@@ -7,17 +7,19 @@ backtested on the rows up to it alone. Distance: decades of compute beyond those
 the interval, averaged over rungs; half-width: of the interval of the log loss, geometric mean over rungs.
 """
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
 from benchmarks.laws_data import planted, published
-from scaling.laws.backtest import MIN_KEPT, forecaster
-from scaling.laws.forecast import decades_beyond, forecast
+from scaling.laws.backtest import Backtest, forecaster
+from scaling.laws.forecast import decades_beyond
 from scaling.laws.intervals import Prediction
 from scaling.laws.observations import BoolArray, FloatArray, Observations
 from scaling.laws.splits import below_fraction
 
+MIN_KEPT = 9  # rows
 EDGES = (0.0, 0.5, 1.0, 1.5, 2.5, 4.0)
 SAME_ROWS = ("epoch_chinchilla", "one_epoch", "as_fresh")  # other readings of a set that is counted already
 
@@ -53,8 +55,8 @@ def main() -> None:
                 asked = forecaster(kept)
             except ValueError:  # no form can be fitted to so few rows: no forecast is made
                 break
-            away = decades_beyond(kept, held)
-            plain = forecast(asked.selection, kept, held)
+            away = decades_beyond(asked.average.reach.flops, held)
+            plain = replace(asked, backtest=Backtest(())).predict(held)
             for store, prediction in ((announced, plain), (widened, asked.predict(held))):
                 for band, cell in cells(prediction, held, away).items():
                     store.setdefault(band, []).append(cell)

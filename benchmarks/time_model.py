@@ -17,7 +17,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from scaling.config import CONFIG_FILE, PLAN_FILE, StudyConfig
-from scaling.planning.cost import wall_seconds
+from scaling.planning.schedule import wall_seconds
 from scaling.records import RunRecord, read_records
 from scaling.specs import Plan
 from scaling.stages.local import study_slots

@@ -2,9 +2,11 @@
 
 The map, in the order in which a study flows (a room imports from the layers below its own):
 
-entry    `prepare` `plan` `sweep` `train` `fit` `status` `recommend` `compare` `tune` (`tune_corners`) `truth`: a short
-         module for each command; `cluster`: what a Slurm job runs; `command`, `keys`, `usage`, `config_folder`: shared
-stages   `stages`: what several commands do: plan, check, calibrate, launch, look, finish, go on in rounds
+entry    `prepare` `plan` `sweep` `train` `fit` `status` `recommend` `compare` `tune` (`tune_corners`) `truth`
+         `gpu_check`: a short module for each command; `cluster`: what a Slurm job runs; `command`, `keys`,
+         `usage`, `config_folder`: shared by them
+stages   `stages`: what several commands do: plan, check, calibrate, launch, look, finish, go on in rounds; `gpu_check`
+         inside it: whether a GPU computes what a CPU does
 edge     `config`: YAML to frozen dataclasses, validated before anything runs
 verbs    `planning`: rules for learning rate, batch and shapes; grids; what a plan costs
          `tuning`: a recipe found at a proxy size and held against noise; the rates of a grid's corners
@@ -15,6 +17,7 @@ verbs    `planning`: rules for learning rate, batch and shapes; grids; what a pl
          `report`: figures, tables, pages, TensorBoard's analysis run
          `sinks`: points that have ended, to W&B or MLflow
 nouns    `specs`: what shall be trained; `records`, `curves`: what happened; `findings`: what a check saw
+         `machine`: a worker's place; `datasheets`, `verdicts`: what vendors say of a GPU, and what its check found
          `speeds`: what a step takes on this machine; `corners`: a grid's learning rates, checked
          `tables`: anyone's table of losses, read with an account of every line
          `results`: what a study found; `store`: its ledger and database; `values`: dataclasses from and to JSON

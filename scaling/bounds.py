@@ -56,6 +56,7 @@ def decay(example: str) -> Bound:
 FLOPS = between(1.0, 1e35, "1e15")
 TOKENS = between(1.0, 1e30, "5e8")
 SEED = between(0, 2**32 - 1, "0")
+UNIT = between(1e-30, 1e30, "1e6")
 EXPONENT = between(-4.0, 4.0, "0")
 RATE = between(1e-12, 1e3, "0.003")
 SECONDS = between(0.0, 1e9, "30")
@@ -143,6 +144,8 @@ BOUNDS: dict[str, Bound] = {
     "fit.bootstrap": between(0, 30_000, "1000"),
     "fit.level": share("0.95"),
     "fit.targets[]": FLOPS,
+    "fit.targets.flops[]": FLOPS,
+    "fit.targets.points[][]": TOKENS,
     "fit.seed": SEED,
     "point": between(0, 1e9, "0"),
     "retry": between(0, 1e3, "1"),
@@ -150,10 +153,18 @@ BOUNDS: dict[str, Bound] = {
     "flops[]": FLOPS,
     "max_flops": FLOPS,
     "targets[]": FLOPS,
+    "targets.flops[]": FLOPS,
+    "targets.points[][]": TOKENS,
     "bootstrap": between(0, 30_000, "4000"),
     "level": share("0.95"),
     "seed": SEED,
     "gpu_hours": between(1e-9, 1e12, "1000"),
+    "columns.params_unit": UNIT,
+    "columns.tokens_unit": UNIT,
+    "columns.flops_unit": UNIT,
+    "columns.budget_unit": UNIT,
+    "columns.unique_tokens_unit": UNIT,
+    "loss_unit": between(-1e6, 1e6, "0.25"),
     "flops_per_second": between(1.0, 1e30, "2e14"),
     "tokens": TOKENS,
     "params": between(1.0, 1e30, "1e9"),

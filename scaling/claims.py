@@ -36,14 +36,26 @@ def is_claimed(run_folder: Path) -> bool:
 
 
 def claimed_runs(study_folder: Path) -> list[Path]:
-    """The runs of a study in which somebody is at work."""
-    return [path.parent for path in sorted(study_folder.glob(f"*/{LOCK_FILE}")) if is_claimed(path.parent)]
+    """The runs of a study, and the branches that are tasks of their own, in which somebody is at work."""
+    return [lock.parent for lock in sorted(_locks(study_folder)) if is_claimed(lock.parent)]
+
+
+def trains_whole(run_folder: Path) -> bool:
+    """Whether a process is at work on all of a run, so that nobody else may be on one of its branches."""
+    if not is_claimed(run_folder):
+        return False
+    word = _last_word(run_folder)
+    return word is None or word.part == "whole"
+
+
+def _locks(study_folder: Path) -> list[Path]:
+    return [lock for depth in ("*", "*/budget-*") for lock in study_folder.glob(f"{depth}/{LOCK_FILE}")]
 
 
 def tidy(study_folder: Path) -> None:
     """Remove temporary files that killed processes left in a study's folders; a run that is at work does so itself."""
     remove_left_overs(study_folder)
-    for lock in study_folder.glob(f"*/{LOCK_FILE}"):
+    for lock in _locks(study_folder):
         with contextlib.suppress(Timeout), FileLock(lock, timeout=0):
             remove_left_overs(lock.parent)
 

@@ -58,7 +58,11 @@ TEXTS = {
     *("data.source.train_split", "data.source.validation_path", "data.source.validation_split", "data.source.version"),
     *("data.source.google_version", "data.tokenizer.path", "data.tokenizer.revision", "data.tokenizer.separator"),
 }
+# Keys below one that is null until somebody sets it.
+ADDED = {"targets.flops", "targets.points", "fit.targets.flops", "fit.targets.points"}
 LISTS_OF_TEXT = {"ignore", "conventions"}
+# Hydra takes a choice that is a number for none.
+ALSO_CALLED = {"time_model=4090": "time_model=rtx4090"}
 EXIT_NO_ANSWER = 3  # all went well, and the study, the table or the rounds still do not answer
 EXIT_INTERRUPTED, EXIT_NOBODY_LISTENS = 130, 141  # as of a shell's commands that INT and PIPE end
 
@@ -73,7 +77,7 @@ def run_hydra(
     shows above the keys; `overrides` are the entry's own, before those of the command line. A mistake of the user is
     told in one paragraph and exits with 2; `debug=true` shows the traceback.
     """
-    sys.argv[1:] = with_flags_as_overrides(sys.argv[1:])
+    sys.argv[1:] = [ALSO_CALLED.get(argument, argument) for argument in with_flags_as_overrides(sys.argv[1:])]
     if asks_for_help(sys.argv[1:]):
         print(usage(about or "", config_folder(), config_name))
         sys.exit(0)
@@ -114,6 +118,10 @@ def as_text(argument: str) -> str:
         inner = value[1:-1] if value.startswith("[") and value.endswith("]") else value
         items = [item.strip() for item in next(csv.reader([inner], skipinitialspace=True, quotechar='"'), [])]
         return f"{key}=[{','.join(_quoted(item) for item in items)}]"
+    if name == "targets" and value.startswith("["):  # beside `targets.points`, which no list has
+        name = "targets.flops"
+    if name in ADDED:
+        return f"+{name}={value}"
     if name in TEXTS or name.startswith("columns."):
         return f"{key}={_quoted(value)}"
     return argument

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from scaling.analysis.config import FitOptions, TableOptions
+from scaling.analysis.config import AskOptions, FitOptions, TableOptions
 from scaling.bounds import require_within
+from scaling.config_folder import config_folder
 from scaling.data.config import DataConfig
 from scaling.folders import below, study_lock
 from scaling.keys import ANYWHERE, ONLY, reads, typed_keys
@@ -45,7 +46,10 @@ T = TypeVar("T")
 Forcing = TypeVar("Forcing", "CompareOptions", "RecommendOptions")
 
 PLAN_FILE, CONFIG_FILE = "plan.json", "config.json"
-OF_ONE_COMMAND = ("dry_run", "json", "debug", "point", "next", "flops", "until", "max_flops", "overwrite")
+OF_ONE_COMMAND = (
+    *("dry_run", "json", "debug", "point", "next", "flops", "until", "max_flops", "overwrite"),
+    *("gpu_hours", "gpus", "sizes"),
+)
 
 
 class ConfigError(ValueError):
@@ -82,6 +86,9 @@ class StudyConfig:
     flops: float | None = None
     until: str | None = None
     max_flops: float | None = None
+    gpu_hours: float | None = None
+    gpus: int = 1
+    sizes: tuple[float, float] | None = None
     sinks: tuple[str, ...] = ()
     overwrite: bool = False
 
@@ -116,6 +123,12 @@ class StudyConfig:
         return Path(self.cache)
 
 
+def shipped_time_model(name: str) -> TimeModel:
+    """As `time_model=name` has it."""
+    plain = OmegaConf.to_container(OmegaConf.load(config_folder() / "time_model" / f"{name}.yaml"))
+    return from_plain(TimeModel, plain, f"time_model={name}")
+
+
 KEYS = frozenset(f.name for f in fields(StudyConfig))
 
 
@@ -130,6 +143,19 @@ def table_options(composed: DictConfig) -> TableOptions:
         if OmegaConf.is_missing(composed, key):
             raise ConfigError(f"{key} is not given: add {key}={example} to the command")
     return _root(TableOptions, composed)
+
+
+def ask_options(composed: DictConfig, typed: Sequence[str]) -> AskOptions:
+    """Raises ConfigError, as `study_config`; also where one of the overrides `typed` has no meaning without a fit."""
+    own = {f.name for f in fields(AskOptions)}
+    for override in typed:
+        key = override.partition("=")[0].lstrip("+~")
+        if key.partition(".")[0] not in own:
+            raise ConfigError(
+                f"{key} says how a table is read or fitted, and {composed.source} is fitted already: leave it out (the "
+                f"keys are {', '.join(sorted(own))}), or name the table"
+            )
+    return _root(AskOptions, _with(composed, own))
 
 
 def compare_options(composed: DictConfig) -> "CompareOptions":
@@ -249,9 +275,11 @@ def refit_config(composed: DictConfig, typed: Sequence[str]) -> StudyConfig:
     merged, now = to_plain(stored_config(config.folder)), to_plain(config)
     for path in [["runs"], ["study"], *paths]:
         into, value = merged, now
-        for key in path[:-1]:
+        key, *deeper = path
+        while deeper and isinstance(into[key], dict) and isinstance(value[key], dict):
             into, value = into[key], value[key]
-        into[path[-1]] = value[path[-1]]
+            key, *deeper = deeper
+        into[key] = value[key]
     with _as_config_error():
         return from_plain(StudyConfig, merged, "config")
 

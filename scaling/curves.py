@@ -53,7 +53,11 @@ class Losses:
 def read_losses(path: Path, tell: Callable[[str], None] = lambda words: None) -> Losses:
     """As `read_curve`, which it asks where a line is not as it should be: all curves of a large study have a million
     lines, and what is read of them is three columns."""
-    content = path.read_bytes().rpartition(b"\n")[0]
+    try:
+        content = read_file(path).rpartition(b"\n")[0]
+    except ValueMismatch as error:
+        tell(str(error))
+        return Losses((), (), ())
     lines = content.splitlines()
     names = ("tokens", "train_loss_nats", "validation_loss_nats")
     if all(content.count(f'"{name}":'.encode()) == len(lines) for name in names):  # each once in a line, or a KeyError

@@ -6,27 +6,32 @@ Example: python -m scaling.fit source=points.csv out=laws holdout=0.2
 
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from scaling.analysis.config import TableOptions
+from scaling.analysis.law_report import optimal_allocation
 from scaling.analysis.table_report import report_on_table
 from scaling.checks.catalogue import check_table, in_fits_json
 from scaling.command import EXIT_NO_ANSWER, run_hydra
-from scaling.config import ConfigError, refit_config, stored_plan, table_options
+from scaling.config import ConfigError, ask_options, refit_config, stored_plan, table_options
 from scaling.findings import gravest_first, refusals
 from scaling.folders import require_ours, study_lock, take
 from scaling.report.figures.catalogue import draw_figures
 from scaling.report.figures.plate import Figures
-from scaling.report.summary import print_groups, print_summary
+from scaling.report.summary import print_forecasts, print_groups, print_summary
+from scaling.report.tables import FARTHEST
 from scaling.report.write import write_table_report
 from scaling.stages.by_group import fit_groups
 from scaling.stages.checkup import check_plan
 from scaling.stages.finish import FITS_FILE, finish_study
+from scaling.stages.stored_law import ask, stored_law
 from scaling.stages.tables import open_table
 from scaling.tables.account import TableError
 from scaling.terminal import PlainConsole
@@ -50,6 +55,9 @@ def task(composed: DictConfig) -> int:
 
 
 def fit_table(composed: DictConfig, command: str) -> int:
+    stored = None if OmegaConf.is_missing(composed, "source") else stored_law(str(composed.source))
+    if stored is not None:
+        return ask_stored(composed, stored)
     options = table_options(composed)
     out = Path(options.out)
     require_ours(out, "table", key="out", overwrite=options.overwrite)
@@ -75,6 +83,17 @@ def fit_table(composed: DictConfig, command: str) -> int:
     if not options.json:
         print(page)
     return EXIT_NO_ANSWER if refusals(findings) else 0
+
+
+def ask_stored(composed: DictConfig, stored: Mapping[str, Any]) -> int:
+    options = ask_options(composed, HydraConfig.get().overrides.task)
+    answer = ask(stored, options)
+    if options.json:
+        PlainConsole().print_json(data=answer.payload(options.source))
+    else:
+        allocations = [optimal_allocation(best, there) for best, there in answer.budgets]
+        print_forecasts(allocations, answer.points, answer.largest, PlainConsole())
+    return EXIT_NO_ANSWER if answer.farthest > FARTHEST else 0
 
 
 def fit_by(options: TableOptions, command: str) -> int:

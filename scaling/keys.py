@@ -21,28 +21,37 @@ ONLY = {
     "plan next=": {"next", "flops", "power", "force"},
 }
 SEARCHED = {"size", "tokens", "space", "sampler", "trials", "pruner", "evaluations", "finalists", "sampler_seed"}
+HOURS = dict.fromkeys(
+    ("gpu_hours", "gpus", "sizes"), "`python -m scaling.plan gpu_hours=...` reads it, and chooses a grid by it"
+)
 READING = {"columns", "loss_unit", "decimal", "where", "ignore", "duplicates"}
 # Keys that a command does not read, and what does.
 NOT_READ = {
+    "plan gpu_hours=": dict.fromkeys(("next", "flops", "until", "max_flops", "point", "run"), "hours choose a grid")
+    | {"grid": "hours choose sizes, budgets and seeds; of the grid only grid.seed is read"},
     "plan": {
+        **dict.fromkeys(("gpus", "sizes"), "it goes with gpu_hours="),
         "point": "a plan lists all points; `python -m scaling.train point=...` trains one",
         "run": "`python -m scaling.train` reads it",
         "until": "`python -m scaling.sweep until=... dry_run=true` plans a round",
         "max_flops": "`python -m scaling.sweep until=... dry_run=true` plans a round; grid.max_flops leaves points out",
         "flops": "it is what the points of next=runs/STUDY may cost; grid.max_flops leaves points out",
     },
-    "sweep": {
+    "sweep": HOURS
+    | {
         "run": "launchers hand it to `python -m scaling.train`",
         "next": "`python -m scaling.plan next=...` proposes points",
         "flops": "`python -m scaling.plan next=... flops=...` reads it; max_flops with until= ends rounds",
     },
-    "train": {
+    "train": HOURS
+    | {
         "next": "`python -m scaling.plan next=...` proposes points",
         "flops": "`python -m scaling.plan next=... flops=...` reads it",
         "until": "`python -m scaling.sweep until=...` adds points",
         "max_flops": "`python -m scaling.sweep until=... max_flops=...` reads it",
     },
-    "tune": dict.fromkeys(("point", "run", "next", "flops", "until", "max_flops"), "it is of a sweep")
+    "tune": HOURS
+    | dict.fromkeys(("point", "run", "next", "flops", "until", "max_flops"), "it is of a sweep")
     | {"multiples": "they are of corners=true"},
     "tune corners=true": dict.fromkeys(SEARCHED, "corners=true searches nothing"),
     "recommend study=": dict.fromkeys(READING, "it says how a table is read, and a study's records need no such word"),
@@ -66,6 +75,8 @@ def typed_keys(arguments: Sequence[str]) -> dict[str, str]:
 
 def as_used(command: str, typed: Mapping[str, str]) -> str:
     """What is asked of the command, where its keys make a difference to what it reads."""
+    if command == "plan" and typed.get("gpu_hours", "null") != "null":
+        return "plan gpu_hours="
     if command == "plan" and typed.get("next", "null") != "null":
         return "plan next="
     if command == "tune" and typed.get("corners", "false").lower() == "true":
@@ -89,7 +100,7 @@ def not_read(command: str, arguments: Sequence[str]) -> str | None:
     use = as_used(command, typed)
     for key in () if use in OF_A_STUDY else typed:
         top = key.replace("/", ".").partition(".")[0]
-        why = NOT_READ.get(use, {}).get(top)
+        why = None if key == "grid.seed" else NOT_READ.get(use, {}).get(top)
         if use in ONLY and top not in ONLY[use] | ANYWHERE:
             why = why or f"{reads(use)}"
         if use == "sweep" and top == "max_flops" and typed.get("until", "null") == "null":

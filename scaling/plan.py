@@ -3,9 +3,14 @@
 With next=runs/mine it proposes the points that would tell most of `power.quantity` for each FLOP, from what the study
 has measured, and writes them as an experiment.
 
+With gpu_hours=8 (and gpus=8, sizes=[1e6,1e8]) it chooses sizes, budgets and seeds that tell most of the best N in so
+much time, by what this machine's steps take or by time_model=h100, h200, a100, 4090, l4, cpu, and writes that as an
+experiment; the rest of the study is that of experiment=gpu where none is named.
+
 Example: python -m scaling.plan grid=isoflop recipe=cosine
 """
 
+import sys
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -18,6 +23,10 @@ from scaling.stages.sweeping import dry_run
 
 def task(composed: DictConfig) -> int:
     config = study_config(composed)
+    if config.gpu_hours is not None:
+        from scaling.stages.hours import plan_by_hours
+
+        return plan_by_hours(config)
     if config.next is None:
         return dry_run(config)
     folder = Path(config.next)
@@ -25,6 +34,10 @@ def task(composed: DictConfig) -> int:
 
 
 def main() -> None:
+    if any(argument.startswith("gpu_hours=") for argument in sys.argv) and not any(
+        argument.startswith("experiment=") for argument in sys.argv
+    ):
+        sys.argv.insert(1, "experiment=gpu")
     run_hydra(task, "sweep", command="plan", about=__doc__)
 
 

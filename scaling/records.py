@@ -7,7 +7,8 @@ runs/<study>/<run-id>/job.json                     what to train and how, frozen
                       trunk.pt, branch.pt          checkpoints; *.previous.pt, the ones before them
                       curve-*.jsonl                the training curves of trunk and branches
                       log.txt                      the process' own words
-                      trunk/, budget-*/            TensorBoard's events
+                      trunk/, budget-*/            TensorBoard's events; a branch that is a task of its own works in
+                                                   budget-*/, with job, lock, status, log and checkpoints of its own
                       profile/                     the trace of a few steps, with runtime.profile
                       record-<tokens>.json         a measured point; one that can be read means done
                       record-<tokens>.damaged      one that could not, before its point was trained again
@@ -27,11 +28,13 @@ from scaling.values import ValueMismatch, from_file, read_plain, write_json
 RECORD_SCHEMA = 2
 
 JOB_FILE, LOCK_FILE, STATUS_FILE, LOG_FILE = "job.json", ".lock", "status.json", "log.txt"
+TRUNK_FILE, BRANCH_FILE = "trunk.pt", "branch.pt"
 # In a study's folder: no worker starts, or goes on past its next step, while it is there. The next sweep removes it.
 STOP_FILE = "STOP"
 
 PointStatus = Literal["done", "diverged", "out_of_memory", "stopped_early"]
 RunState = Literal["running", "done", "interrupted", "failed"]
+RunPart = Literal["whole", "trunk", "branch"]
 
 # Exit codes of a worker.
 EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_BUSY = 0, 1, 75, 76
@@ -42,7 +45,8 @@ class Provenance:
     """Where and with what a point was measured; none of it is part of the spec's id.
 
     `micro_batch_tokens` is the most that one process had in one forward pass, None in records that do not tell;
-    `parallel` is how `processes` processes shared the work: none, ddp or fsdp.
+    `parallel` is how `processes` processes shared the work: none, ddp or fsdp. `slot` is the place that the pool gave
+    it, `attention` the kernel of the training passes; `choices` say what of the faster ways was not taken, and why.
     """
 
     code_version: str
@@ -59,6 +63,12 @@ class Provenance:
     micro_batch_tokens: int | None = None
     processes: int = 1
     parallel: str = "none"
+    slot: str | None = None
+    driver: str | None = None
+    attention: str | None = None
+    compiled: bool | None = None
+    captured: bool | None = None
+    choices: str | None = None
 
 
 @dataclass(frozen=True)
@@ -98,8 +108,9 @@ class RunRecord:
 
     `skipped_steps` are steps whose fp16 gradient overflowed, which the scaler leaves out. `mfu` is the counted FLOPs
     per second over `peak_flops_per_second`, which is that of measured matrix products in the precision of training on
-    all the point's devices. `energy_joules` is what NVML counted for those devices. `peak_memory_bytes` is that of the
-    process with most.
+    all the point's devices; `datasheet_flops_per_second` is what their vendor says of them. `energy_joules` is what
+    NVML counted for those devices. `peak_memory_bytes` is that of the process with most, and `peak_reserved_bytes` what
+    its allocator took of the GPU for that (None on a CPU).
     """
 
     schema: int
@@ -136,6 +147,8 @@ class RunRecord:
     peak_flops_per_second: float | None = None
     mfu: float | None = None
     energy_joules: float | None = None
+    peak_reserved_bytes: int | None = None
+    datasheet_flops_per_second: float | None = None
 
 
 AMOUNTS = (
@@ -149,7 +162,8 @@ LOSSES = ("final_loss_nats", "best_loss_nats", "bits_per_byte", "perplexity", "w
 @dataclass(frozen=True)
 class RunStatus:
     """The last word of a run's process. `updated_at` is seconds since the epoch; `gpu` is its CUDA_VISIBLE_DEVICES,
-    `queue_id` its job in the cluster's queue, `attempt` counts the processes that have worked in the folder."""
+    `queue_id` its job in the cluster's queue, `attempt` counts the processes that have worked in the folder, `part` is
+    what this one did there, `gpu_share` what it might take of its GPU's memory."""
 
     state: RunState
     step: int
@@ -162,6 +176,13 @@ class RunStatus:
     gpu: str | None = None
     queue_id: str | None = None
     attempt: int = 1
+    part: RunPart = "whole"
+    gpu_share: float = 1.0
+
+
+def branch_folder(run_folder: Path, budget_tokens: int) -> Path:
+    """Where a branch works that is a task of its own."""
+    return run_folder / f"budget-{budget_tokens}"
 
 
 def record_path(run_folder: Path, budget_tokens: int) -> Path:

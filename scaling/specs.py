@@ -95,14 +95,18 @@ class Evaluations:
     compares with none. So what stops, and where, follows from the trunk's path, whatever other budgets there are.
     None for `every_steps`: only where a branch ends, and where it begins if its text has been seen before. None for
     `patience`: nothing stops early.
+
+    An evaluation takes the first `most_tokens` of a validation text, whose documents lie in the order of a hash, and so
+    a random sample of them (None: all). A loss has its standard error, and text beyond some millions buys little.
     """
 
     every_steps: int | None = None
     patience: int | None = None
     min_delta_nats: float = 0.0
+    most_tokens: int | None = field(default=4_000_000, metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
-        for name in ("every_steps", "patience"):
+        for name in ("every_steps", "patience", "most_tokens"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"evaluations.{name} is {value}; it must be at least 1, or null")

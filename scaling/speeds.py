@@ -23,16 +23,21 @@ STEP_SOURCES = (
     "training/optimizer.py",
     "training/evaluate.py",
     "training/device.py",
+    "training/capture.py",
+    "training/muon.py",
+    "training/choices.py",
 )
 
 
 @dataclass(frozen=True)
 class ShapeSpeed:
-    """Seconds of one optimiser step, and of the evaluation of one validation token, with every worker at work."""
+    """Seconds of one optimiser step, and of the evaluation of one validation token, with every worker at work.
+    `peak_reserved_bytes` is what both took of a GPU's memory, None on a CPU."""
 
     shape: str
     seconds_per_step: float
     seconds_per_validation_token: float
+    peak_reserved_bytes: int | None = None
 
     def __post_init__(self) -> None:
         if not (self.seconds_per_step > 0 and self.seconds_per_validation_token >= 0):

@@ -25,7 +25,7 @@ def task(composed: "DictConfig") -> int:
     from scaling.folders import require_ours
     from scaling.stages.study import make_tasks, plan_study, prepare_study
     from scaling.stages.sweeping import choose_points, dry_run
-    from scaling.training.team import team_of_this_process
+    from scaling.training.team import leave_team, team_of_this_process
     from scaling.training.worker import run_folder
 
     config = study_config(composed)
@@ -41,7 +41,9 @@ def task(composed: "DictConfig") -> int:
     if team.leads:
         make_tasks(config, plan, corpora, [point], wave=point.wave)
     team.told(None)  # the job is there for all
-    return run_folder(config.folder / point.run_id)
+    code = run_folder(config.folder / point.run_id)
+    leave_team()
+    return code
 
 
 def run_in_own_process(composed: "DictConfig") -> int:
@@ -58,6 +60,8 @@ def main() -> None:
     # A launcher's workers start in a fraction of a second less without Hydra and a config.
     if sys.argv[1:] == ["--warm"]:
         serve_forks()
+    elif sys.argv[1:] == ["--keep"]:
+        serve_tasks()
     elif len(sys.argv) == 2 and Path(sys.argv[1]).is_dir():
         sys.exit(run_one(Path(sys.argv[1])))
     elif {"-m", "--multirun"} & set(sys.argv[1:]):
@@ -85,8 +89,18 @@ def serve_forks() -> None:
     serve(run_folder, prepare_for_forks)
 
 
+def serve_tasks() -> None:
+    """One after the other, on a GPU."""
+    from scaling.launching.kept import serve
+    from scaling.training.device import release_everything
+    from scaling.training.worker import run_folder
+
+    serve(run_folder, release_everything)
+
+
 def run_one(folder: Path) -> int:
     from scaling.folders import storage_words
+    from scaling.training.team import leave_team
     from scaling.training.worker import run_folder
 
     if not (folder / JOB_FILE).exists():
@@ -95,10 +109,12 @@ def run_one(folder: Path) -> int:
         print(f"error: {folder} holds no {JOB_FILE}; the sweep writes one into each run's folder", file=sys.stderr)
         return EXIT_BAD_CONFIG
     try:
-        return run_folder(folder)
+        code = run_folder(folder)
     except OSError as error:
         print(f"error: {storage_words(error)}", file=sys.stderr)
         return EXIT_FAILED
+    leave_team()
+    return code
 
 
 if __name__ == "__main__":

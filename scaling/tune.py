@@ -179,7 +179,7 @@ def show(config: StudyConfig, options: TuneOptions, default: RunSpec) -> int:
     trials = len(list(space.grid(options.space))) if options.sampler == "grid" else options.trials
     runs = trials + (options.finalists + 1) * len(options.seeds)
     seconds = study_cost(config).run_seconds(default, default.budgets)
-    slots = len(study_slots(config.runtime, config.launch).free)
+    slots = len(study_slots(config.runtime, config.launch, config.cache_folder).free)
     plan = {
         "proxy": {"size": options.size, "d_model": default.model.d_model, "tokens": default.budgets[0]},
         "space": to_plain(options.space),
@@ -240,7 +240,7 @@ def write_job(config: StudyConfig, spec: RunSpec, corpus: Path, under: str = "tr
 
 @contextmanager
 def slot_runner(config: StudyConfig) -> Iterator[SlotRunner]:
-    slots = study_slots(config.runtime, config.launch)
+    slots = study_slots(config.runtime, config.launch, config.cache_folder)
     runner = SlotRunner(slots, make_workers(slots))
     try:
         yield runner

@@ -39,9 +39,10 @@ def check_corners(config: StudyConfig, options: TuneOptions) -> int:
     if config.dry_run:
         seconds = sum(study_cost(config).run_seconds(spec, spec.budgets) for spec in everything)
         sizes = ", ".join(dict.fromkeys(spec.size for spec in specs[1.0]))
+        workers = len(study_slots(config.runtime, config.launch, config.cache_folder).free)
         out.print(
             f"{len(everything)} runs at the sizes {sizes}, rates times {', '.join(f'{m:g}' for m in multiples)}: some "
-            f"{seconds / len(study_slots(config.runtime, config.launch).free):.0f} s less what the study has already",
+            f"{seconds / workers:.0f} s less what the study has already",
             soft_wrap=True,
         )
         return 0

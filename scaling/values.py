@@ -14,10 +14,10 @@ import secrets
 import stat
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import IO, Any, BinaryIO, TypeVar
 
 from scaling.names import nearest
 
@@ -78,6 +78,8 @@ def _convert_union(arguments: tuple[Any, ...], value: object, where: str) -> Any
     if value is None and type(None) in arguments:
         return None
     kinds = [k for k in arguments if k is not type(None)]
+    if isinstance(value, Mapping):
+        kinds = [kind for kind in kinds if dataclasses.is_dataclass(kind)] or kinds
     for kind in kinds[:-1]:
         with contextlib.suppress(ValueMismatch):
             return _convert(kind, value, where)
@@ -192,6 +194,10 @@ def _convert_scalar(kind: Any, value: object, where: str) -> Any:
 def _name(kind: Any) -> str:
     if typing.get_origin(kind) is typing.Literal:
         return " or ".join(map(str, typing.get_args(kind)))
+    if typing.get_origin(kind) is tuple:
+        return "list"
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        return f"mapping of {', '.join(_keys(kind))}"
     names = {int: "whole number", float: "number", str: "text", bool: "true or false"}
     return names.get(kind, getattr(kind, "__name__", str(kind)))
 
@@ -243,16 +249,22 @@ def _in_lines(plain: Any) -> str:
     return "[\n" + ",\n".join(json.dumps(item, allow_nan=False) for item in plain) + "\n]"
 
 
-def write_atomically(path: Path, content: bytes, *, flush: bool = True, name: str | None = None) -> None:
+def write_atomically(
+    path: Path, content: bytes | Callable[[IO[bytes]], object], *, flush: bool = True, name: str | None = None
+) -> None:
     """Write a file whole or not at all: under a name of this call's own, `flush`ed to disk, then renamed.
 
-    `name` stands in for the file's own in the temporary one, where that is looked at by other programs. Raises OSError,
-    which names `path`; what was there before is then untouched.
+    `content` may be what writes it, for what should not lie in memory whole. `name` stands in for the file's own in the
+    temporary one, where that is looked at by other programs. Raises OSError, which names `path`; what was there before
+    is then untouched.
     """
     temporary = path.with_name(f".{name or path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("xb") as file:
-            file.write(content)
+            if callable(content):
+                content(file)
+            else:
+                file.write(content)
             file.flush()
             if flush:
                 os.fsync(file.fileno())
@@ -307,16 +319,19 @@ def read_plain(path: Path) -> Any:
 
 
 def read_file(path: Path) -> bytes:
-    """A file's bytes. Raises ValueMismatch for what is none, such as a folder, or a pipe, which would keep its reader
-    waiting; FileNotFoundError and other OSErrors as usual."""
+    """A file's bytes. Raises ValueMismatch and OSError, as `open_file`."""
+    with open_file(path) as file:
+        return file.read()
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a file to read it. Raises ValueMismatch for what is none, such as a folder, or a pipe, which would keep its
+    reader waiting; FileNotFoundError and other OSErrors as usual."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueMismatch(f"{path} is no file: move it away and run the command again")
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read()
-    finally:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
+        raise ValueMismatch(f"{path} is no file: move it away and run the command again")
+    return os.fdopen(descriptor, "rb")
 
 
 class NotJson(ValueError):

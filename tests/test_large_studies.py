@@ -130,7 +130,7 @@ def test_a_jackknife_of_very_many_trajectories_leaves_out_groups(monkeypatch: py
         return SimpleNamespace(parameters=True, theta=np.array([2.0 + 0.01 * len(fits)] * 2)), SimpleNamespace()
 
     monkeypatch.setattr(repetition, "_fit_repeated", fitted)
-    monkeypatch.setattr(repetition, "MOST_LEFT_OUT", 10)
+    monkeypatch.setattr(repetition, "MOST_GROUPS", 10)
     fit = SimpleNamespace(law=SimpleNamespace(parameter_names=("a", "b")), theta=np.array([2.0, 2.0]))
     found = repetition._jackknife(fit, rows, 0.95)  # type: ignore[arg-type]
     assert fits == [90] * 10

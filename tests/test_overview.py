@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from scaling.records import LOCK_FILE, RunState, RunStatus, record_path, write_record
+from scaling.records import LOCK_FILE, RunState, RunStatus, branch_folder, read_records, record_path, write_record
 from scaling.specs import Plan, PlannedPoint
 from scaling.stages.overview import Overview, PointState, look_at
 from scaling.values import write_json
@@ -101,3 +101,32 @@ def test_a_queue_that_does_not_answer_is_said_and_the_rest_is_shown(
     assert overview.queue is not None
     assert "squeue is not found" in overview.queue
     assert len(overview.points) == len(plan.points)
+
+
+def test_a_branch_that_is_a_task_of_its_own_speaks_for_its_point(tmp_path: Path) -> None:
+    """The trunk has gone by; of its branches one runs, one was killed, one waits; a shared GPU counts by its share."""
+    config, plan = planted_study(tmp_path)
+    run = next(run for run in plan.runs if len(run.budgets) >= 3)
+    folder, budgets = config.folder / run.id, run.budgets[-3:]
+    points = [p for p in plan.points if p.run_id == run.id and p.tokens in budgets]
+    for budget in budgets:
+        record_path(folder, budget).unlink()
+    trunk_steps = run.cooldown_start(budgets[-1])
+    word = RunStatus(
+        "done", trunk_steps, trunk_steps, 1e3, time.time(), platform.node(), 1, part="trunk", gpu="0", gpu_share=0.25
+    )
+    write_json(folder / "status.json", word)
+    for budget in budgets[:2]:
+        branch_folder(folder, budget).mkdir()
+        branch = RunStatus(
+            "running", 10, 99, 1e3, time.time(), platform.node(), 1, part="branch", gpu="0", gpu_share=0.25
+        )
+        write_json(branch_folder(folder, budget) / "status.json", branch)
+    with FileLock(branch_folder(folder, budgets[0]) / LOCK_FILE):
+        overview = seen(config.folder, plan)
+    told = {state.tokens: state for state in overview.points if state.run_id == run.id}
+    assert [told[point.tokens].state for point in points] == ["running", "stale", "planned"]
+    steps = trunk_steps + 20
+    tokens_per_second = next(r.tokens_per_second for r in read_records(config.folder) if r.run_id == run.id)
+    hours = steps * run.optimizer.batch_tokens / tokens_per_second / 3600
+    assert overview.cost.gpu_hours == pytest.approx(0.25 * hours, rel=1e-6)

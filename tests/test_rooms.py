@@ -12,8 +12,8 @@ GROUND = {"names"}
 LEAVES = {"model", "data", "laws"}
 NOUNS = {
     "tables",
-    *("values", "specs", "speeds", "records", "claims", "curves", "findings", "results", "corners", "store"),
-    *("folders", "terminal", "bounds"),
+    *("values", "machine", "datasheets", "specs", "speeds", "verdicts", "records", "claims", "curves", "findings"),
+    *("results", "corners", "store", "folders", "terminal", "bounds"),
 }
 VERBS = {"sinks", "planning", "tuning", "training", "launching", "analysis", "checks", "report"}
 ENTRIES = {
@@ -29,6 +29,7 @@ ENTRIES = {
         "compare",
         "tune",
         "tune_corners",
+        "gpu_check",
         "cluster",
     ),
 }

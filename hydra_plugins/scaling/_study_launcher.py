@@ -33,6 +33,24 @@ class StudyLauncher(Launcher):
         self, config: "StudyConfig", tasks: "Sequence[Task]", title: str, meanwhile: Callable[[], None]
     ) -> "LaunchResult": ...
 
+    def takes_parts(self) -> bool:
+        """Whether trunks and branches may be tasks of their own (`launch_parts`)."""
+        return False
+
+    def launch_parts(
+        self,
+        config: "StudyConfig",
+        tasks: "Sequence[Task]",
+        title: str,
+        meanwhile: Callable[[], None],
+        open_gate: Callable[[], bool],
+    ) -> "LaunchResult":
+        raise NotImplementedError(f"{type(self).__name__} takes whole runs")
+
+    def note(self, config: "StudyConfig") -> str | None:
+        """A line for the user, before anything is planned or launched."""
+        return None
+
     def submits(self, config: "StudyConfig") -> bool:
         """Whether the runs are handed over at once, and the command returns before they end."""
         return False

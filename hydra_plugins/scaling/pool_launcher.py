@@ -23,3 +23,20 @@ class PoolLauncher(StudyLauncher):
         from scaling.stages.local import run_here
 
         return run_here(config, tasks, title, meanwhile)
+
+    def takes_parts(self) -> bool:
+        from scaling.launching.early import under_torchrun
+
+        return not under_torchrun()
+
+    def launch_parts(
+        self,
+        config: "StudyConfig",
+        tasks: "Sequence[Task]",
+        title: str,
+        meanwhile: Callable[[], None],
+        open_gate: Callable[[], bool],
+    ) -> "LaunchResult":
+        from scaling.stages.local import run_here
+
+        return run_here(config, tasks, title, meanwhile, open_gate)

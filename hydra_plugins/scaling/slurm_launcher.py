@@ -37,6 +37,11 @@ class SlurmLauncher(StudyLauncher):
 
         return launch_and_wait(config, self.options, tasks, meanwhile)
 
+    def note(self, config: "StudyConfig") -> str | None:
+        from scaling.stages.on_slurm import asks_for_no_gpu
+
+        return asks_for_no_gpu(config, self.options)
+
     def submits(self, config: "StudyConfig") -> bool:
         return not config.launch.wait
 

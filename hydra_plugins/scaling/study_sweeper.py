@@ -54,15 +54,22 @@ class StudySweeper(Sweeper):
         if points is not None:
             composed = self.hydra_context.config_loader.load_sweep_config(self.config, fixed)
         config = study_config(OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"]))
-        submit = None
+        submit = parts = None
         if isinstance(self.launcher, StudyLauncher):
+            if note := self.launcher.note(config):
+                print(note, file=sys.stderr)
             launch = partial(self.launcher.launch_runs, config)
+            if self.launcher.takes_parts():
+                parts = partial(self.launcher.launch_parts, config)
             if self.launcher.submits(config):
                 submit = partial(self.launcher.submit, config)
         else:
             launch = partial(launch_runs, self.launcher, fixed, config)
         code = in_rounds(
-            config, lambda study: sweep_study(study, launch, points=points, finish=self.finish, submit=submit)
+            config,
+            lambda study: sweep_study(
+                study, launch, points=points, finish=self.finish, submit=submit, launch_parts=parts
+            ),
         )
         if code:
             sys.exit(code)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from scaling.laws.agreement import FINISHED, compare_conventions, compare_estimators
-from scaling.laws.analysis import TargetForecast, analyse, joint_title, largest_budget
+from scaling.laws.analysis import PointForecast, analyse, joint_title, largest_budget
+from scaling.laws.backtest import Best
 from scaling.laws.envelope import finished_curves
 from scaling.laws.fit import fit_law
 from scaling.laws.form_report import FormReport, form_report
@@ -90,7 +91,7 @@ def law_report(
     return LawReport(
         fitted=fitted,
         held_out=held,
-        optima=tuple(_optimum(target) for target in analysis.forecasts),
+        optima=tuple(optimal_allocation(target.best, target.there) for target in analysis.forecasts),
         noise=rows.noise,
         findings=(),
         fits_json=finite_or_null(content),
@@ -105,19 +106,18 @@ def _fitted_law(report: FormReport) -> FittedLaw:
     return FittedLaw(report.title, report.fit, report.observations, report.boot, report.intervals)
 
 
-def _optimum(target: TargetForecast) -> OptimalAllocation:
+def optimal_allocation(best: Best, there: PointForecast) -> OptimalAllocation:
     """N*, D* and the loss there, all by the selected forecast."""
-    best = target.best
     return OptimalAllocation(
         Allocation(
             flops=best.flops,
             params=best.params,
             tokens=best.tokens,
-            loss=target.loss,
+            loss=there.loss,
             params_exponent=best.params_exponent,
             tokens_exponent=1 - best.params_exponent,
         ),
         best.params_interval,
         best.tokens_interval,
-        target.loss_interval,
+        there.loss_interval,
     )

@@ -131,6 +131,9 @@ def _jackknife(fit: Fit, rows: Observations, level: float) -> dict[str, Interval
     log scale (Efron & Tibshirani 1993, chapter 11); empty where one of these fits cannot be made."""
     trajectory = rows.trajectory_index()
     count = min(int(trajectory.max()) + 1, MOST_GROUPS)
+    method = "jackknife by trajectory"
+    if int(trajectory.max()) >= count:
+        method = f"jackknife by {count} groups of trajectories"
     trajectory = trajectory % count
     logs = []
     for left_out in range(count):
@@ -141,7 +144,7 @@ def _jackknife(fit: Fit, rows: Observations, level: float) -> dict[str, Interval
     spread = np.sqrt((count - 1) * np.var(logs, axis=0))
     half = t_two_sided(level, count - 1) * spread
     return {
-        name: Interval(float(value * np.exp(-wide)), float(value * np.exp(wide)), level, "jackknife by trajectory")
+        name: Interval(float(value * np.exp(-wide)), float(value * np.exp(wide)), level, method)
         for name, value, wide in zip(fit.law.parameter_names, fit.theta, half, strict=True)
     }
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from scaling.analysis.config import FitOptions
+from scaling.analysis.config import FitOptions, Targets
 from scaling.analysis.curves import read_segments, trunk_curves
 from scaling.analysis.forecasts import new_forecasts, score
 from scaling.analysis.law_report import Rows, law_report
@@ -147,6 +147,7 @@ def analyse(
     curves = read_segments(folder, plan, tell)
     trunks = trunk_curves(curves, plan, convention)
     others = [other for other in CONVENTIONS.values() if other is not convention]
+    asked = Targets.of(options.targets)
     laws = law_report(
         Rows(
             source=plan.study,
@@ -158,7 +159,8 @@ def analyse(
             excluded=[(f"{e.run_id} at {e.tokens} tokens", e.reason) for e in measured.exclusions],
             noise=seed_noise(records),
         ),
-        targets=options.targets,
+        targets=asked.flops,
+        at=asked.points,
         resamples=options.bootstrap,
         level=options.level,
         seed=options.seed,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scaling.analysis.config import TableOptions
+from scaling.analysis.config import TableOptions, Targets
 from scaling.analysis.holdout import HoldOut, hold_out
 from scaling.analysis.law_report import Rows, law_report
 from scaling.analysis.repetition import repetition_of, repetition_payload
@@ -43,9 +43,11 @@ def report_on_table(options: TableOptions, command: str, table: Table | None = N
         curves=_curves(options, table),
         repeated=repeated,
     )
+    asked = Targets.of(options.targets)
     laws = law_report(
         rows,
-        targets=options.targets,
+        targets=asked.flops,
+        at=asked.points,
         resamples=options.bootstrap,
         level=options.level,
         seed=options.seed,

@@ -163,7 +163,9 @@ def shared_runs(report: LawReport) -> Iterator[Finding]:
 
 def extrapolation(report: LawReport) -> Iterator[Finding]:
     """No point says how fast a form goes wrong beyond the points."""
-    far = max((best.allocation.flops for best in report.optima), default=0.0) / largest_fitted_flops(report)
+    asked = [best.allocation.flops for best in report.optima]
+    asked += [6 * point.params * point.tokens for point in report.analysis.points]
+    far = max(asked, default=0.0) / largest_fitted_flops(report)
     if far > 10**DECADES_WARN:
         where = "targets" if isinstance(report, TableReport) else "fit.targets"
         yield Finding(

@@ -76,10 +76,17 @@ class Corpus:
     def batch(self, first_sequence: int, num_sequences: int, *, context: int, seed: int) -> NDArray[np.int64]:
         """Training sequences number `first_sequence` and following: int64 [num_sequences, context + 1].
 
-        Inputs are [:, :-1], targets [:, 1:]. Sequence s belongs to epoch s // num_windows; each epoch visits
-        every window once, in an order that depends on (seed, epoch) alone. So the data of a step is a
-        function of the seed and the step: there is no state to save. Raises DataError if the corpus is
-        shorter than one batch.
+        Inputs are [:, :-1], targets [:, 1:]. Raises DataError if the corpus is shorter than one batch.
+        """
+        starts = self.starts(first_sequence, num_sequences, context=context, seed=seed)
+        return np.asarray(self.train[starts[:, None] + np.arange(context + 1)], dtype=np.int64)
+
+    def starts(self, first_sequence: int, num_sequences: int, *, context: int, seed: int) -> NDArray[np.int64]:
+        """Where those sequences begin in `train`: int64 [num_sequences].
+
+        Sequence s belongs to epoch s // num_windows; each epoch visits every window once, in an order that depends on
+        (seed, epoch) alone. So the data of a step is a function of the seed and the step: there is no state to save.
+        Raises DataError as `batch`.
         """
         windows = self.num_windows(context)
         if num_sequences > windows:
@@ -94,18 +101,21 @@ class Corpus:
         for epoch in np.unique(epochs).tolist():
             chosen = epochs == epoch
             starts[chosen] = window_order(windows, seed, epoch)[places[chosen]] * context
-        return np.asarray(self.train[starts[:, None] + np.arange(context + 1)], dtype=np.int64)
+        return starts
 
     def validation_windows(
-        self, context: int, validation_set: str | None = None
+        self, context: int, validation_set: str | None = None, most_tokens: int | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Inputs and targets, int64 [windows, context]: each validation token but the first is a target once.
 
         The last window is filled up with separators as inputs and IGNORED_TARGET as targets. The order is
         fixed and no batch size enters. validation_set: one of `validation_sets`; None is the corpus' own split.
-        Raises DataError if the text is shorter than one context.
+        Of more than `most_tokens` the first windows alone, up to that many. Raises DataError if the text is shorter
+        than one context.
         """
         tokens = self.validation if validation_set is None else self.validation_sets[validation_set]
+        if most_tokens is not None:
+            tokens = tokens[: max(1, most_tokens // context) * context + 1]
         predicted = len(tokens) - 1
         if predicted < context:
             raise DataError(

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from scaling.data import tokenizers
 from scaling.data.config import DataConfig, DataError
 from scaling.data.fingerprint import FORMAT_VERSION, fingerprint
+from scaling.data.finished import Finished, is_of, name_after
 from scaling.data.integrity import damage, digests_of
 from scaling.data.local import separated
 from scaling.data.manifest import (
@@ -20,15 +21,17 @@ from scaling.data.manifest import (
     TRAIN_FILE,
     VALIDATION_FILE,
     Manifest,
+    SplitCounts,
     ValidationFacts,
     read_manifest,
     set_file,
 )
 from scaling.data.overlap import measure_overlaps
 from scaling.data.sources import Source, open_source
-from scaling.data.spool import gather
+from scaling.data.spool import Side, gather
 from scaling.data.token_files import write_tokens
 
+SPOOL_FOLDER = "spool"
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 Progress = Callable[[str], None]
@@ -58,14 +61,17 @@ def prepare(config: DataConfig, root: Path, progress: Progress | None = None) ->
             # Unless another process has prepared it meanwhile.
             if _written(folder) == before or _problem(folder, identity, in_full=True) is not None:
                 partial = root / f".{folder.name}.partial"
-                shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+                # What a process that was killed had finished is gone on from; after an error nothing is left.
+                if not is_of(partial / SPOOL_FOLDER, identity):
+                    shutil.rmtree(partial, ignore_errors=True)
                 try:
-                    partial.mkdir()
+                    partial.mkdir(exist_ok=True)
                     _write_corpus(config, identity, partial, report)
                     shutil.rmtree(folder, ignore_errors=True)  # there, but not whole
                     partial.rename(folder)
-                finally:
+                except Exception:
                     shutil.rmtree(partial, ignore_errors=True)
+                    raise
     except OSError as error:
         if error.errno in _DISK_ERRORS:
             raise DataError(
@@ -142,21 +148,28 @@ def _write_corpus(config: DataConfig, identity: str, folder: Path, report: Progr
     if config.source.kind == "local" and separated(config.source):
         report(f"text files are cut into documents at {config.source.document_separator!r}")
     source, further = open_source(config.source), _further_sources(config)
-    spool_folder = folder / "spool"
-    spool_folder.mkdir()
-    spool = gather(config, source, spool_folder / "text", further)
+    spool_folder = folder / SPOOL_FOLDER
+    spool_folder.mkdir(exist_ok=True)
+    name_after(spool_folder, identity)
+    finished = Finished(spool_folder)
+    spool = finished.spool(lambda: gather(config, source, spool_folder / "text", further))
     if config.tokenizer.kind == "bpe":
         report(f"training a BPE of {config.tokenizer.vocab_size} entries")
-    tokenizer = tokenizers.build(config.tokenizer, spool.train.texts(), report)
+        trained = finished.text("bpe", lambda: tokenizers.train(config.tokenizer, spool.train.texts(), report))
+        tokenizer: tokenizers.Tokenizer = tokenizers.restore(trained, config.tokenizer)
+    else:
+        tokenizer = tokenizers.build(config.tokenizer, spool.train.texts(), report)
     if isinstance(tokenizer, tokenizers.SubwordTokenizer):
         tokenizer.save(folder)
     dtype = np.dtype("<u2" if tokenizer.vocab_size <= 1 << 16 else "<u4")
     report("tokenising")
-    validation = write_tokens(spool.validation, tokenizer, folder / VALIDATION_FILE, dtype)
-    set_counts = {
-        name: write_tokens(each.side, tokenizer, folder / set_file(name), dtype) for name, each in spool.sets.items()
-    }
-    train = write_tokens(spool.train, tokenizer, folder / TRAIN_FILE, dtype)
+
+    def tokens_of(side: Side, file: Path) -> SplitCounts:
+        return finished.counts(file, lambda: write_tokens(side, tokenizer, file, dtype))
+
+    validation = tokens_of(spool.validation, folder / VALIDATION_FILE)
+    set_counts = {name: tokens_of(each.side, folder / set_file(name)) for name, each in spool.sets.items()}
+    train = tokens_of(spool.train, folder / TRAIN_FILE)
     report("measuring the overlap of validation with training")
     sides = [spool.validation, *(each.side for each in spool.sets.values())]
     overlap, *set_overlaps = measure_overlaps(spool.train.texts(), (side.texts() for side in sides))

@@ -105,8 +105,20 @@ def build(
     if config.kind == "bytes":
         return ByteTokenizer()
     if config.kind == "bpe":
-        return _train_bpe(config, training_texts, report)
+        return restore(train(config, training_texts, report), config)
     return load(tokenizer_file(config), config.separator)
+
+
+def train(config: TokenizerConfig, training_texts: Iterable[bytes], report: Callable[[str], None] | None = None) -> str:
+    """A BPE of its own, as the JSON that `restore` takes. Raises DataError if the texts are too few for it."""
+    return _train_bpe(config, training_texts, report).inner.to_str()
+
+
+def restore(trained: str, config: TokenizerConfig) -> SubwordTokenizer:
+    import tokenizers
+
+    separator = _separator_id(tokenizers.Tokenizer.from_str(trained), config.separator, "the trained tokenizer")
+    return _restore(trained, separator, True)
 
 
 def load(path: Path, separator: str) -> SubwordTokenizer:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+from scaling.launching.gpus import visible_gpus
 from scaling.launching.slots import cpu_environment
 from scaling.launching.workers import WarmWorkers
 
@@ -28,7 +29,7 @@ def warm_up(arguments: Sequence[str]) -> None:
     ):
         return
     threads = said.get("runtime.threads", "1")
-    if threads.isdecimal():
+    if threads.isdecimal() and (said.get("runtime.device") in ("cpu", "mps") or not visible_gpus()):
         with suppress(OSError):  # which is told where they are needed
             _started.append(WarmWorkers(cpu_environment(threads)))
 

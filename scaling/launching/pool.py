@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from scaling.claims import claimed_runs, is_claimed
+from scaling.claims import claimed_runs, is_claimed, trains_whole
 from scaling.folders import storage_words
 from scaling.launching.slots import Slot, Slots
-from scaling.launching.tasks import LaunchResult, Outcome, Task, last_status, outcome
+from scaling.launching.tasks import CROWDED_OUT, LaunchResult, Outcome, Task, last_status, missing_first, outcome
 from scaling.launching.workers import Workers
 from scaling.records import EXIT_FAILED, STOP_FILE, RunStatus
 
@@ -42,12 +42,14 @@ class PoolOptions:
     """
     fail_fast   stop everything at the first failure; what runs saves and leaves
     retry       how often a lost run is tried again; a divergence never is, nor what does not fit in memory alone
-    memory_of   measured GPU memory of a task's run in bytes, None before one like it was measured
+    memory_of   GPU memory of a task's run in bytes, None where nobody knows
+    open_gate   called when all that is not held back has ended, before what is; where it says no, that is not begun
     """
 
     fail_fast: bool = False
     retry: int = 0
-    memory_of: Callable[[Task], int | None] = lambda task: None
+    memory_of: Callable[[Task], int | None] = lambda task: 0
+    open_gate: Callable[[], bool] = lambda: True
 
 
 @dataclass
@@ -78,11 +80,15 @@ def run_pool(
     """
     pool = _Pool(tasks, slots, workers, options or PoolOptions(), on_outcome)
     with _stopping_on_signals(pool, on_signal):
-        while pool.has_work():
-            pool.look_elsewhere()
-            pool.start_what_fits()
-            on_change(pool.state)
-            pool.settle_ended(SECONDS_BETWEEN_LOOKS)
+        try:
+            while pool.has_work():
+                pool.look_elsewhere()
+                pool.open_gate_when_due()
+                pool.start_what_fits()
+                on_change(pool.state)
+                pool.settle_ended(SECONDS_BETWEEN_LOOKS)
+        finally:
+            pool.leave_nobody()
         on_change(pool.state)
     return pool.state.result
 
@@ -97,13 +103,15 @@ class _Pool:
         on_outcome: Callable[[Task, Outcome], None],
     ) -> None:
         self.slots, self.workers, self.options, self.on_outcome = slots, workers, options, on_outcome
-        self.state = PoolState(sorted(tasks, key=lambda task: -task.seconds))
+        self.state = PoolState(sorted(tasks, key=lambda task: task.rank))
+        self.gate_is_open = not any(task.held_back for task in tasks)
         self.tries: dict[Path, int] = {}
+        self.alone: set[Path] = set()
         self.stopping = False
         self.told_to_stop: set[Path] = set()
         self.blocked: list[Task] = []
         self.looked_at = 0.0
-        studies = {task.folder.parent for task in tasks}
+        studies = {task.run_folder.parent for task in tasks}
         self.stop_files = [study / STOP_FILE for study in studies]
         for study in studies:
             for folder in claimed_runs(study):
@@ -124,7 +132,7 @@ class _Pool:
             if not is_claimed(folder):
                 del self.state.elsewhere[folder]
                 if slot is not None:
-                    self.slots.release(slot)
+                    self.slots.release(slot, self.slots.of_somebody)
         freed = [task for task in self.blocked if task.folder not in self.state.elsewhere]
         self.blocked = [task for task in self.blocked if task.folder in self.state.elsewhere]
         for task in freed:
@@ -134,6 +142,48 @@ class _Pool:
             else:
                 self.state.waiting.insert(0, task)
         self.heed_stop_files()
+
+    def open_gate_when_due(self) -> None:
+        """Held-back branches wait for every other branch and whole run; trunks go on."""
+        if self.gate_is_open or self.stopping:
+            return
+        at_work = [*self.state.waiting, *(running.task for running in self.state.running), *self.blocked]
+        if any(not task.held_back and task.part != "trunk" for task in at_work):
+            return
+        self.gate_is_open = True
+        if not self.options.open_gate():
+            self.state.waiting = []
+            self.stopping = True
+
+    def leave_nobody(self) -> None:
+        """Where something else than its work ends the pool, its workers save and leave."""
+        if self.state.running:
+            self.stopping = True
+        while self.state.running:
+            self.start_what_fits()
+            self.settle_ended(SECONDS_BETWEEN_LOOKS)
+
+    def may_begin(self, task: Task) -> bool:
+        """A branch needs its trunk's state; where that will not come any more, or has ended the branch too, it ends."""
+        if task.held_back and not self.gate_is_open:
+            return False
+        if task.part != "branch":
+            return True
+        if missing_first(task)[0].exists():
+            ended = outcome(task, None)
+        elif task.has_begun():
+            return not trains_whole(task.run_folder)
+        elif self._trunk_is_to_come(task):
+            return False
+        else:
+            ended = Outcome("failed", "its trunk did not come so far")
+        self.state.waiting.remove(task)
+        self._settle(task, ended, 0)
+        return False
+
+    def _trunk_is_to_come(self, task: Task) -> bool:
+        at_work = [*self.state.waiting, *(running.task for running in self.state.running), *self.blocked]
+        return any(other.folder == task.run_folder for other in at_work) or task.run_folder in self.state.elsewhere
 
     def heed_stop_files(self) -> None:
         if any(path.exists() for path in self.stop_files):
@@ -147,21 +197,23 @@ class _Pool:
                     self.workers.send(running.task.folder, signal.SIGTERM)
             return
         for task in list(self.state.waiting):
-            if not self.slots.free:
+            if not self.slots.free or self.stopping:
                 return
+            if not self.may_begin(task):
+                continue
             if task.folder in self.state.elsewhere or is_claimed(task.folder):
                 self.state.waiting.remove(task)
                 self.blocked.append(task)
                 self.state.elsewhere.setdefault(task.folder, None)
                 continue
-            memory_bytes = self.options.memory_of(task)
+            memory_bytes = None if task.folder in self.alone else self.options.memory_of(task)
             slot = self.slots.take(memory_bytes)
             if slot is None:
                 continue  # a smaller one may fit beside what runs
             self.state.waiting.remove(task)
             self.state.running.append(RunningTask(task, slot, memory_bytes, last_status(task.folder)))
             try:
-                self.workers.start(task.folder, slot)
+                self.workers.start(task.folder, self.slots.place(slot, memory_bytes))
             except OSError as error:
                 self._take_back(self.state.running[-1])
                 self._settle(task, Outcome("failed", storage_words(error)), EXIT_FAILED)
@@ -178,7 +230,7 @@ class _Pool:
             self._settle(running.task, outcome(running.task, code), code)
 
     def _settle(self, task: Task, ended: Outcome, code: int) -> None:
-        result, name = self.state.result, task.folder.name
+        result, name = self.state.result, task.name
         if ended.kind == "busy":
             self.state.elsewhere.setdefault(task.folder, None)
             self.blocked.append(task)
@@ -189,6 +241,10 @@ class _Pool:
             return  # told to stop before it listened, it dies of the signal; nothing of it is lost
         if ended.kind == "interrupted":
             ended = Outcome("lost", "somebody told it to stop; it saved its state")
+        if ended.reason.startswith(CROWDED_OUT) and task.folder not in self.alone and not self.stopping:
+            # No try is lost by it: that it shared a GPU was the pool's choice.
+            self.alone.add(task.folder)
+            self.tries[task.folder] = self.tries.get(task.folder, 0) - 1
         if self._is_worth_another_try(task, ended):
             self.tries[task.folder] = self.tries.get(task.folder, 0) + 1
             self.on_outcome(task, Outcome(ended.kind, f"{ended.reason}; trying it again"))

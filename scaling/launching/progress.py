@@ -48,7 +48,7 @@ class Progress:
     def tell(self, task: Task, ended: Outcome) -> None:
         self._tell_new_records(task)
         if ended.kind not in ("done", "diverged"):
-            self._print(f"{task.folder.name}: {ended.reason}")
+            self._print(f"{task.name}: {ended.reason}")
 
     def _tell_new_records(self, task: Task) -> None:
         for record in new_records(task, self._known):
@@ -102,7 +102,8 @@ def _share(running: RunningTask) -> float:
 
 
 def _short(task: Task) -> str:
-    return task.folder.name.rsplit("-", 1)[0]
+    run = task.run_folder.name.rsplit("-", 1)[0]
+    return f"{run} at {task.budgets[0] / 1e6:.3g}M" if task.part == "branch" else run
 
 
 def _in_words(record: RunRecord) -> str:

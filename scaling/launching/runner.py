@@ -24,7 +24,7 @@ class SlotRunner:
         return bool(self._slots.free)
 
     def start(self, folder: Path) -> None:
-        slot = self._slots.take()
+        slot = self._slots.take(0)
         assert slot is not None, "asked only where there is room"
         self._running[folder] = slot
         self._workers.start(folder, slot)
@@ -44,7 +44,7 @@ class SlotRunner:
             if code == EXIT_BUSY:
                 self._busy[folder] = time.monotonic() + SECONDS_UNTIL_BUSY_AGAIN
                 continue
-            self._slots.release(self._running.pop(folder))
+            self._slots.release(self._running.pop(folder), 0)
             ended.append((folder, _reason(folder, code)))
         return ended
 

@@ -34,28 +34,8 @@ LARGE = 3000  # rows beyond which the other forms and the selection see a sample
 
 
 @dataclass(frozen=True)
-class TargetForecast:
-    """What to expect of a budget.
-
-    Attributes:
-        best: N* and D* with their intervals, of the same average as the loss.
-        allocation: N*, D* and the loss by Chinchilla's law alone.
-        loss: the selected forecast at (N*, D*), with the interval of a loss measured there.
-        curve_interval: of the mean loss of many runs there.
-        extrapolation: log10 of the budget over the largest 6 N D that was fitted.
-    """
-
-    best: Best
-    allocation: Allocation
-    loss: float
-    loss_interval: Interval
-    curve_interval: Interval
-    extrapolation: float
-
-
-@dataclass(frozen=True)
 class PointForecast:
-    """What to expect of N and D that are given.
+    """What to expect at an N and a D.
 
     Attributes:
         params, tokens: N and D.
@@ -70,6 +50,21 @@ class PointForecast:
     loss_interval: Interval
     curve_interval: Interval
     extrapolation: float
+
+
+@dataclass(frozen=True)
+class TargetForecast:
+    """What to expect of a budget.
+
+    Attributes:
+        best: N* and D* with their intervals, of the same average as the loss.
+        there: the selected forecast at (N*, D*).
+        allocation: N*, D* and the loss by Chinchilla's law alone.
+    """
+
+    best: Best
+    there: PointForecast
+    allocation: Allocation
 
 
 @dataclass(frozen=True)
@@ -222,14 +217,7 @@ def _target(
     alone = optimum(fit, flops)
     best = asked.best(flops, level) or _best_alone(fit, alone, observations, boot, level)
     (there,) = forecast_points(asked, [(best.params, best.tokens)], level)
-    return TargetForecast(
-        best=best,
-        allocation=alone,
-        loss=there.loss,
-        loss_interval=there.loss_interval,
-        curve_interval=there.curve_interval,
-        extrapolation=float(np.log10(flops / largest_budget(observations))),
-    )
+    return TargetForecast(best, there, alone)
 
 
 def forecast_points(asked: Forecaster, at: Sequence[tuple[float, float]], level: float) -> tuple[PointForecast, ...]:

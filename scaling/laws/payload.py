@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from scaling.laws.analysis import Analysis, PointForecast, TargetForecast
-from scaling.laws.backtest import Rung
+from scaling.laws.backtest import Best, Rung
 from scaling.laws.fit import Fit
 from scaling.laws.form_report import FormReport, HeldOut
 from scaling.laws.intervals import Interval
@@ -187,21 +187,24 @@ def point_payload(point: PointForecast) -> Json:
 
 
 def _forecast(target: TargetForecast) -> Json:
-    best, alone = target.best, target.allocation
+    return {**best_payload(target.best, target.there), "chinchilla_loss": target.allocation.loss}
+
+
+def best_payload(best: Best, there: PointForecast) -> Json:
+    """Give the best N and D of a budget, and the loss there, as a dict."""
     return {
         "flops": best.flops,
         "params": best.params,
         "tokens": best.tokens,
         "params_exponent": best.params_exponent,
-        "loss": target.loss,
-        "chinchilla_loss": alone.loss,
+        "loss": there.loss,
         "by_form": best.by_form,
         "intervals": {
             "params": interval_payload(best.params_interval),
             "tokens": interval_payload(best.tokens_interval),
             "params_exponent": interval_payload(best.params_exponent_interval),
-            "loss": interval_payload(target.loss_interval),
-            "mean_loss": interval_payload(target.curve_interval),
+            "loss": interval_payload(there.loss_interval),
+            "mean_loss": interval_payload(there.curve_interval),
         },
-        "log10_extrapolation": target.extrapolation,
+        "log10_extrapolation": there.extrapolation,
     }

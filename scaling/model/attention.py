@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from scaling.model.forms import for_a_core
+
 # The explicit form keeps all T x T probabilities.
 LONGEST_EXPLICIT_CONTEXT = 512
 
@@ -49,8 +51,8 @@ def causal_attention(q_BxHxTxK: Tensor, k_BxGxTxK: Tensor, v_BxGxTxK: Tensor, *,
     B, H, T, K = q_BxHxTxK.shape
     num_kv_heads = k_BxGxTxK.shape[1]
     q_BxHxTxK, k_BxGxTxK = q_BxHxTxK.type_as(v_BxGxTxK), k_BxGxTxK.type_as(v_BxGxTxK)
-    bf16_on_cpu = q_BxHxTxK.device.type == "cpu" and v_BxGxTxK.dtype == torch.bfloat16
-    if not bf16_on_cpu or dropout or T > LONGEST_EXPLICIT_CONTEXT or torch.compiler.is_compiling():
+    bf16_on_a_core = for_a_core(q_BxHxTxK) and v_BxGxTxK.dtype == torch.bfloat16
+    if not bf16_on_a_core or dropout or T > LONGEST_EXPLICIT_CONTEXT:
         return F.scaled_dot_product_attention(
             q_BxHxTxK, k_BxGxTxK, v_BxGxTxK, dropout_p=dropout, is_causal=True, enable_gqa=num_kv_heads < H
         )

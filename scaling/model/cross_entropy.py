@@ -10,10 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from scaling.model.forms import for_a_core
+
 # 1 MB of float32 logits: half of a core's L2 on the processors this was measured on (docs/speed.md).
 LOGITS_AT_A_TIME = 1 << 18
 # A GPU wants few large products.
 LOGITS_AT_A_TIME_ON_GPU = 1 << 27
+# So many are kept, in bf16 and in float32: a gigabyte. Torch's own loss launches half as many kernels as the chunks do.
+FEW_LOGITS_ON_GPU = (1 << 30) // 6
 
 
 class LinearCrossEntropy(torch.autograd.Function):
@@ -57,11 +61,17 @@ class LinearCrossEntropy(torch.autograd.Function):
 
 def linear_cross_entropy(x_RxD: Tensor, weight_VxD: Tensor, target_R: Tensor, z_loss: float = 0.0) -> Tensor:
     device = x_RxD.device.type
+    if not for_a_core(x_RxD) and x_RxD.shape[0] * len(weight_VxD) <= FEW_LOGITS_ON_GPU:
+        logits_RxV = F.linear(x_RxD.type_as(weight_VxD), weight_VxD)
+        with torch.autocast(device, enabled=False):
+            loss = F.cross_entropy(logits_RxV.float(), target_R, reduction="sum")
+            return gradient_of_z_loss(loss, logits_RxV.float(), z_loss) if z_loss else loss
+    x_RxD = x_RxD if x_RxD.dtype == weight_VxD.dtype or torch.is_autocast_enabled(device) else x_RxD.type_as(weight_VxD)
     if torch.is_autocast_enabled(device):
         x_RxD, weight_VxD = (tensor.to(torch.get_autocast_dtype(device)) for tensor in (x_RxD, weight_VxD))
     with torch.autocast(device, enabled=False):
-        loss: Tensor = LinearCrossEntropy.apply(x_RxD, weight_VxD, target_R, z_loss)  # type: ignore[no-untyped-call]
-    return loss
+        chunked: Tensor = LinearCrossEntropy.apply(x_RxD, weight_VxD, target_R, z_loss)  # type: ignore[no-untyped-call]
+    return chunked
 
 
 def gradient_of_z_loss(loss: Tensor, logits_RxV: Tensor, z_loss: float) -> Tensor:

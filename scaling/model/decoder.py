@@ -5,6 +5,8 @@ width, V vocabulary.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +15,8 @@ from torch import Tensor, nn
 from scaling.model.attention import causal_attention
 from scaling.model.config import ModelConfig
 from scaling.model.cross_entropy import gradient_of_z_loss, linear_cross_entropy
-from scaling.model.heads import TurnedHeads
+from scaling.model.forms import CastTogether, for_a_core, product_dtype
+from scaling.model.heads import HeadsApart, TurnedApart, TurnedHeads
 from scaling.model.rms_norm import rms_norm
 
 NORM_EPSILON = 1e-6
@@ -41,7 +44,20 @@ class LayerNorm(nn.Module):
         self.gain = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x, self.gain.shape, self.gain, None, NORM_EPSILON)
+        return F.layer_norm(x, self.gain.shape, self.gain.float(), None, NORM_EPSILON)
+
+
+class Linear(nn.Linear):
+    """Without bias; `cast` is the weight in the type of the products, for the pass under way."""
+
+    cast: Tensor | None = None
+
+    def __init__(self, width_in: int, width_out: int) -> None:
+        super().__init__(width_in, width_out, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight if self.cast is None else self.cast
+        return F.linear(x.type_as(weight), weight)
 
 
 def make_norm(model: ModelConfig, width: int) -> RMSNorm | LayerNorm:
@@ -84,34 +100,54 @@ class Attention(nn.Module):
         super().__init__()
         self.num_heads, self.kv_heads = model.num_heads, model.kv_heads
         self.dropout, self.rotary = model.dropout, model.positions == "rotary"
-        self.qkv = nn.Linear(model.d_model, (model.num_heads + 2 * model.kv_heads) * model.head_dim, bias=False)
-        self.out = nn.Linear(model.d_model, model.d_model, bias=False)
+        self.qkv = Linear(model.d_model, (model.num_heads + 2 * model.kv_heads) * model.head_dim)
+        self.out = Linear(model.d_model, model.d_model)
         self.query_norm = make_norm(model, model.head_dim) if model.qk_norm else None
         self.key_norm = make_norm(model, model.head_dim) if model.qk_norm else None
 
-    def forward(self, x_BxTxD: Tensor, turn_Tx1xK2x2: Tensor) -> Tensor:
+    def forward(self, x_BxTxD: Tensor, turns_2xTx1xK2x2: Tensor) -> Tensor:
         B, T, D = x_BxTxD.shape
         H, G = self.num_heads, self.kv_heads
-        qk_BxTxHGxK, v_BxTxGxK = self.heads(self.qkv(x_BxTxD).view(B, T, H + 2 * G, D // H), turn_Tx1xK2x2)
-        q_BxHxTxK, k_BxGxTxK = torch.split(qk_BxTxHGxK.transpose(1, 2), [H, G], dim=1)
+        packed_BxTxNxK = self.qkv(x_BxTxD).view(B, T, H + 2 * G, D // H)
+        q_BxHxTxK, k_BxGxTxK, v_BxGxTxK = self.heads(packed_BxTxNxK, turns_2xTx1xK2x2)
         dropout = self.dropout if self.training else 0.0
-        y_BxHxTxK = causal_attention(q_BxHxTxK, k_BxGxTxK, v_BxTxGxK.transpose(1, 2), dropout=dropout)
+        y_BxHxTxK = causal_attention(q_BxHxTxK, k_BxGxTxK, v_BxGxTxK, dropout=dropout)
         mixed_BxTxD: Tensor = self.out(y_BxHxTxK.transpose(1, 2).reshape(B, T, D))
         return mixed_BxTxD
 
-    def heads(self, packed_BxTxNxK: Tensor, turn_Tx1xK2x2: Tensor) -> tuple[Tensor, Tensor]:
-        """Queries and keys [B, T, H + G, K], normalised and turned, and values [B, T, G, K]."""
+    def heads(self, packed_BxTxNxK: Tensor, turns_2xTx1xK2x2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries [B, H, T, K] and keys [B, G, T, K], normalised and turned, and values [B, G, T, K]."""
+        if not for_a_core(packed_BxTxNxK) and not torch.compiler.is_compiling():
+            return self.heads_apart(packed_BxTxNxK, turns_2xTx1xK2x2)
         H, G = self.num_heads, self.kv_heads
-        eager_on_cpu = packed_BxTxNxK.device.type == "cpu" and not torch.compiler.is_compiling()
-        if self.rotary and eager_on_cpu and not isinstance(self.query_norm, LayerNorm):
-            gains = [None if norm is None else norm.gain for norm in (self.query_norm, self.key_norm)]
-            both: tuple[Tensor, Tensor] = TurnedHeads.apply(packed_BxTxNxK, *gains, turn_Tx1xK2x2, H, NORM_EPSILON)  # type: ignore[no-untyped-call]
-            return both
-        qk_BxTxHGxK, v_BxTxGxK = torch.split(packed_BxTxNxK, [H + G, G], dim=2)
+        if self.rotary and for_a_core(packed_BxTxNxK) and not isinstance(self.query_norm, LayerNorm):
+            gains = [None if norm is None else norm.gain.float() for norm in (self.query_norm, self.key_norm)]
+            both: tuple[Tensor, Tensor] = TurnedHeads.apply(  # type: ignore[no-untyped-call]
+                packed_BxTxNxK, *gains, turns_2xTx1xK2x2[0], H, NORM_EPSILON
+            )
+            qk_BxTxHGxK, v_BxTxGxK = both
+        else:
+            qk_BxTxHGxK, v_BxTxGxK = torch.split(packed_BxTxNxK, [H + G, G], dim=2)
+            if self.query_norm is not None and self.key_norm is not None:
+                q_BxTxHxK, k_BxTxGxK = torch.split(qk_BxTxHGxK, [H, G], dim=2)
+                qk_BxTxHGxK = torch.cat([self.query_norm(q_BxTxHxK), self.key_norm(k_BxTxGxK)], dim=2)
+            if self.rotary:
+                qk_BxTxHGxK = rotate(qk_BxTxHGxK, turns_2xTx1xK2x2[0])
+        q_BxHxTxK, k_BxGxTxK = torch.split(qk_BxTxHGxK.transpose(1, 2), [H, G], dim=1)
+        return q_BxHxTxK, k_BxGxTxK, v_BxTxGxK.transpose(1, 2)
+
+    def heads_apart(self, packed_BxTxNxK: Tensor, turns_2xTx1xK2x2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same in few launches."""
+        apart: tuple[Tensor, Tensor, Tensor] = HeadsApart.apply(packed_BxTxNxK, self.num_heads)  # type: ignore[no-untyped-call]
+        q_BxTxHxK, k_BxTxGxK, v_BxTxGxK = apart
         if self.query_norm is not None and self.key_norm is not None:
-            q_BxTxHxK, k_BxTxGxK = torch.split(qk_BxTxHGxK, [H, G], dim=2)
-            qk_BxTxHGxK = torch.cat([self.query_norm(q_BxTxHxK), self.key_norm(k_BxTxGxK)], dim=2)
-        return rotate(qk_BxTxHGxK, turn_Tx1xK2x2) if self.rotary else qk_BxTxHGxK, v_BxTxGxK
+            q_BxTxHxK, k_BxTxGxK = self.query_norm(q_BxTxHxK), self.key_norm(k_BxTxGxK)
+        if self.rotary:
+            turned: tuple[Tensor, Tensor] = TurnedApart.apply(  # type: ignore[no-untyped-call]
+                torch.cat([q_BxTxHxK, k_BxTxGxK], dim=2), *turns_2xTx1xK2x2, self.num_heads, v_BxTxGxK.dtype
+            )
+            q_BxTxHxK, k_BxTxGxK = turned
+        return q_BxTxHxK.transpose(1, 2), k_BxTxGxK.transpose(1, 2), v_BxTxGxK.transpose(1, 2)
 
 
 class MLP(nn.Module):
@@ -121,8 +157,8 @@ class MLP(nn.Module):
     def __init__(self, model: ModelConfig) -> None:
         super().__init__()
         self.activation = model.activation
-        self.up = nn.Linear(model.d_model, (2 if model.activation == "swiglu" else 1) * model.d_ff, bias=False)
-        self.down = nn.Linear(model.d_ff, model.d_model, bias=False)
+        self.up = Linear(model.d_model, (2 if model.activation == "swiglu" else 1) * model.d_ff)
+        self.down = Linear(model.d_ff, model.d_model)
 
     def forward(self, x_BxTxD: Tensor) -> Tensor:
         hidden = self.up(x_BxTxD)
@@ -144,8 +180,8 @@ class Block(nn.Module):
         self.mlp_norm, self.mlp = make_norm(model, model.d_model), MLP(model)
         self.dropout = nn.Dropout(model.dropout)
 
-    def forward(self, x_BxTxD: Tensor, turn_Tx1xK2x2: Tensor) -> Tensor:
-        x_BxTxD = x_BxTxD + self.dropout(self.attention(self.attention_norm(x_BxTxD), turn_Tx1xK2x2))
+    def forward(self, x_BxTxD: Tensor, turns_2xTx1xK2x2: Tensor) -> Tensor:
+        x_BxTxD = x_BxTxD + self.dropout(self.attention(self.attention_norm(x_BxTxD), turns_2xTx1xK2x2))
         written_BxTxD: Tensor = self.dropout(self.mlp(self.mlp_norm(x_BxTxD)))
         return x_BxTxD + written_BxTxD
 
@@ -159,7 +195,7 @@ class Decoder(nn.Module):
     gradients alone and is in no loss that is returned.
     """
 
-    turn_Tx1xK2x2: Tensor
+    turns_2xTx1xK2x2: Tensor
     sinusoid_TxD: Tensor
 
     def __init__(self, model: ModelConfig, *, z_loss: float = 0.0) -> None:
@@ -169,24 +205,27 @@ class Decoder(nn.Module):
         self.positions = nn.Embedding(model.context, model.d_model) if model.positions == "learned" else None
         self.blocks = nn.ModuleList(Block(model) for _ in range(model.num_layers))
         self.norm = make_norm(model, model.d_model)
-        self.head = None if model.tied_embeddings else nn.Linear(model.d_model, model.vocab_size, bias=False)
+        self.head = None if model.tied_embeddings else Linear(model.d_model, model.vocab_size)
         self.dropout = nn.Dropout(model.dropout)
+        # There and back, the way of the gradients.
         turn = rotation_table(model) if model.positions == "rotary" else torch.empty(0)
-        self.register_buffer("turn_Tx1xK2x2", turn, persistent=False)
+        turns = torch.stack([turn, turn * torch.tensor([1.0, -1.0])]) if turn.numel() else turn
+        self.register_buffer("turns_2xTx1xK2x2", turns, persistent=False)
         sinusoid = sinusoid_table(model) if model.positions == "sinusoidal" else torch.empty(0)
         self.register_buffer("sinusoid_TxD", sinusoid, persistent=False)
 
     def features(self, ids_BxT: Tensor) -> Tensor:
         """The last hidden state [B, T, D], after the final norm."""
         length = ids_BxT.shape[1]
-        x_BxTxD: Tensor = self.embedding(ids_BxT)
+        # The residual is in float32, also where the weights are cast for the pass.
+        x_BxTxD: Tensor = self.embedding(ids_BxT).float()
         if self.positions is not None:
             x_BxTxD = x_BxTxD + self.positions.weight[:length]
         elif self.sinusoid_TxD.numel():
             x_BxTxD = x_BxTxD + self.sinusoid_TxD[:length]
         x_BxTxD = self.dropout(x_BxTxD)
         for block in self.blocks:
-            x_BxTxD = block(x_BxTxD, self.turn_Tx1xK2x2)
+            x_BxTxD = block(x_BxTxD, self.turns_2xTx1xK2x2)
         normed_BxTxD: Tensor = self.norm(x_BxTxD)
         return normed_BxTxD
 
@@ -216,8 +255,27 @@ class Decoder(nn.Module):
             logits_RxV = self.logits(ids_BxT).float().flatten(0, 1)
             loss = F.cross_entropy(logits_RxV, targets_BxT.flatten(), reduction="sum")
             return gradient_of_z_loss(loss, logits_RxV, self.z_loss) if self.z_loss else loss
-        x_RxD = self.head_input(ids_BxT).flatten(0, 1)
-        return linear_cross_entropy(x_RxD, self.head_weight, targets_BxT.flatten(), self.z_loss)
+        with self._weights_cast() as head_weight:
+            x_RxD = self.head_input(ids_BxT).flatten(0, 1)
+            return linear_cross_entropy(x_RxD, head_weight, targets_BxT.flatten(), self.z_loss)
+
+    @contextmanager
+    def _weights_cast(self) -> Iterator[Tensor]:
+        """Every matrix in the type that `forms.products_in` asks for, all in one launch; yields the head's."""
+        dtype = product_dtype()
+        if dtype is None:
+            yield self.head_weight
+            return
+        linears = [module for module in self.blocks.modules() if isinstance(module, Linear)]
+        weights = [linear.weight for linear in linears]
+        *cast, head_weight = CastTogether.apply(dtype, *weights, self.head_weight)  # type: ignore[no-untyped-call]
+        for linear, weight in zip(linears, cast, strict=True):
+            linear.cast = weight
+        try:
+            yield head_weight
+        finally:
+            for linear in linears:
+                linear.cast = None
 
 
 def initialise(decoder: Decoder, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""Queries and keys as attention takes them, normalised and turned, in few passes over memory.
+"""Queries and keys as attention takes them, normalised and turned: in few passes over memory, or in few launches.
 
 Shapes: B sequences, T positions, H query heads, G heads of keys and as many of values, K channels a head.
 """
@@ -69,3 +69,49 @@ def turned(heads_BxTxNxK: Tensor, turn_Tx1xK2: Tensor) -> Tensor:
     """Neighbouring channels as complex numbers, times the turn."""
     pairs = torch.view_as_complex(heads_BxTxNxK.reshape(*heads_BxTxNxK.shape[:-1], -1, 2))
     return torch.view_as_real(pairs * turn_Tx1xK2).flatten(-2)
+
+
+class HeadsApart(torch.autograd.Function):
+    """Queries [B, T, H, K] and keys [B, T, G, K] of a packed [B, T, H + 2 G, K] in float32, values [B, T, G, K] as they
+    are. Their gradients go back into one tensor, without one on the way for each split."""
+
+    @staticmethod
+    def forward(ctx: Any, packed: Tensor, num_heads: int) -> tuple[Tensor, Tensor, Tensor]:
+        kv_heads = (packed.shape[2] - num_heads) // 2
+        ctx.dtype = packed.dtype
+        heads, values = torch.split(packed, [num_heads + kv_heads, kv_heads], dim=2)
+        queries, keys = torch.split(heads.float(), [num_heads, kv_heads], dim=2)
+        return queries, keys, values
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        if ctx.dtype == torch.float32:
+            return torch.cat(gradients, dim=2), None
+        B, T, _, K = gradients[0].shape
+        sizes = [gradient.shape[2] for gradient in gradients]
+        packed_grad = gradients[0].new_empty(B, T, sum(sizes), K, dtype=ctx.dtype)
+        for part, gradient in zip(torch.split(packed_grad, sizes, dim=2), gradients, strict=True):
+            part.copy_(gradient)
+        return packed_grad, None
+
+
+class TurnedApart(torch.autograd.Function):
+    """Queries and keys, together in float32 as [B, T, H + G, K], turned and in the type of the values, the ones and the
+    others apart. `turn` [T, 1, K/2, 2] is the table of positions, `back` that of the turns back."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, heads: Tensor, turn_Tx1xK2x2: Tensor, back_Tx1xK2x2: Tensor, num_heads: int, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor]:
+        T = heads.shape[1]
+        ctx.save_for_backward(back_Tx1xK2x2[:T])
+        both = turned(heads, torch.view_as_complex(turn_Tx1xK2x2[:T])).to(dtype)
+        queries, keys = torch.split(both, [num_heads, heads.shape[2] - num_heads], dim=2)
+        return queries, keys
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
+        (back,) = ctx.saved_tensors
+        # The transpose of a turn is the turn back.
+        heads_grad = turned(torch.cat(gradients, dim=2).float(), torch.view_as_complex(back))
+        return heads_grad, None, None, None, None

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from scaling.model.forms import for_a_core
+
 
 class FewPassRMSNorm(torch.autograd.Function):
     @staticmethod
@@ -33,10 +35,10 @@ class FewPassRMSNorm(torch.autograd.Function):
 
 
 def rms_norm(x: Tensor, gain_D: Tensor, epsilon: float) -> Tensor:
-    """Of the last dimension, in x's type, or in float32 for a smaller one on a CPU."""
-    if x.device.type != "cpu" or torch.compiler.is_compiling():
-        # A gain of the input's type: under autocast a mixed pair would miss the fused kernel.
-        return F.rms_norm(x, gain_D.shape, gain_D.type_as(x), epsilon)
+    """Of the last dimension, in float32 for any smaller type: a gain of eight bits of mantissa would move in steps."""
+    if not for_a_core(x):
+        with torch.autocast(x.device.type, enabled=False):
+            return F.rms_norm(x.float(), gain_D.shape, gain_D.float(), epsilon)
     x = x.to(torch.promote_types(x.dtype, torch.float32))
-    normed: Tensor = FewPassRMSNorm.apply(x, gain_D, epsilon)  # type: ignore[no-untyped-call]
+    normed: Tensor = FewPassRMSNorm.apply(x, gain_D.to(x.dtype), epsilon)  # type: ignore[no-untyped-call]
     return normed

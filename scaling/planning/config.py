@@ -6,7 +6,7 @@ from typing import Literal
 
 from scaling.model.config import Activation, Norm, Positions
 from scaling.names import nearest
-from scaling.specs import DivergenceRule, OptimizerKind, ScheduleKind
+from scaling.specs import DivergenceRule, Evaluations, OptimizerKind, ScheduleKind
 from scaling.values import shown
 
 LONGEST_NAME = 64  # of a size
@@ -152,9 +152,14 @@ class RecipeConfig:
                         tokens), at least `warmup_min_steps`
     evaluate_every_tokens, early_stop_*   evaluations on the way, and after how many without progress a run stops: see
                         `specs.Evaluations`; null for none
+    evaluate_most_tokens   of a validation text, those that an evaluation takes; null: all
     divergence_*        when a run is given up: see `specs.DivergenceRule`; 0 steps switch the rule off
     momentum            of muon
     z_loss              weight of the squared log partition function in the objective; no loss that is reported has it
+
+    Where a schedule belongs to one budget (cosine, linear), its tokens D may count as well:
+    lr_tokens_exponent, batch_tokens_exponent   rates and batch grow as (D / `reference_tokens`) to these powers
+    weight_decay_timescale   replaces `weight_decay`: the share of a run over which AdamW forgets an update
     """
 
     schedule: ScheduleKind
@@ -178,26 +183,54 @@ class RecipeConfig:
     evaluate_every_tokens: int | None = None
     early_stop_patience: int | None = None
     early_stop_min_delta_nats: float = 0.0
+    evaluate_most_tokens: int | None = Evaluations.most_tokens
     optimizer: OptimizerKind = "adamw"
     momentum: float = 0.95
     z_loss: float = 0.0
     lr_exponent: float = 0.0
+    lr_tokens_exponent: float = 0.0
+    batch_tokens_exponent: float = 0.0
+    reference_tokens: float = 1e6
+    weight_decay_timescale: float | None = None
 
     def __post_init__(self) -> None:
+        self._require_one_budget_for_rules_of_tokens()
         if self.early_stop_patience is not None and self.evaluate_every_tokens is None:
             raise ValueError(
                 f"recipe.early_stop_patience is {self.early_stop_patience}, and needs recipe.evaluate_every_tokens, "
                 "which is null: give that too, for example 131072, or set patience to null"
             )
 
+    def _require_one_budget_for_rules_of_tokens(self) -> None:
+        if not self.reference_tokens > 0:
+            raise ValueError(f"recipe.reference_tokens is {self.reference_tokens}; it must be positive")
+        if self.weight_decay_timescale is not None and not self.weight_decay_timescale > 0:
+            raise ValueError(
+                f"recipe.weight_decay_timescale is {self.weight_decay_timescale}; it must be positive, or null"
+            )
+        for name in ("lr_tokens_exponent", "batch_tokens_exponent", "weight_decay_timescale"):
+            if getattr(self, name) and self.schedule == "wsd":
+                raise ValueError(
+                    f"recipe.{name} is {getattr(self, name)} and recipe.schedule is wsd, where one trunk serves all "
+                    "budgets and so cannot know their tokens: take recipe=cosine or recipe=linear, or leave it out"
+                )
+
 
 @dataclass(frozen=True)
 class TimeModel:
-    """Seconds of a run on one worker: per process, per step and layer, and per FLOP; and of a study beside its runs
-    (start, forecasts between the waves, fits, report). Measured, by machine."""
+    """Seconds of a run on one worker: per process (`seconds_per_branch`: of a branch that is a task of its own), per
+    step and layer, per FLOP, and, of what memory takes, per token, layer and channel of the width; and of a study
+    beside its runs (start, forecasts before the held-out branches, fits, report). By machine, which has so much memory
+    and takes so many watts. `name` auto is the model of whatever the study runs on.
+    """
 
     seconds_per_run: float
     seconds_per_step: float
     seconds_per_layer_step: float
     flops_per_second: float
     seconds_per_study: float = 0.0
+    seconds_per_branch: float = 0.0
+    seconds_per_width_token: float = 0.0
+    memory_bytes: float | None = None
+    watts: float | None = None
+    name: str = ""

@@ -1,12 +1,11 @@
-"""What a plan costs in time: a linear model for each run, and the schedule that the pool will follow."""
+"""What a run costs in time, whole or in parts: a linear model, or what was measured of its shape."""
 
-import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from scaling.model.counting import TRAINING_OVER_FORWARD, count_training_flops
 from scaling.planning.config import TimeModel
-from scaling.specs import Plan, RunSpec
+from scaling.specs import RunSpec
 from scaling.speeds import Calibration, shape_of
 
 
@@ -29,7 +28,8 @@ class Cost:
         model = self.time_model
         flops = run.optimizer.batch_tokens * count_training_flops(run.model).total
         overhead = model.seconds_per_step + run.model.num_layers * model.seconds_per_layer_step
-        return overhead + flops / model.flops_per_second
+        moved = run.optimizer.batch_tokens * run.model.num_layers * run.model.d_model * model.seconds_per_width_token
+        return overhead + moved + flops / model.flops_per_second
 
     def seconds(self, run: RunSpec, steps: int) -> float:
         """Training time of `steps` steps of a run."""
@@ -49,6 +49,18 @@ class Cost:
         evaluations = len(budgets) + repeated
         return self.time_model.seconds_per_run + training + evaluations * self.evaluation_seconds(run)
 
+    def trunk_seconds(self, run: RunSpec, start: int, end: int) -> float:
+        """A task that trains a trunk from one step to another, with the evaluations of text that it has seen before."""
+        return self.time_model.seconds_per_run + self.seconds(run, max(0, end - start))
+
+    def branch_seconds(self, run: RunSpec, budget: int) -> float:
+        """A task that trains one branch and evaluates its end, and its start where that has seen its text before."""
+        steps = run.steps(budget) - run.cooldown_start(budget)
+        seen = run.unique_tokens is not None and run.cooldown_start(budget) * run.optimizer.batch_tokens > (
+            run.unique_tokens
+        )
+        return self.time_model.seconds_per_branch + self.seconds(run, steps) + (1 + seen) * self.evaluation_seconds(run)
+
     def evaluation_seconds(self, run: RunSpec) -> float:
         """Of one evaluation, which is forward passes alone."""
         measured = self.calibration.by_shape.get(shape_of(run))
@@ -56,25 +68,3 @@ class Cost:
             return self.validation_tokens * measured.seconds_per_validation_token
         forward_flops = count_training_flops(run.model).total / TRAINING_OVER_FORWARD
         return self.validation_tokens * forward_flops / self.time_model.flops_per_second
-
-
-def wall_seconds(plan: Plan, cost: Cost, workers: int) -> tuple[float, float]:
-    """Predicted wall time of the two waves, longest run first on `workers` equal workers."""
-    waves = []
-    held_out = {(point.run_id, point.tokens) for point in plan.points if point.held_out}
-    for wave in (1, 2):
-        seconds = []
-        for run in plan.runs:
-            first = [b for b in run.budgets if (run.id, b) not in held_out]
-            second = [b for b in run.budgets if (run.id, b) in held_out]
-            seconds.append(cost.run_seconds(run, first) if wave == 1 else cost.run_seconds(run, second, first))
-        waves.append(makespan(seconds, workers))
-    return waves[0], waves[1]
-
-
-def makespan(seconds: Sequence[float], workers: int) -> float:
-    """Finish of the last worker when each takes the longest job that is left."""
-    busy_until = [0.0] * workers
-    for job in sorted(seconds, reverse=True):
-        heapq.heapreplace(busy_until, busy_until[0] + job)
-    return max(busy_until)

@@ -108,7 +108,6 @@ def _budgets(
     unique: float,
 ) -> list[_Asked]:  # fmt: skip
     """The budgets of one trajectory, rounded to whole batches, without those above `max_flops`."""
-    batch = rules.batch_tokens(recipe, model)
     flops_per_token = count_training_flops(model).total
     wanted = []
     for budget in budgets:
@@ -119,6 +118,7 @@ def _budgets(
             "isoflop": budget / flops_per_token,
             "epochs": budget * unique,
         }[grid.kind]
+        batch = rules.batch_tokens(recipe, model, tokens)
         if grid.max_flops is not None and tokens * flops_per_token > grid.max_flops:
             continue
         if tokens < batch:
@@ -134,11 +134,11 @@ def make_runs(
     size: SizeConfig, model: ModelConfig, recipe: RecipeConfig, corpus: CorpusFacts, seed: int, budgets: list[int]
 ) -> Iterator[RunSpec]:
     """One run with all budgets where the schedule branches, else one for each."""
-    optimizer = rules.optimizer(recipe, model)
     groups = [budgets] if recipe.schedule == "wsd" else [[budget] for budget in budgets]
     for group in groups:
         if not group:
             continue
+        optimizer = rules.optimizer(recipe, model, None if recipe.schedule == "wsd" else group[0])
         try:
             yield RunSpec(
                 size=size.name,

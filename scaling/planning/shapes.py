@@ -13,8 +13,9 @@ MIN_LAYERS = 2
 MATRICES = 12  # parameters of a layer's matrices are 12 d^2, with an MLP of 4 d
 
 
-def shape_near(non_embedding: float, name: str | None = None) -> SizeConfig:
-    """The regular shape whose hidden matrices, 12 L d^2, come nearest to `non_embedding` parameters."""
+def shape_near(non_embedding: float, name: str | None = None, *, head: int | None = None) -> SizeConfig:
+    """The regular shape whose hidden matrices, 12 L d^2, come nearest to `non_embedding` parameters: its depth by a
+    rule, its heads of `head` channels, of which the width is a multiple (None: by the width)."""
     aspect = ASPECT_AT_1M * (non_embedding / 1e6) ** ASPECT_EXPONENT
     aspect = min(max(aspect, ASPECT_MIN), ASPECT_MAX)
     wanted = (non_embedding * aspect / MATRICES) ** (1 / 3)
@@ -26,11 +27,11 @@ def shape_near(non_embedding: float, name: str | None = None) -> SizeConfig:
 
     shapes = []
     for factor in (0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.4):
-        step = head_channels(factor * wanted)
+        step = head or head_channels(factor * wanted)
         width = max(1, round(factor * wanted / step)) * step
         shapes.append((max(MIN_LAYERS, round(non_embedding / (MATRICES * width**2))), width))
     layers, width = min(shapes, key=off)
-    return SizeConfig(name or size_name(layers, width), layers, width, width // head_channels(width))
+    return SizeConfig(name or size_name(layers, width), layers, width, width // (head or head_channels(width)))
 
 
 def head_channels(width: float) -> int:

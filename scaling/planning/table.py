@@ -5,8 +5,9 @@ from rich.text import Text
 
 from scaling.findings import Finding
 from scaling.model.counting import kaplan_training_flops
-from scaling.planning.cost import Cost, wall_seconds
+from scaling.planning.cost import Cost
 from scaling.planning.proposals import Proposals
+from scaling.planning.schedule import wall_seconds
 from scaling.specs import Plan
 from scaling.terminal import PlainConsole, visible
 
@@ -69,7 +70,10 @@ def _basis(plan: Plan, cost: Cost) -> str:
     if all(cost.is_measured(run) for run in plan.runs):
         words = "Steps were measured on this machine."
     else:
-        words = "By time_model, not by this machine: calibrate=true measures its steps."
+        named = cost.time_model.name
+        words = (
+            f"By time_model{f' ({named})' if named else ''}, not by this machine: calibrate=true measures its steps."
+        )
     unknown = "The corpus is not prepared: that, and evaluations on its validation text, come on top."
     return words if cost.validation_tokens else f"{words} {unknown}"
 

@@ -12,7 +12,7 @@ from scaling.laws.observations import Points
 from scaling.report.document import Block, Fact, Facts, Formula, Paragraph, Section, Tone, Verdict
 from scaling.report.numbers import amount, level_text, nats, percent, plural, scientific, sentence, significant
 from scaling.report.reading import Score, formula_score, held_out_score, residual_rms
-from scaling.report.tables import optima_table, parameter_table
+from scaling.report.tables import optima_table, parameter_table, points_asked_table
 from scaling.results import LawReport
 
 
@@ -24,7 +24,7 @@ def answer(report: LawReport, more: Sequence[Block] = ()) -> Section:
         blocks.append(Paragraph(_withheld(report)))
     elif fit.usable:
         blocks += [Formula(fitted_formula(report)), Facts(tuple(_facts(report)))]
-        blocks += [table for table in (optima_table(report),) if table is not None]
+        blocks += [table for table in (optima_table(report), points_asked_table(report)) if table is not None]
         blocks += [parameter_table(report)]
         blocks += [Paragraph(text) for text in (_worth(report),) if text]
         blocks += more

@@ -18,7 +18,7 @@ from scaling.results import LawReport, StudyReport
 from scaling.values import to_plain
 
 FITS_LINK = "../fits.json"
-LONGEST_QUOTATION = 100_000  # characters
+LONGEST_QUOTATION = 250_000  # characters
 
 DEFINITIONS = (
     (

@@ -5,14 +5,17 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from scaling.findings import refusals
+from scaling.laws.analysis import PointForecast
 from scaling.report.answer import verdict
 from scaling.report.numbers import MISSING, amount, greek, level_text, nats, plural, range_text, significant
-from scaling.report.reading import interval_level
+from scaling.report.reading import interval_level, largest_flops
 from scaling.report.selection import selected
-from scaling.report.tables import held_out_words, optima_table
-from scaling.results import GroupLaw, TableReport
+from scaling.report.tables import held_out_words, optimum_row, point_row
+from scaling.results import GroupLaw, OptimalAllocation, TableReport
 from scaling.tables.account import note_words
 from scaling.terminal import PlainConsole
+
+TOO_FAR = "too far beyond the fitted rows for a number"
 
 
 def four_digits(value: float) -> str:
@@ -53,12 +56,25 @@ def print_summary(report: TableReport, console: PlainConsole) -> None:
         console.print(
             f"Held-out error: {held_out_words(analysis.heldout)}; Chinchilla alone: {held_out_words(plain)}",
         )
-    shown = optima_table(report)
-    for flops, beyond, params, params_range, tokens, tokens_range, _, loss, loss_range in shown.rows if shown else ():
+    print_forecasts(report.optima, report.analysis.points, largest_flops(report), console)
+
+
+def print_forecasts(
+    optima: Sequence[OptimalAllocation], points: Sequence[PointForecast], largest: float, console: PlainConsole
+) -> None:
+    """A line for each budget and for each N and D that was asked for; `largest` FLOPs were fitted."""
+    for flops, beyond, params, params_range, tokens, tokens_range, _, loss, loss_range in (
+        optimum_row(best, largest) for best in optima
+    ):
         what = f"N {params} ({params_range}), D {tokens} ({tokens_range}), loss {loss} ({loss_range})"
         if loss == MISSING:
-            what = "too far beyond the fitted rows for a number"
+            what = TOO_FAR
         console.print(f"{flops} FLOPs, {beyond}: {what}", soft_wrap=True)
+    for params, tokens, flops, beyond, loss, new_run, mean in (point_row(point, largest) for point in points):
+        what = f"loss {loss} (a new run {new_run}, the mean of many {mean})"
+        if loss == MISSING:
+            what = TOO_FAR
+        console.print(f"N {params}, D {tokens}, {flops} FLOPs, {beyond}: {what}", soft_wrap=True)
 
 
 def print_groups(source: str, column: str, laws: Sequence[GroupLaw], console: PlainConsole) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from scaling.laws.analysis import PointForecast
 from scaling.laws.fit import Fit
 from scaling.laws.form_report import FormReport, HeldOut
 from scaling.report.document import Column, Table, listed
@@ -98,11 +99,12 @@ def optima_table(report: LawReport) -> Table | None:
                 "Loss (nats/token)", "Interval",
             ),
         ),
-        tuple(_optimum_row(best, largest) for best in report.optima),
+        tuple(optimum_row(best, largest) for best in report.optima),
     )  # fmt: skip
 
 
-def _optimum_row(best: OptimalAllocation, largest: float) -> tuple[str, ...]:
+def optimum_row(best: OptimalAllocation, largest: float) -> tuple[str, ...]:
+    """The cells of `optima_table`; `largest` FLOPs were fitted."""
     a = best.allocation
     if a.flops > FARTHEST * largest:
         return scientific(a.flops), f"{significant(a.flops / largest, 2)}×: refused", *[MISSING] * 7
@@ -110,6 +112,37 @@ def _optimum_row(best: OptimalAllocation, largest: float) -> tuple[str, ...]:
     return (
         scientific(a.flops), beyond, amount(a.params), range_text(best.params, amount), amount(a.tokens),
         range_text(best.tokens, amount), significant(a.tokens / a.params, 2), nats(a.loss), range_text(best.loss, nats),
+    )  # fmt: skip
+
+
+def points_asked_table(report: LawReport) -> Table | None:
+    """The loss at each N and D that was asked for."""
+    if not report.analysis.points or not report.surface.fit.usable:
+        return None
+    level = level_text(report.analysis.points[0].loss_interval.level)
+    return Table(
+        "asked",
+        "Loss at the points asked for",
+        f"By the average over forms, {level} intervals: of one new run that is trained there, and of the mean of many "
+        f"runs, which is the curve itself. More than {FARTHEST:,.0f} times beyond the largest fitted C, no number is "
+        "given.",
+        number_columns(
+            "Parameters N", "Tokens D", "C = 6 N D (FLOPs)", "Beyond largest fitted C", "Loss (nats/token)",
+            "A new run", "The mean of many",
+        ),
+        tuple(point_row(point, largest_flops(report)) for point in report.analysis.points),
+    )  # fmt: skip
+
+
+def point_row(point: PointForecast, largest: float) -> tuple[str, ...]:
+    """The cells of `points_asked_table`; `largest` FLOPs were fitted."""
+    flops = 6 * point.params * point.tokens
+    where = amount(point.params), amount(point.tokens), scientific(flops)
+    if flops > FARTHEST * largest:
+        return *where, f"{significant(flops / largest, 2)}×: refused", *[MISSING] * 3
+    beyond = f"{significant(flops / largest, 2)}×" if flops > largest else "within"
+    return (
+        *where, beyond, nats(point.loss), range_text(point.loss_interval, nats), range_text(point.curve_interval, nats)
     )  # fmt: skip
 
 

@@ -7,8 +7,8 @@ from tempfile import TemporaryDirectory
 from filelock import FileLock
 
 from scaling.config import ConfigError, StudyConfig
+from scaling.launching.gpus import gpu_names, visible_gpus
 from scaling.launching.probes import ProbeError, probe_on
-from scaling.launching.slots import visible_gpus
 from scaling.specs import Plan, RunSpec
 from scaling.speeds import Calibration, ShapeSpeed, calibration_path, conditions, read_calibration, shape_of
 from scaling.stages.local import study_slots
@@ -23,14 +23,15 @@ def study_calibration(config: StudyConfig) -> Calibration:
 
 def study_conditions(config: StudyConfig) -> dict[str, str]:
     runtime = config.runtime
+    slots = study_slots(runtime, config.launch, config.cache_folder)
     return conditions(
-        gpus=",".join(visible_gpus()) if runtime.device != "cpu" else "",
+        gpus=",".join(gpu_names() or visible_gpus()) if slots.on_gpus else "",
         device=runtime.device,
         precision=runtime.precision,
         compile=runtime.compile,
         micro_batch_tokens=runtime.micro_batch_tokens,
         threads=runtime.threads,
-        workers=len(study_slots(runtime, config.launch).free),
+        workers=len(slots.free),
     )
 
 
@@ -44,10 +45,14 @@ def calibrate(config: StudyConfig, plan: Plan, console: PlainConsole) -> None:
     if not missing:
         return
     console.print(f"calibrate: {len(missing)} shapes, some seconds each")
-    slots = study_slots(config.runtime, config.launch).free
+    slots = study_slots(config.runtime, config.launch, config.cache_folder).free
     with TemporaryDirectory() as name:
         folder = Path(name)
-        request = {"runs": to_plain(list(missing.values())), "runtime": to_plain(config.runtime)}
+        request = {
+            "runs": to_plain(list(missing.values())),
+            "runtime": to_plain(config.runtime),
+            "cache": str(config.cache_folder.absolute()),
+        }
         write_json(folder / "request.json", request)
         try:
             answers = probe_on(slots, folder / "request.json", folder)
@@ -68,4 +73,5 @@ def _median(speeds: list[ShapeSpeed]) -> ShapeSpeed:
         speeds[0].shape,
         statistics.median(speed.seconds_per_step for speed in speeds),
         statistics.median(speed.seconds_per_validation_token for speed in speeds),
+        max((speed.peak_reserved_bytes for speed in speeds if speed.peak_reserved_bytes is not None), default=None),
     )

@@ -19,6 +19,7 @@ def share(command: Callable[[], None]) -> None:
         command()
     elif os.environ["RANK"] != "0":
         follow()
+        leave()
     else:
         try:
             command()
@@ -26,6 +27,7 @@ def share(command: Callable[[], None]) -> None:
             # Where it refused to begin, torchrun ends those that still wait to be called.
             if not leaving.code or is_called_together():
                 dismiss_team()
+                leave()
             raise
 
 
@@ -72,6 +74,12 @@ def lead(tasks: Sequence[Task], meanwhile: Callable[[], None], *, fail_fast: boo
         if fail_fast:
             break
     return result
+
+
+def leave() -> None:
+    from scaling.training.team import leave_team
+
+    leave_team()
 
 
 def dismiss_team() -> None:

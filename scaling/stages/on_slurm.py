@@ -12,6 +12,16 @@ from scaling.launching.tasks import LaunchResult, Task, outcome
 from scaling.terminal import PlainConsole
 
 
+def asks_for_no_gpu(config: StudyConfig, options: SlurmOptions) -> str | None:
+    """A line for who may have expected GPUs: on one's own machine `auto` finds them, in a queue it must ask."""
+    if config.runtime.device != "auto" or options.gpus is not None:
+        return None
+    return (
+        "warn: runtime.device is auto and hydra.launcher.gpus is not set, so the jobs ask Slurm for no GPU and train "
+        "on CPUs: set runtime.device=cuda for GPUs, runtime.device=cpu to hear no more of this"
+    )
+
+
 class Cluster:
     """Submits parts of a study; every job's command is this module with its submission's file."""
 

@@ -14,7 +14,7 @@ from scaling.claims import BEATS_TO_WAIT_FOR, HEARTBEAT_SECONDS, is_claimed
 from scaling.launching.slurm import QueuedTask, SlurmError, in_flight
 from scaling.launching.tasks import last_status
 from scaling.model.counting import count_training_flops
-from scaling.records import JOB_FILE, RunRecord, RunStatus, own_record, record_path
+from scaling.records import JOB_FILE, RunRecord, RunStatus, branch_folder, own_record, record_path
 from scaling.specs import Plan, PlannedPoint, RunSpec
 from scaling.training.config import Runtime
 from scaling.values import ValueMismatch, from_file, read_plain
@@ -68,14 +68,22 @@ def look_at(folder: Path, plan: Plan) -> Overview:
         flying = in_flight(folder)
     except (SlurmError, ValueMismatch) as error:
         flying, queue = {}, f"the queue was not asked: {error}"
-    statuses = {run.id: last_status(folder / run.id) for run in plan.runs}
-    alive = {run_id: _alive(folder / run_id, status, flying.get(run_id)) for run_id, status in statuses.items()}
+    # The last words by the folder of a job: of runs, and of branches that are tasks of their own.
+    jobs = {folder / run.id: run.id for run in plan.runs}
+    jobs |= {branch_folder(folder / p.run_id, p.tokens): p.run_id for p in plan.points}
+    statuses = {job: status for job in jobs if (status := last_status(job)) is not None or job.name in plan.by_id}
+    alive = {job: _alive(job, status, flying.get(jobs[job])) for job, status in statuses.items()}
     damaged: dict[int, str] = {}
     records = {(p.run_id, p.tokens): _record(folder, p, damaged) for p in plan.points}
+
+    def job_of(point: PlannedPoint) -> Path:
+        own = branch_folder(folder / point.run_id, point.tokens)
+        return own if own in statuses else folder / point.run_id
+
     points = tuple(
         PointState(p.index, p.run_id, p.tokens, "unreadable", damaged[p.index])
-        if p.index in damaged and not alive[p.run_id]
-        else _point(p, records[p.run_id, p.tokens], statuses[p.run_id], alive[p.run_id], flying.get(p.run_id))
+        if p.index in damaged and not alive[job_of(p)]
+        else _point(p, records[p.run_id, p.tokens], statuses[job_of(p)], alive[job_of(p)], flying.get(p.run_id))
         for p in plan.points
     )
     cost = _cost(folder, plan, statuses, records, sum(alive.values()))
@@ -130,7 +138,7 @@ def _point(
 def _cost(
     folder: Path,
     plan: Plan,
-    statuses: Mapping[str, RunStatus | None],
+    statuses: Mapping[Path, RunStatus | None],
     records: Mapping[tuple[str, int], RunRecord | None],
     workers: int,
 ) -> Cost:
@@ -139,9 +147,10 @@ def _cost(
     core_hours = gpu_hours = 0.0
     seconds_left: float | None = 0.0
     for run in plan.runs:
-        status = statuses[run.id]
+        status = statuses[folder / run.id]
+        mine = [word for job, word in statuses.items() if word is not None and run.id in (job.name, job.parent.name)]
         ended = all(records[run.id, budget] is not None for budget in run.budgets)
-        steps = 0 if status is None else min(status.step, run.total_steps)
+        steps = min(sum(word.step for word in mine), run.total_steps)
         left = 0 if ended else run.total_steps - steps
         per_step = run.optimizer.batch_tokens * count_training_flops(run.model).total
         flops += steps * per_step
@@ -154,7 +163,8 @@ def _cost(
             seconds_left += left * pace / max(1, workers)
         hours = steps * pace / 3600
         if status is not None and status.gpu:
-            gpu_hours += hours * len(status.gpu.split(","))
+            # Of a GPU that several share each has used its part.
+            gpu_hours += hours * len(status.gpu.split(",")) * status.gpu_share
         else:
             core_hours += hours * _threads(folder / run.id)
     return Cost(flops, core_hours, gpu_hours, flops_left, seconds_left)

@@ -12,10 +12,11 @@ from scaling.command import EXIT_NO_ANSWER
 from scaling.config import config_here, stored_plan
 from scaling.launching import slurm
 from scaling.launching.pool import PoolOptions, run_pool
-from scaling.launching.slots import Slot, Slots, cpu_environment
+from scaling.launching.slots import Slot, Slots, cpu_environment, gpu_environment
 from scaling.launching.slurm import Submission
 from scaling.launching.tasks import LaunchResult, Task
 from scaling.launching.workers import FreshWorkers, WarmWorkers
+from scaling.machine import SLOT
 from scaling.records import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, JOB_FILE, LOG_FILE, STOP_FILE, recorded
 from scaling.stages.study import make_tasks, prepare_study
 from scaling.training.config import Job
@@ -61,7 +62,9 @@ def run_group(study_folder: Path, submission: Submission, run_ids: Sequence[str]
     comeback = Comeback(study_folder, run_ids)
     failed: dict[str, str] = {}
     in_this_process = len(run_ids) == 1 and submission.gpus <= 1
+    environment = job_environment(submission.gpus)
     if in_this_process:
+        os.environ.update(environment)
         # Seconds of imports, in which a notice may come as well.
         from scaling.training.worker import run_folder
     if early:  # told before anything was begun
@@ -73,7 +76,7 @@ def run_group(study_folder: Path, submission: Submission, run_ids: Sequence[str]
         if code not in (EXIT_DONE, EXIT_INTERRUPTED):
             failed = {run_ids[0]: f"exit code {code}"}
     else:
-        result = _pool(study_folder, submission, run_ids, comeback)
+        result = _pool(study_folder, submission, run_ids, environment, comeback)
         code = EXIT_INTERRUPTED if result.interrupted else EXIT_FAILED if result.failed else EXIT_DONE
         failed = result.failed
     if failed and submission.fail_fast:
@@ -83,7 +86,20 @@ def run_group(study_folder: Path, submission: Submission, run_ids: Sequence[str]
     return code
 
 
-def _pool(study_folder: Path, submission: Submission, run_ids: Sequence[str], comeback: "Comeback") -> LaunchResult:
+def job_environment(gpus: int) -> dict[str, str]:
+    """Of a job with so many GPUs asked for; those of the user's own sbatch options count as well."""
+    threads = os.environ.get("SLURM_CPUS_PER_TASK", "1")
+    given = gpus or os.environ.get("SLURM_JOB_GPUS") or os.environ.get("SLURM_STEP_GPUS")
+    return gpu_environment(threads) if given else cpu_environment(threads)
+
+
+def _pool(
+    study_folder: Path,
+    submission: Submission,
+    run_ids: Sequence[str],
+    environment: dict[str, str],
+    comeback: "Comeback",
+) -> LaunchResult:
     tasks = []
     for order, run_id in enumerate(run_ids):
         folder = study_folder / run_id
@@ -92,9 +108,8 @@ def _pool(study_folder: Path, submission: Submission, run_ids: Sequence[str], co
         if missing:
             tasks.append(Task(folder, float(-order), missing))
     gpus = tuple(gpu for gpu in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu)
-    environment = dict(cpu_environment(os.environ.get("SLURM_CPUS_PER_TASK", "1")))
     slots = Slots([Slot("job", gpus if submission.gpus > 1 else (), environment)])
-    workers = FreshWorkers() if submission.gpus else WarmWorkers(environment)
+    workers = FreshWorkers() if environment[SLOT] == "gpu" else WarmWorkers(environment)
     options = PoolOptions(fail_fast=submission.fail_fast, retry=submission.retry)
     try:
         return run_pool(tasks, slots, workers, options=options, on_signal=comeback.notice)

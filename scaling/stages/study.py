@@ -1,18 +1,22 @@
 """The stages of a study that the entries share: its plan, its cost, its corpus, its jobs, its forecasts."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
-from scaling.config import CONFIG_FILE, PLAN_FILE, ConfigError, StudyConfig
+from scaling.config import CONFIG_FILE, PLAN_FILE, ConfigError, StudyConfig, shipped_time_model
 from scaling.data.fingerprint import fingerprint
 from scaling.data.local import readable_files
 from scaling.data.prepare import prepare
+from scaling.datasheets import data_sheet
 from scaling.folders import below, study_lock, take
+from scaling.launching.gpus import gpu_names, visible_gpus
 from scaling.launching.tasks import Task
+from scaling.planning.config import TimeModel
 from scaling.planning.corpus_facts import corpus_facts
 from scaling.planning.cost import Cost
 from scaling.planning.plan import join_plans, make_plan
+from scaling.planning.time_models import time_model
 from scaling.records import JOB_FILE, is_done, read_records, recorded
 from scaling.sinks.config import require_installed
 from scaling.sinks.publish import publish
@@ -23,6 +27,8 @@ from scaling.stages.vocabularies import each_vocabulary
 from scaling.terminal import PlainConsole
 from scaling.training.config import Job
 from scaling.values import write_json
+
+AUTO = "auto"
 
 
 def plan_study(config: StudyConfig) -> Plan:
@@ -52,7 +58,22 @@ def plan_study(config: StudyConfig) -> Plan:
 def study_cost(config: StudyConfig) -> Cost:
     manifest = prepared_manifest(config)
     validation_tokens = 0 if manifest is None else manifest.validation.tokens
-    return Cost(config.time_model, validation_tokens, study_calibration(config))
+    validation_tokens = min(validation_tokens, config.recipe.evaluate_most_tokens or validation_tokens)
+    return Cost(here(config), validation_tokens, study_calibration(config))
+
+
+def here(config: StudyConfig) -> TimeModel:
+    """The study's time model; `auto` on a GPU is by the data sheet of its kind, or of an A100 where that is not known.
+    A number that was set by hand holds."""
+    model, runtime = config.time_model, config.runtime
+    if model.name != AUTO or runtime.device not in ("auto", "cuda") or not visible_gpus():
+        return model
+    sheets = [sheet for name in gpu_names() if (sheet := data_sheet(name)) is not None]
+    kind = min(sheets, key=lambda sheet: sheet.fp16, default=data_sheet("A100"))
+    assert kind is not None
+    shipped = shipped_time_model(AUTO)
+    by_hand = {f.name: value for f in fields(model) if (value := getattr(model, f.name)) != getattr(shipped, f.name)}
+    return replace(time_model(kind, f"the data sheet of the {kind.name}"), **by_hand)
 
 
 def prepare_study(config: StudyConfig, console: PlainConsole | None = None) -> dict[str, Path]:

@@ -2,7 +2,8 @@
 wherever an earlier one stopped."""
 
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -21,8 +22,10 @@ from scaling.records import STOP_FILE, recorded
 from scaling.specs import Plan, PlannedPoint
 from scaling.stages.calibrate import calibrate
 from scaling.stages.checkup import Watch, check_plan, prepared_manifest
+from scaling.stages.gpu import check_new_gpu, print_devices, settled_runtime
 from scaling.stages.local import study_slots
 from scaling.stages.outlook import question
+from scaling.stages.parts import make_parts, parts_left
 from scaling.stages.study import (
     list_tasks,
     make_tasks,
@@ -46,6 +49,15 @@ class Launch(Protocol):
     def __call__(self, tasks: list[Task], title: str, meanwhile: Callable[[], None]) -> LaunchResult: ...
 
 
+class LaunchParts(Protocol):
+    """Runs trunks and branches as their times come; `open_gate` is called before the first that is held back, and says
+    whether those shall be run."""
+
+    def __call__(
+        self, tasks: list[Task], title: str, meanwhile: Callable[[], None], open_gate: Callable[[], bool]
+    ) -> LaunchResult: ...
+
+
 class Submit(Protocol):
     """Hands both waves to a cluster, and between them, where asked for, a job that forecasts. False: there was nothing
     to hand over, and nothing of this study is in the queue."""
@@ -60,8 +72,11 @@ def sweep_study(
     points: Collection[int] | None,
     finish: bool,
     submit: Submit | None = None,
+    launch_parts: LaunchParts | None = None,
 ) -> int:
     """Train what is not done of `points` (all: None) and return the exit code.
+
+    Whole runs are launched in two waves, with the forecasts between; with `launch_parts` trunks go ahead of them.
 
     With `submit` the points are handed to a cluster and this returns; called again when they have ended, it finishes
     the study. With `finish` the laws are fitted and the report is written. Forecasts are made of a whole study alone:
@@ -92,19 +107,25 @@ def sweep_study(
     (config.folder / STOP_FILE).unlink(missing_ok=True)
     if submit is not None and hand_over(config, plan, corpora, chosen, submit, whole=points is None):
         return 0
+    jobs = config
+    if launch_parts is not None:
+        slots = study_slots(config.runtime, config.launch, config.cache_folder)
+        check_new_gpu(config, slots, console)
+        # For the jobs alone: the study's own config says what was asked for.
+        jobs = replace(config, runtime=settled_runtime(config, plan, slots))
     watch = Watch(config, plan, console)
     failed: dict[str, str] = {}
-    for wave in () if submit is not None else (1, 2):
-        tasks = make_tasks(config, plan, corpora, [point for point in chosen if point.wave == wave], wave=wave)
-        if not tasks:
-            continue
-        if wave == 2 and refusals(watch.look()):
-            break
-        if wave == 2:
-            send_to_sinks(config, plan)
-        if wave == 2 and points is None:
+
+    def open_gate() -> bool:
+        """Before a held-out loss can be known: do the checks allow it, and what do the others say of it?"""
+        if refusals(watch.look()):
+            return False
+        send_to_sinks(config, plan)
+        if points is None:
             write_forecasts(config, plan, console)
-        result = launch(tasks, f"wave {wave} of 2", watch.now_and_then)
+        return True
+
+    for result in _launched(jobs, plan, corpora, chosen, watch, open_gate, launch, launch_parts) if not submit else ():
         failed.update(result.failed)
         if result.interrupted:
             console.print("interrupted: every run is saved, and the same command goes on from here")
@@ -130,6 +151,29 @@ def sweep_study(
     if failed:
         return EXIT_SOME_FAILED
     return EXIT_NO_ANSWER if withheld else 0
+
+
+def _launched(
+    config: StudyConfig,
+    plan: Plan,
+    corpora: Mapping[str, Path],
+    points: list[PlannedPoint],
+    watch: Watch,
+    open_gate: Callable[[], bool],
+    launch: Launch,
+    launch_parts: LaunchParts | None,
+) -> Iterator[LaunchResult]:
+    if launch_parts is not None:
+        if parts := make_parts(config, plan, corpora, points):
+            yield launch_parts(parts, "points", watch.now_and_then, open_gate)
+        return
+    for wave in (1, 2):
+        tasks = make_tasks(config, plan, corpora, [point for point in points if point.wave == wave], wave=wave)
+        if not tasks:
+            continue
+        if wave == 2 and not open_gate():
+            return
+        yield launch(tasks, f"wave {wave} of 2", watch.now_and_then)
 
 
 def hand_over(
@@ -172,13 +216,12 @@ def dry_run(config: StudyConfig) -> int:
         PlainConsole().print_json(data=to_plain(plan) | {"power": finite_or_null(to_plain(power))})
     else:
         wide = PlainConsole(width=None if sys.stdout.isatty() else 220)
-        workers = len(study_slots(config.runtime, config.launch).free)
+        slots = study_slots(config.runtime, config.launch, config.cache_folder)
+        workers = len(slots.free)
         print_plan(plan, study_cost(config), workers, wide)
-        for wave in (1, 2):
-            tasks = list_tasks(config, plan, [p for p in plan.points if p.wave == wave], wave=wave)
-            if tasks:
-                turns = schedule([(task.folder.name, task.seconds) for task in tasks], workers)
-                print_schedule(f"wave {wave}, what is left of it", turns, wide)
+        print_devices(config, plan, slots, wide)
+        if parts := parts_left(config, plan, plan.points):
+            print_schedule("what is left", schedule(parts, workers), wide)
         if power is not None:
             wide.print(power_words(power), soft_wrap=True)
         print_findings(findings, wide)
@@ -205,6 +248,6 @@ def unfinished(config: StudyConfig, points: list[PlannedPoint], failed: Collecti
         if record is not None:
             if record.status not in ("done", "stopped_early"):
                 ended[name] = f"{record.status}: {record.reason}"
-        elif point.run_id not in failed:
+        elif not {point.run_id, name} & set(failed):
             ended[name] = "it was not trained; the same command tries it again"
     return ended

@@ -8,27 +8,31 @@ No random state is in it: data are a function of the step, and dropout, the only
 """
 
 import hashlib
-import io
 import itertools
+import os
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import IO, Any
 
 import torch
 
-from scaling.training.parallel import load_whole, whole
+from scaling.training.parallel import load_whole
 from scaling.training.progress import Progress
 from scaling.training.step import TrainState
-from scaling.training.team import Team
-from scaling.values import ValueMismatch, from_plain, read_file, to_plain, write_atomically
+from scaling.values import ValueMismatch, from_plain, open_file, write_atomically
 
 CHECKPOINT_SCHEMA = 2
 DIGEST_BYTES = hashlib.sha256().digest_size
+BYTES_AT_A_TIME = 1 << 24
 CONTENTS = ("step", "progress", "model", "optimizer", "scaler")
 
 
 class CheckpointError(ValueError):
     """The file is truncated, damaged, foreign, or of another version; the message says which."""
+
+
+class OtherPrecision(ValueError):
+    """The run was begun in another precision: its loss would be of two, and its record would tell of one."""
 
 
 def previous(path: Path) -> Path:
@@ -41,31 +45,35 @@ def remove_checkpoints(path: Path) -> None:
             file.unlink(missing_ok=True)
 
 
-def save_checkpoint(
-    path: Path, state: TrainState, progress: Progress, *, run_id: str, budget: int | None, team: Team
-) -> None:
-    """`budget` is the branch's, or None for the trunk. All ranks call it and the leader writes."""
-    content = {
-        "schema": CHECKPOINT_SCHEMA,
-        "run_id": run_id,
-        "budget": budget,
-        "step": state.step,
-        "progress": to_plain(progress),
-        "model": whole(state.decoder.state_dict()),
-        "optimizer": whole(state.optimizer.state_dict()),
-        "scaler": state.scaler.state_dict(),
-    }
-    if not team.leads:
-        return
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    payload = buffer.getvalue()
+class _Digesting:
+    """A file that `torch.save` writes to, with the SHA-256 of what went into it: the state is never whole in memory a
+    second time."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.digest = file, hashlib.sha256()
+
+    def write(self, part: bytes) -> int:
+        self.digest.update(part)
+        return self._file.write(part)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Whole or not at all, with the one before it kept."""
     for place in (path, previous(path)):
         if place.is_dir():  # nobody's checkpoint, and not ours to remove
             place.rename(_unused(place))
     if path.exists():
         path.replace(previous(path))
-    write_atomically(path, payload + hashlib.sha256(payload).digest())
+
+    def write(file: IO[bytes]) -> None:
+        digesting = _Digesting(file)
+        torch.save(content, digesting)  # type: ignore[arg-type]  # it writes and flushes, which is all that is asked
+        file.write(digesting.digest.digest())
+
+    write_atomically(path, write)
 
 
 def _unused(path: Path) -> Path:
@@ -73,21 +81,27 @@ def _unused(path: Path) -> Path:
     return next(name for name in names if not name.exists())
 
 
-def read_checkpoint(path: Path, *, run_id: str, budget: int | None, device: torch.device) -> dict[str, Any]:
-    """The file's contents. Raises CheckpointError."""
+def read_checkpoint(path: Path, *, run_id: str, budget: int | None, lazily: bool = False) -> dict[str, Any]:
+    """The file's contents, its tensors on the CPU; `lazily` maps them, so that each is read when it is used and none
+    lies in memory whole. Raises CheckpointError."""
     try:
-        file = read_file(path)
+        file = open_file(path)
     except ValueMismatch:
         raise CheckpointError(f"{path} is no file") from None
-    payload, digest = file[:-DIGEST_BYTES], file[-DIGEST_BYTES:]
-    if hashlib.sha256(payload).digest() != digest:
-        raise CheckpointError(f"{path} is truncated, damaged or no checkpoint of this version")
-    try:
-        content = torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
-    except UnpicklingError as error:
-        raise CheckpointError(f"{path} holds more than tensors and numbers, so it was not written here") from error
-    except (EOFError, RuntimeError, ValueError, KeyError) as error:  # as torch.load words it for what is no such file
-        raise CheckpointError(f"{path} is no checkpoint ({error})") from error
+    with file:
+        digest, left = hashlib.sha256(), os.fstat(file.fileno()).st_size - DIGEST_BYTES
+        while left > 0 and (part := file.read(min(left, BYTES_AT_A_TIME))):
+            digest.update(part)
+            left -= len(part)
+        if left or file.read() != digest.digest():
+            raise CheckpointError(f"{path} is truncated, damaged or no checkpoint of this version")
+        file.seek(0)
+        try:
+            content = torch.load(path if lazily else file, map_location="cpu", weights_only=True, mmap=lazily)
+        except UnpicklingError as error:
+            raise CheckpointError(f"{path} holds more than tensors and numbers, so it was not written here") from error
+        except (EOFError, RuntimeError, ValueError, KeyError) as error:  # as torch words it for what is no such file
+            raise CheckpointError(f"{path} is no checkpoint ({error})") from error
     expected = {"schema": CHECKPOINT_SCHEMA, "run_id": run_id, "budget": budget}
     for key, value in expected.items():
         found = content.get(key) if isinstance(content, dict) else None
@@ -99,8 +113,14 @@ def read_checkpoint(path: Path, *, run_id: str, budget: int | None, device: torc
     return dict(content)
 
 
-def restore(content: dict[str, Any], state: TrainState) -> Progress:
-    """Put a checkpoint's contents into `state`; all ranks do."""
+def restore(content: dict[str, Any], state: TrainState, precision: str) -> Progress:
+    """Put a checkpoint's contents into `state`; all ranks do. Raises OtherPrecision."""
+    begun_in = content.get("precision", precision)  # files of version 0.2 do not tell
+    if begun_in != precision:
+        raise OtherPrecision(
+            f"the run was trained in {begun_in} so far and this process would go on in {precision}: set "
+            f"runtime.precision={begun_in}, or delete the run's folder to train it anew"
+        )
     load_whole(state.decoder, state.optimizer, content["model"], content["optimizer"])
     state.scaler.load_state_dict(content["scaler"])
     state.step = content["step"]

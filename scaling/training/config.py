@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from scaling.records import RunPart
 from scaling.specs import RunSpec
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -19,6 +20,10 @@ class Runtime:
     micro_batch_tokens   the most tokens of one process in one forward pass. "auto" starts with the whole batch; either
                          way what does not fit is halved until it does
     parallel             how the processes of torchrun share a point: "ddp" has all weights in each, "fsdp" a part
+    compile              blocks by torch.compile. "auto": on a GPU whose check of it has passed (`scaling.gpu_check`)
+    capture              the step as one CUDA graph; "auto" as for `compile`, and where nothing in it needs the host
+    deterministic        kernels that sum in a fixed order: then a GPU resumes bit for bit, too, and is slower
+    gpu_check            the first sweep on a new GPU runs the quick check by itself
     workers              points at a time; null: one for each GPU, or one for each `threads` cores
     threads              CPU threads of each worker
     profile              write a torch.profiler trace of a few steps into the run's folder
@@ -28,7 +33,10 @@ class Runtime:
     precision: Precision = "auto"
     micro_batch_tokens: int | Literal["auto"] = "auto"
     parallel: Parallel = "ddp"
-    compile: bool = False
+    compile: bool | Literal["auto"] = "auto"
+    capture: bool | Literal["auto"] = "auto"
+    deterministic: bool = False
+    gpu_check: bool = True
     workers: int | None = None
     threads: int = 1
     log_every_steps: int = 50
@@ -50,8 +58,25 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Job:
-    """All that a worker needs to know, as `job.json` in the run's folder: a run is a directory."""
+    """All that a worker needs to know, as `job.json` in the folder that it works in.
+
+    whole    the trunk and every branch, one after the other, in the run's folder
+    trunk    the trunk alone, in the run's folder; where a branch begins, its state goes to the branch's folder
+    branch   the branch of `budget` alone, in a folder of its own inside the run's
+    """
 
     spec: RunSpec
     runtime: Runtime
     corpus_folder: str
+    part: RunPart = "whole"
+    budget: int | None = None
+
+    @property
+    def total_steps(self) -> int:
+        """Steps that the part computes."""
+        spec = self.spec
+        if self.part == "trunk":
+            return max(spec.cooldown_start(budget) for budget in spec.budgets)
+        if self.budget is not None:
+            return spec.steps(self.budget) - spec.cooldown_start(self.budget)
+        return spec.total_steps

@@ -18,7 +18,7 @@ ALONE = Team()
 # No option: the sums below are then the same for every run of a machine. On a CPU the activations of so many tokens
 # stay in the cache, which makes a million-parameter decoder 1.5 times as fast as with four times as many.
 TOKENS_AT_A_TIME = 2048
-TOKENS_AT_A_TIME_ON_GPU = 65536
+TOKENS_AT_A_TIME_ON_GPU, LOGITS_AT_A_TIME_ON_GPU = 65536, 1 << 27
 
 
 @dataclass(frozen=True)
@@ -57,16 +57,16 @@ def evaluate(
     was_training = decoder.training
     decoder.eval()
     sum_and_count_Wx2 = torch.zeros(len(inputs_WxT), 2, dtype=torch.float64)
-    tokens_at_a_time = TOKENS_AT_A_TIME if device.type == "cpu" else TOKENS_AT_A_TIME_ON_GPU
-    windows_at_a_time = max(1, tokens_at_a_time // decoder.config.context)
+    windows_at_a_time = max(1, tokens_at_a_time(decoder, device) // decoder.config.context)
     chunks = [slice(start, start + windows_at_a_time) for start in range(0, len(inputs_WxT), windows_at_a_time)]
+    most = [windows_at_a_time]
     with matrix_products("fp32"):
         for turn in range(0, len(chunks), team.size):
             mine = turn + team.rank
             # Sharded weights are gathered in every forward pass: a rank with no chunk left keeps the others company.
             rows = chunks[min(mine, len(chunks) - 1)]
             inputs, targets = torch.from_numpy(inputs_WxT[rows]), torch.from_numpy(targets_WxT[rows])
-            window_losses = _window_losses(decoder, inputs, targets, device)
+            window_losses = _window_losses(decoder, inputs, targets, device, most)
             if mine < len(chunks):
                 sum_and_count_Wx2[rows, 0] = window_losses
                 sum_and_count_Wx2[rows, 1] = (targets != IGNORED_TARGET).sum(dim=1).double()
@@ -79,16 +79,32 @@ def evaluate(
     return Evaluation(loss, sem, num_tokens)
 
 
-def _window_losses(decoder: Decoder, inputs_WxT: Tensor, targets_WxT: Tensor, device: torch.device) -> Tensor:
-    """Summed losses [W], float64, on the CPU; in halves where all at once do not fit."""
-    try:
-        losses_WxT = decoder.token_losses(inputs_WxT.to(device), targets_WxT.to(device))
-        return losses_WxT.cpu().double().sum(dim=1)
-    except (RuntimeError, MemoryError) as error:
-        # Ranks that gather weights make the same number of passes, or wait for ever.
-        if not is_out_of_memory(error) or len(inputs_WxT) == 1 or is_sharded(decoder.head_weight):
-            raise
-    release_memory(device)
-    half = len(inputs_WxT) // 2
-    parts = [slice(None, half), slice(half, None)]
-    return torch.cat([_window_losses(decoder, inputs_WxT[part], targets_WxT[part], device) for part in parts])
+def tokens_at_a_time(decoder: Decoder, device: torch.device) -> int:
+    """On a GPU the logits, which are float32 here, decide: of 50k entries of vocabulary as many tokens as of 1k would
+    take more memory than training does."""
+    if device.type == "cpu":
+        return TOKENS_AT_A_TIME
+    return min(TOKENS_AT_A_TIME_ON_GPU, LOGITS_AT_A_TIME_ON_GPU // decoder.config.vocab_size)
+
+
+def _window_losses(
+    decoder: Decoder, inputs_WxT: Tensor, targets_WxT: Tensor, device: torch.device, most: list[int]
+) -> Tensor:
+    """Summed losses [W], float64, on the CPU. At most `most[0]` windows at a time, which is halved until that fits and
+    stays so for the chunks after."""
+    sums: list[Tensor] = []
+    start = 0
+    while start < len(inputs_WxT):
+        part = slice(start, start + most[0])
+        try:
+            losses_WxT = decoder.token_losses(inputs_WxT[part].to(device), targets_WxT[part].to(device))
+            sums.append(losses_WxT.cpu().double().sum(dim=1))
+            start += most[0]
+            continue
+        except (RuntimeError, MemoryError) as error:
+            # Ranks that gather weights make the same number of passes, or wait for ever.
+            if not is_out_of_memory(error) or most[0] == 1 or is_sharded(decoder.head_weight):
+                raise
+        release_memory(device)
+        most[0] = max(1, min(most[0], len(inputs_WxT)) // 2)
+    return torch.cat(sums)

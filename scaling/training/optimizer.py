@@ -4,10 +4,12 @@ import inspect
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from scaling.model.decoder import Decoder
 from scaling.specs import Optimizer
+from scaling.training.muon import StackedMuon
+from scaling.training.parallel import is_sharded
 
 # torch.optim.Muon's first release.
 MUON_SINCE = "2.9"
@@ -37,12 +39,12 @@ class MuonWithAdamW(Unguarded):
     """
 
     def __init__(self, muon: torch.optim.Optimizer, adamw: AdamW) -> None:
-        self._inner, self._num_muon_groups = (muon, adamw), len(muon.param_groups)
+        self.inner, self._num_muon_groups = (muon, adamw), len(muon.param_groups)
         super().__init__([*muon.param_groups, *adamw.param_groups], defaults={})
         self._share()
 
     def _share(self) -> None:
-        muon, adamw = self._inner
+        muon, adamw = self.inner
         muon.param_groups = self.param_groups[: self._num_muon_groups]
         adamw.param_groups = self.param_groups[self._num_muon_groups :]
         muon.state = adamw.state = self.state
@@ -53,14 +55,15 @@ class MuonWithAdamW(Unguarded):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        for inner in self._inner:
+        for inner in self.inner:
             inner.step()
 
 
-def make_optimizer(decoder: Decoder, numbers: Optimizer) -> torch.optim.Optimizer:
+def make_optimizer(decoder: Decoder, numbers: Optimizer, *, stacked: bool | None = None) -> torch.optim.Optimizer:
     """Decay on the hidden matrices alone; each group keeps its peak under `peak_lr`.
 
-    The fused kernel is used where torch has one (CPU and CUDA). Raises ValueError for Muon where torch has none.
+    The fused kernel is used where torch has one (CPU and CUDA). Muon takes matrices of one shape together (`stacked`;
+    None: on a GPU, where they are whole), else torch's own takes them one by one. Raises ValueError where it has none.
     """
     matrices = [p for p in decoder.blocks.parameters() if p.ndim == 2]
     vectors = [p for p in decoder.parameters() if p.ndim == 1]
@@ -82,6 +85,10 @@ def make_optimizer(decoder: Decoder, numbers: Optimizer) -> torch.optim.Optimize
     )
     if numbers.kind == "adamw":
         return adamw
+    if stacked is None:
+        stacked = matrices[0].device.type == "cuda" and not is_sharded(matrices[0])
+    if stacked:
+        return MuonWithAdamW(StackedMuon([matrix_group], momentum=numbers.momentum), adamw)
     if not hasattr(torch.optim, "Muon"):
         raise ValueError(
             f"recipe.optimizer is muon, which came with torch {MUON_SINCE}, and this is torch {torch.__version__}: "
@@ -97,5 +104,42 @@ def make_optimizer(decoder: Decoder, numbers: Optimizer) -> torch.optim.Optimize
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, share: float) -> None:
+    """A rate that is a tensor, as a captured step reads it, stays the tensor that it is."""
     for group in optimizer.param_groups:
-        group["lr"] = group["peak_lr"] * share
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(group["peak_lr"] * share)
+        else:
+            group["lr"] = group["peak_lr"] * share
+
+
+def prepare_for_capture(optimizer: torch.optim.Optimizer, device: torch.device) -> None:
+    """Rates as tensors, and the state that a first step would make: what a graph reads and writes must be there."""
+    for group in optimizer.param_groups:
+        if not isinstance(group["lr"], Tensor):
+            # In float64 where a kernel takes it: the rate that a number would have been.
+            dtype = torch.float32 if device.type == "cuda" else torch.float64
+            group["lr"] = torch.tensor(float(group["lr"]), dtype=dtype, device=device)
+        if "capturable" in group:
+            group["capturable"] = device.type == "cuda"
+    for inner in optimizer.inner if isinstance(optimizer, MuonWithAdamW) else (optimizer,):
+        if isinstance(inner, StackedMuon):
+            inner.prepare()
+            continue
+        for group in inner.param_groups:
+            for parameter in group["params"] if isinstance(inner, AdamW) else ():
+                state = optimizer.state[parameter]
+                if not state:
+                    state["step"] = torch.zeros((), dtype=torch.float32, device=device)
+                    state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+
+
+def plain_groups(state_dict: dict[str, Any]) -> dict[str, Any]:
+    """An optimiser's state with rates as numbers, whatever takes its steps: a checkpoint knows nothing of graphs."""
+    groups = [{key: _plain(key, value) for key, value in group.items()} for group in state_dict["param_groups"]]
+    return {**state_dict, "param_groups": groups}
+
+
+def _plain(key: str, value: Any) -> Any:
+    if key == "capturable":
+        return False
+    return float(value) if isinstance(value, Tensor) else value

@@ -9,7 +9,9 @@ from pathlib import Path
 import torch
 
 import scaling
+from scaling.machine import driver_version, slot_kind
 from scaling.records import Provenance
+from scaling.training.choices import Choices
 from scaling.training.device import device_name
 
 
@@ -39,6 +41,7 @@ def provenance(
     micro_batch_tokens: int,
     processes: int,
     parallel: str,
+    choices: Choices,
 ) -> Provenance:
     return Provenance(
         code_version=scaling.__version__,
@@ -55,4 +58,10 @@ def provenance(
         micro_batch_tokens=micro_batch_tokens,
         processes=processes,
         parallel=parallel,
+        slot=slot_kind(),
+        driver=driver_version() if device.type == "cuda" else None,
+        attention=choices.attention,
+        compiled=choices.compiled,
+        captured=choices.captured,
+        choices=choices.reasons or None,
     )

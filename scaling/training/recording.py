@@ -34,7 +34,9 @@ class Execution:
 
     provenance: Provenance
     peak_memory_bytes: int
+    peak_reserved_bytes: int | None
     peak_flops_per_second: float
+    datasheet_flops_per_second: float | None
     energy_joules: float | None
 
 
@@ -72,11 +74,13 @@ def make_record(
         seconds=progress.seconds,
         tokens_per_second=tokens / seconds,
         peak_memory_bytes=execution.peak_memory_bytes,
+        peak_reserved_bytes=execution.peak_reserved_bytes,
         provenance=execution.provenance,
         word_perplexity=None if done is None else done.word_perplexity(text.words_per_token),
         validation_sets=dict(outcome.validation_sets),
         divergence=outcome.divergence,
         peak_flops_per_second=execution.peak_flops_per_second,
+        datasheet_flops_per_second=execution.datasheet_flops_per_second,
         mfu=flops / seconds / execution.peak_flops_per_second,
         energy_joules=execution.energy_joules,
     )

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Self
 
 from scaling.claims import HEARTBEAT_SECONDS, queue_id
-from scaling.records import STATUS_FILE, RunState, RunStatus
+from scaling.machine import gpu_share
+from scaling.records import STATUS_FILE, RunPart, RunState, RunStatus
 from scaling.values import ValueMismatch, read_json, write_json
 
 SECONDS_BETWEEN_STATUSES = 1.0
@@ -21,7 +22,8 @@ class StatusWriter:
     """Rewrites the status at most once a second as steps go by, and every few seconds while none does: a thread
     beats while an evaluation or a slow step takes its time. Of several processes all but the leader are `silent`."""
 
-    def __init__(self, folder: Path, total_steps: int, *, silent: bool = False) -> None:
+    def __init__(self, folder: Path, total_steps: int, *, part: RunPart = "whole", silent: bool = False) -> None:
+        self._part = part
         self._path, self._total_steps, self._silent = folder / STATUS_FILE, total_steps, silent
         self._written_at, self._step, self._speed = 0.0, 0, 0.0
         self._attempt = _attempts(self._path) + 1
@@ -48,6 +50,8 @@ class StatusWriter:
             gpu=os.environ.get("CUDA_VISIBLE_DEVICES"),
             queue_id=queue_id(),
             attempt=self._attempt,
+            part=self._part,
+            gpu_share=gpu_share(),
         )
         try:
             with self._lock:

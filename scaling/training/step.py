@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from scaling.model.decoder import Decoder
+from scaling.model.forms import are_forced, products_in
 from scaling.training.device import is_out_of_memory, release_memory
 from scaling.training.optimizer import set_learning_rate
 from scaling.training.parallel import exchange_nothing, is_sharded
@@ -23,7 +24,7 @@ class MicroBatchTooLarge(Exception):
 class TrainState:
     """What a step changes. `forward` is the decoder or what places it in several processes; they share parameters.
 
-    `processes` share each batch, and `exchange` is theirs (`parallel.Placed`).
+    `processes` share each batch, and `exchange` is theirs (`parallel.Placed`). `attending` chooses attention's kernel.
     """
 
     decoder: Decoder
@@ -33,6 +34,8 @@ class TrainState:
     step: int = 0
     processes: int = 1
     exchange: Callable[[bool], AbstractContextManager[object]] = exchange_nothing
+    attending: Callable[[], AbstractContextManager[object]] = nullcontext
+    casts_itself: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,12 @@ class StepResult:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """How a pass multiplies. On a GPU bf16 is not autocast, which casts each weight by itself at each of its uses, but
+    all of them together; fp16 stays with autocast, since its loss is scaled, and a core since it has no launches."""
     if precision not in AUTOCAST_DTYPES:
         return nullcontext()
+    if precision == "bf16" and (device.type == "cuda" or are_forced()):
+        return products_in(torch.bfloat16)
     return torch.autocast(device.type, dtype=AUTOCAST_DTYPES[precision])
 
 
@@ -111,10 +118,11 @@ def accumulate_gradients(
     loss = torch.zeros((), device=device)
     micro_batches = torch.split(windows_BxT1, micro_sequences)
     too_large: str | None = None
+    micro_loss = None
     try:
         for i, micro in enumerate(micro_batches, start=1):
             with state.exchange(exchange and i == len(micro_batches)):
-                with autocast(device, precision):
+                with state.attending(), autocast(device, "fp32" if state.casts_itself else precision):
                     # Processes average their gradients, and the batch's is their sum.
                     micro_loss = state.forward(micro[:, :-1], micro[:, 1:]) / (num_tokens / state.processes)
                 torch.autograd.backward(state.scaler.scale(micro_loss))
@@ -123,8 +131,9 @@ def accumulate_gradients(
         if not is_out_of_memory(error):
             raise
         too_large = str(error).split("\n", maxsplit=1)[0]
-    # Only here does nothing hold the failed pass any more: its frames went with the exception.
+    # Only here does nothing hold the failed pass any more: its frames went with the exception, its graph with the loss.
     if too_large is not None:
+        micro_loss = None
         state.optimizer.zero_grad(set_to_none=True)
         release_memory(device)
         raise MicroBatchTooLarge(too_large)

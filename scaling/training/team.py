@@ -67,6 +67,13 @@ class Team:
         return self.rank * each + min(self.rank, extra), each + (self.rank < extra)
 
 
+def leave_team() -> None:
+    """At the end of a process: NCCL's threads would else outlive what they wait for."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+        team_of_this_process.cache_clear()
+
+
 @cache
 def team_of_this_process() -> Team:
     """By the environment that torchrun sets; it lasts as long as the process."""
@@ -78,7 +85,7 @@ def team_of_this_process() -> Team:
     return Team(dist.get_rank(), dist.get_world_size(), int(os.environ["LOCAL_RANK"]))
 
 
-def check_split(spec: RunSpec, runtime: Runtime, team: Team) -> None:
+def check_split(spec: RunSpec, runtime: Runtime, team: Team, precision: str | None = None) -> None:
     """Raises ValueError where this run cannot be shared by so many processes in that way."""
     sequences = spec.optimizer.batch_tokens // spec.model.context
     if sequences < team.size:
@@ -94,7 +101,7 @@ def check_split(spec: RunSpec, runtime: Runtime, team: Team) -> None:
             f"runtime.parallel=fsdp needs equal shares and a batch of {sequences} sequences does not divide by "
             f"{team.size} processes: start one of {divisors}, or set runtime.parallel=ddp"
         )
-    if runtime.precision == "fp16":
+    if (precision or runtime.precision) == "fp16":
         raise ValueError(
             "runtime.precision=fp16 with runtime.parallel=fsdp is not built: each process would judge overflows by its "
             "own part of the gradient; set runtime.precision=bf16 or runtime.parallel=ddp"

@@ -12,11 +12,13 @@ from scaling.training.evaluate import Evaluation
 Evaluate = Callable[[NDArray[np.int64], NDArray[np.int64]], Evaluation]
 
 
-def evaluate_sets(corpus: Corpus, context: int, evaluate: Evaluate) -> dict[str, ValidationLoss]:
+def evaluate_sets(
+    corpus: Corpus, context: int, evaluate: Evaluate, most_tokens: int | None = None
+) -> dict[str, ValidationLoss]:
     """By name, in the order of the corpus; `evaluate` takes inputs and targets, int64 [windows, context]."""
     losses = {}
     for facts in corpus.manifest.validation_sets:
-        found = evaluate(*corpus.validation_windows(context, facts.name))
+        found = evaluate(*corpus.validation_windows(context, facts.name, most_tokens))
         losses[facts.name] = ValidationLoss(
             loss_nats=found.loss_nats,
             loss_sem_nats=found.loss_sem_nats,

@@ -12,7 +12,7 @@ from types import FrameType
 import torch
 from filelock import FileLock, Timeout
 
-from scaling.claims import works_elsewhere
+from scaling.claims import trains_whole, works_elsewhere
 from scaling.records import (
     EXIT_BUSY,
     EXIT_DONE,
@@ -21,12 +21,13 @@ from scaling.records import (
     JOB_FILE,
     LOCK_FILE,
     STOP_FILE,
+    RunPart,
 )
 from scaling.training.config import Job
 from scaling.training.provenance import git_commit
 from scaling.training.status import StatusWriter
 from scaling.training.team import Team, team_of_this_process
-from scaling.training.trajectory import Interrupted, Trajectory
+from scaling.training.trajectory import Busy, Interrupted, Trajectory
 from scaling.values import ValueMismatch, read_json, remove_left_overs
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,8 @@ def run_folder(
     except ValueMismatch as error:
         log.error("%s", error)
         return EXIT_FAILED
-    if job.spec.id != folder.name:
+    run, study = (folder.parent, folder.parent.parent) if job.part == "branch" else (folder, folder.parent)
+    if job.spec.id != run.name:
         log.error(
             "%s holds the job of run %s: it was copied or edited by hand; plan the study again",
             folder,
@@ -69,14 +71,17 @@ def run_folder(
         )
         return EXIT_FAILED
     with ExitStack() as lock:
-        if not team.told(_claim(folder, lock) if team.leads else False):
+        if not team.told(_claim(folder, lock, job.part) if team.leads else False):
             return EXIT_BUSY
-        notices = Notices(folder.parent / STOP_FILE, on_notice, [] if received is None else received)
+        notices = Notices(study / STOP_FILE, on_notice, [] if received is None else received)
         return _run_locked(job, folder, team, notices)
 
 
-def _claim(folder: Path, lock: ExitStack) -> bool:
+def _claim(folder: Path, lock: ExitStack, part: RunPart) -> bool:
     """Lock the folder, if nobody else works in it, and clear what a killed process left behind."""
+    if part == "branch" and trains_whole(folder.parent):
+        log.info("another process trains the whole run of %s", folder.parent)
+        return False
     try:
         lock.enter_context(FileLock(folder / LOCK_FILE, timeout=SECONDS_FOR_THE_LOCK))
     except Timeout:
@@ -91,10 +96,14 @@ def _claim(folder: Path, lock: ExitStack) -> bool:
 
 def _run_locked(job: Job, folder: Path, team: Team, notices: "Notices") -> int:
     torch.set_num_threads(job.runtime.threads)
-    with StatusWriter(folder, job.spec.total_steps, silent=not team.leads) as status:
+    with StatusWriter(folder, job.total_steps, part=job.part, silent=not team.leads) as status:
         status.write("running")
         try:
             Trajectory(job, folder, team, should_stop=notices.given, on_progress=status.progress).run()
+        except Busy as busy:
+            log.info("%s", busy)
+            status.write("interrupted")
+            return EXIT_BUSY
         except Interrupted as interruption:
             log.info("%s; the same command goes on from here", interruption)
             status.write("interrupted")

@@ -63,8 +63,9 @@ def a_table(folder: Path) -> dict[str, Any]:
                 noisy = loss * np.exp(0.002 * rng.normal())
                 writer.writerow([params, tokens, noisy, 1, noisy])
     with initialize_config_dir(str(config_folder().resolve()), version_base="1.3"):
-        overrides = [f"source={folder / 'points.csv'}", "out=x", "bootstrap=20", "holdout='0.2'"]
-        report = report_on_table(table_options(compose("fit", overrides)), "command")
+        overrides = ["out=x", "bootstrap=20", "holdout='0.2'", "+targets.points=[[1e9,1e10]]"]
+        composed = compose("fit", [f"source={folder / 'points.csv'}", *overrides])
+        report = report_on_table(table_options(composed), "command")
     return in_fits_json(report.fits_json, check_table(report))
 
 

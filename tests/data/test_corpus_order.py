@@ -1,6 +1,8 @@
 """Windows of a prepared corpus: each token once an epoch, an order that only the seed and the index decide."""
 
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -114,3 +116,29 @@ def test_subsets_are_nested_prefixes(
     np.testing.assert_array_equal(small.validation, whole.validation)
     with pytest.raises(DataError, match="does not lie between 2 and"):
         Corpus.open(folder, whole.unique_tokens + 1)
+
+
+def test_of_a_long_validation_text_the_first_windows_are_taken() -> None:
+    """Up to so many tokens; of a shorter text all, and of one context at least one window."""
+    corpus = make_corpus(100, 10 * CONTEXT + 3)
+    inputs, targets = corpus.validation_windows(CONTEXT)
+    for most, windows in ((None, 11), (10**9, 11), (7 * CONTEXT + 1, 7), (1, 1)):
+        some = corpus.validation_windows(CONTEXT, most_tokens=most)
+        assert np.array_equal(some[0], inputs[:windows])
+        assert np.array_equal(some[1], targets[:windows])
+
+
+def test_a_token_file_may_be_larger_than_four_gigabytes(tmp_path: Path) -> None:
+    """A sparse one, whose last windows are marked: places beyond 2^32 bytes are read where they are."""
+    context, tokens = 4096, (5 << 30) // 2
+    (tmp_path / "train.bin").touch()
+    os.truncate(tmp_path / "train.bin", 2 * tokens)
+    train = np.memmap(tmp_path / "train.bin", dtype="<u2", mode="r+")
+    last = (tokens - 1) // context - 1
+    train[last * context : (last + 1) * context + 1] = np.arange(context + 1) % 65_536
+    corpus = replace(make_corpus(100, 100), train=train)
+    place = int(np.flatnonzero(window_order(last + 1, 0, 0) == last)[0])
+    (window,) = corpus.batch(place, 1, context=context, seed=0)
+    assert np.array_equal(window, np.arange(context + 1))
+    assert corpus.starts(place, 1, context=context, seed=0).tolist() == [last * context]
+    assert last * context * 2 > 2**32

@@ -174,6 +174,34 @@ def test_killed_in_the_middle_it_leaves_nothing_that_looks_whole(
     assert [entry for entry in root.iterdir() if entry.is_dir()] == [folder]
 
 
+@pytest.mark.parametrize(("moment", "kept"), [("tokenising", "gather"), ("measuring", "write_tokens")])
+def test_what_a_killed_one_had_finished_is_not_done_again(
+    moment: str,
+    kept: str,
+    tmp_path: Path,
+    texts: list[str],
+    write_jsonl: WriteJsonl,
+    local_config: LocalConfig,
+    python: Python,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The same files as in one go, without the parts that were whole; other text under the same name is read anew."""
+    path, root = write_jsonl(texts), tmp_path / "cache"
+    config = local_config(path)
+    straight = prepare(config, tmp_path / "straight")
+    assert python(PROGRAM, str(path), str(root), moment).returncode == -signal.SIGKILL
+
+    def refuse(*_: object) -> None:
+        raise AssertionError(f"{kept} is done already")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"scaling.data.prepare.{kept}", refuse)
+        folder = prepare(config, root)
+    assert sorted(file.name for file in folder.iterdir()) == sorted(file.name for file in straight.iterdir())
+    for file in straight.iterdir():
+        assert (folder / file.name).read_bytes() == file.read_bytes(), file.name
+
+
 def test_of_two_processes_one_works_and_one_waits(
     tmp_path: Path, texts: list[str], write_jsonl: WriteJsonl, python: Python
 ) -> None:

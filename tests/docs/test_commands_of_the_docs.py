@@ -110,7 +110,7 @@ def smaller(module: str, arguments: list[str]) -> list[str]:
         return []
     if module == "plan" and any(a.startswith("next=") for a in arguments):
         return []
-    if module == "fit":
+    if module == "fit" and not any(a.startswith("source=") and a.endswith("fits.json") for a in arguments):
         prefix = "" if any(a.startswith("source=") for a in arguments) else "fit."
         return [f"{prefix}bootstrap=0", f"{prefix}figures=false"]
     return SMALLER.get(module, [])

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from scaling.launching.pool import PoolOptions, PoolState, run_pool
-from scaling.launching.slots import Slots, cpu_environment, make_slots
+from scaling.launching.slots import Slot, Slots, cpu_environment, make_slots
 from scaling.launching.tasks import Outcome, Task, outcome
 from scaling.launching.workers import FreshWorkers, WarmWorkers, Workers
+from scaling.machine import GPU_SHARE
 from scaling.records import STOP_FILE, RunStatus, record_path
 from scaling.values import read_json, write_json
 from tests.tiny_run import BATCH, make_run, make_spec
@@ -255,6 +256,10 @@ class PlantedWorkers:
         (1, "OSError: [Errno 28] No space left on device", 1),
         (1, "ValueError: a bug", 1),
         (1, "OutOfMemoryError: CUDA out of memory", 3),
+        (1, "CrowdedOut: one sequence does not fit; its share is 12%", 4),  # one of them for having been crowded
+        (1, "AcceleratorError: CUDA error: uncorrectable ECC error encountered", 3),
+        (1, "DistBackendError: NCCL error in: ProcessGroupNCCL.cpp", 3),
+        (1, "AcceleratorError: CUDA error: an illegal memory access was encountered", 1),
         (-signal.SIGKILL, None, 3),
         (-signal.SIGTERM, None, 3),
     ],
@@ -264,7 +269,7 @@ def test_only_what_another_try_may_mend_is_tried_again(
 ) -> None:
     folder = tmp_path / "study" / "run"
     folder.mkdir(parents=True)
-    workers = PlantedWorkers([(code, error)] * 3)
+    workers = PlantedWorkers([(code, error)] * 4)
     told: list[Outcome] = []
     result = run_pool(
         [task(folder)],
@@ -286,3 +291,25 @@ def test_what_the_folder_says_counts_where_nobody_waited(tmp_path: Path) -> None
         status = RunStatus(state, 1, 9, 0.0, time.time(), "here", 1, error)  # type: ignore[arg-type]
         write_json(tmp_path / "status.json", status)
         assert outcome(one, None).kind == kind
+
+
+@pytest.mark.parametrize("by_memory", [True, False], ids=["by memory", "by number"])
+def test_who_was_crowded_out_has_a_gpu_to_itself_next(by_memory: bool, tmp_path: Path) -> None:
+    """Though no further try was asked for: that it shared was the pool's doing."""
+    shared, other = (tmp_path / "study" / name for name in ("shared", "other"))
+    for folder in (shared, other):
+        folder.mkdir(parents=True)
+    eighth = {} if by_memory else {GPU_SHARE: "0.125000"}
+    places = Slots([Slot("gpu0", ("0",), eighth) for _ in range(8)], by_memory={"0": 40 * 2**30} if by_memory else {})
+    shares: list[tuple[str, str]] = []
+
+    class Watching(PlantedWorkers):
+        def start(self, folder: Path, slot: object) -> None:
+            assert isinstance(slot, Slot)
+            shares.append((folder.name, slot.environment[GPU_SHARE]))
+            super().start(folder, slot)
+
+    workers = Watching([(1, "CrowdedOut: no room")] + [(1, "ValueError: a bug")] * 2)
+    options = PoolOptions(memory_of=lambda task: 2**30)
+    run_pool([task(shared, 2.0), task(other, 1.0)], places, workers, options=options)
+    assert shares == [("shared", "0.125000"), ("other", "0.125000"), ("shared", "1.000000")]

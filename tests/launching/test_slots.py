@@ -4,18 +4,17 @@ import os
 
 import pytest
 
-from scaling.launching import slots as slots_module
+from scaling.launching import gpus as gpus_module
+from scaling.launching.gpus import gpu_memory, parse_gpu_list, visible_gpus
 from scaling.launching.slots import (
-    CONTEXT_BYTES,
     KEEP_FREED_MEMORY,
     MEMORY_SLACK,
     Slot,
     Slots,
     cpu_environment,
     make_slots,
-    parse_gpu_list,
-    visible_gpus,
 )
+from scaling.machine import CONTEXT_BYTES
 
 GIB = 2**30
 
@@ -32,7 +31,7 @@ def test_slots_are_gpus_or_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     shared = make_slots(workers=None, threads=1, use_gpus=True, workers_per_gpu=2)
     assert devices(shared) == ["3", "GPU-ab12", "3", "GPU-ab12"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    cores = make_slots(workers=None, threads=1, use_gpus=True).free
+    cores = make_slots(workers=None, threads=1, use_gpus=None).free
     assert len(cores) == len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
     assert all(slot.environment["OMP_NUM_THREADS"] == "1" for slot in cores)
     assert all(KEEP_FREED_MEMORY.items() <= slot.environment.items() for slot in cores)
@@ -93,8 +92,8 @@ def test_an_unmeasured_run_has_its_gpu_alone() -> None:
 
 
 def test_what_nvidia_smi_says_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slots_module, "_nvidia_smi", lambda *_: "0, GPU-ab, 40960\n1, GPU-cd, 81920\n")
-    assert slots_module.gpu_memory(["GPU-ab", "1", "MIG-x"]) == {"GPU-ab": 40 * GIB, "1": 80 * GIB, "MIG-x": 0}
+    monkeypatch.setattr(gpus_module, "_nvidia_smi", lambda *_: "0, GPU-ab, 40960\n1, GPU-cd, 81920\n")
+    assert gpu_memory(["GPU-ab", "1", "MIG-x"]) == {"GPU-ab": 40 * GIB, "1": 80 * GIB, "MIG-x": 0}
 
 
 def test_an_orphan_keeps_its_gpu() -> None:
@@ -103,5 +102,5 @@ def test_an_orphan_keeps_its_gpu() -> None:
     assert occupied is not None
     assert [slot.gpus for slot in slots.free] == [("0",)]
     assert slots.take_on("1") is None
-    slots.release(occupied)
+    slots.release(occupied, slots.of_somebody)
     assert len(slots.free) == 2

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from scaling.model.counting import count_training_flops
 from scaling.planning.config import ReplicateConfig, SizeConfig
-from scaling.planning.cost import makespan, wall_seconds
+from scaling.planning.schedule import wall_seconds
 from scaling.planning.table import print_plan
 from tests.planning.conftest import COST, SIZES, plan
 
@@ -124,8 +124,6 @@ def test_what_cannot_be_trained_is_refused_in_one_sentence(changes: dict[str, di
 
 
 def test_wall_time_follows_longest_first() -> None:
-    assert makespan([4.0, 3.0, 3.0, 2.0], 2) == 6.0
-    assert makespan([5.0], 2) == 5.0
     one, two = (sum(wall_seconds(plan(), COST, workers)) for workers in (1, 2))
     assert one / 2 <= two < one
 
@@ -154,3 +152,27 @@ print(time.process_time() - started)
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
     )
     assert float(done.stdout) < 2.0
+
+
+def test_rules_may_know_the_tokens_of_a_schedule_that_has_one_budget() -> None:
+    """Rates, batch and AdamW's timescale at each budget; ids of a recipe that leaves them out are what they were."""
+    budgets = (3e5, 6e5, 1.2e6, 2.4e6, 4.8e6)
+    known = {"lr_tokens_exponent": -0.3, "batch_tokens_exponent": 0.5, "reference_tokens": 6e5}
+    rules_of_tokens = {**known, "weight_decay_timescale": 0.5, "batch_tokens": 1024, "schedule": "cosine"}
+    runs = [r for r in plan(grid={"budgets": budgets}, recipe=rules_of_tokens).runs if r.size == "38k"]
+    assert [run.optimizer.batch_tokens for run in runs] == [1024, 1024, 2048, 2048, 4096]
+    for run in runs:
+        (tokens,), numbers = run.budgets, run.optimizer
+        assert tokens % numbers.batch_tokens == 0
+        plain = next(r for r in plan(grid={"budgets": budgets}, recipe={"schedule": "cosine"}).runs if r.size == "38k")
+        growth = (tokens / 6e5) ** -0.3
+        assert numbers.matrix_lr == pytest.approx(plain.optimizer.matrix_lr * growth)
+        assert numbers.embedding_lr == pytest.approx(plain.optimizer.embedding_lr * growth)
+        steps = tokens / numbers.batch_tokens
+        assert 1 / (numbers.matrix_lr * numbers.weight_decay * steps) == pytest.approx(0.5)
+    for name, value in known.items():
+        if name != "reference_tokens":
+            with pytest.raises(ValueError, match=rf"recipe.{name} is .* recipe.schedule is wsd.*take recipe=cosine"):
+                plan(recipe={name: value})
+    with pytest.raises(ValueError, match=r"weight_decay_timescale is 0\.0; it must be positive"):
+        plan(recipe={"weight_decay_timescale": 0.0, "schedule": "linear"})

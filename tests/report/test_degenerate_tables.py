@@ -12,6 +12,7 @@ from scaling.report.figures.catalogue import figure_groups
 from scaling.report.figures.interactive import figure
 from scaling.report.figures.render import render
 from scaling.results import TableReport
+from scaling.tables.account import Reading
 
 N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e7, 1e9, 5), np.geomspace(1e9, 1e11, 5)))
 RNG = np.random.default_rng(0)
@@ -62,7 +63,9 @@ def test_a_degenerate_table_is_reported(N: FloatArray, D: FloatArray, loss: Floa
         Rows("rows", rows, None, None, {"as given": rows}, {}), targets=None, resamples=0, level=0.95, seed=0
     )
     parts = {part.name: getattr(laws, part.name) for part in fields(laws)}
-    report = TableReport(**parts, source="rows", command="", rule=None, by_run=False)
+    report = TableReport(
+        **parts, source="rows", command="", rule=None, by_run=False, reading=Reading("rows", "row", len(N), {})
+    )
     assert report.surface.fit.status == status
     assert ("unusable_law" in {finding.name for finding in check_table(report)}) is (status != "converged")
     for group in figure_groups(report):

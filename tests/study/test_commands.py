@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from scaling.store import data_hash
 from tests.words import write_documents
 
 ROOT = Path(__file__).parents[2]
@@ -98,6 +99,12 @@ def test_forecasts_are_older_than_the_runs_they_predict(finished: Path) -> None:
         record = study / forecast["run_id"] / f"record-{forecast['tokens']}.json"
         assert forecast["made_at"] <= json.loads(record.read_text())["provenance"]["finished_at"]
         assert forecast["measured"] == losses(finished)[forecast["run_id"], forecast["tokens"]]
+    # The hash names the losses that it was made from: all that are not held out, and no other.
+    points = json.loads((study / "plan.json").read_text())["points"]
+    wave_one = [
+        (p["run_id"], p["tokens"], losses(finished)[p["run_id"], p["tokens"]]) for p in points if not p["held_out"]
+    ]
+    assert {forecast["data_hash"] for forecast in ledger} == {data_hash(wave_one)}
 
 
 def test_a_second_sweep_trains_nothing_and_gives_the_same_report(finished: Path, text_folder: Path) -> None:
@@ -208,7 +215,7 @@ def test_a_dry_run_prints_every_point_and_writes_nothing(tmp_path: Path, text_fo
         (("recipe.warmup_min_steps=500",), "not more than the warmup of 500 steps"),
         (("recipe.batch_tokens=65536",), "a batch of 65536 tokens is larger than a budget"),
         (("recipe.batch_tokens=8",), "less than one context of 32 tokens"),
-        (("data.validation_fraction=2",), "must lie between 0 and 1"),
+        (("data.validation_fraction=2",), "must be above 0 and below 1"),
         (("recipe=nothing",), "nothing"),
     ],
 )

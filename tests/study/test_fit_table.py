@@ -186,6 +186,7 @@ def test_another_kind_of_file_and_another_run_change_nothing(points: Path, tmp_p
         page = re.sub(r"(?s)&quot;reading&quot;: \{.*?\n \}", "", page)
         page = re.sub(r"(?s)&quot;influence&quot;: \[.*?\n \]", "", page)
         page = re.sub(r"(?s)Rows that move the answer most.*?</table>", "", page)
+        page = re.sub("[0-9,]+ characters, too long", "", page)
         pages.append(re.sub("<p>(CSV|JSON lines), .* left out.</p>", "", page))
     assert contents[0] == contents[1]
     assert pages[0] == pages[1]
@@ -215,7 +216,8 @@ def test_a_share_is_held_out_by_compute(laws: Path) -> None:
     # Noise is 0.2% a row; a law that is right forecasts within a few times that.
     assert content["selected"]["heldout"]["mean_abs_rel_error"] < 0.01
     # By default the largest budget that was fitted and ten times that.
-    assert [forecast["log10_extrapolation"] for forecast in content["forecasts"]] == [0.0, 1.0]
+    beyond = [forecast["log10_extrapolation"] for forecast in content["forecasts"]]
+    assert beyond == pytest.approx([0.0, 1.0], abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -287,6 +289,40 @@ def test_a_law_that_rows_cannot_tell_gives_no_number(tmp_path: Path) -> None:
     assert "No law" in (out / "report.md").read_text()
 
 
+def test_a_point_is_asked_for_when_fitting_and_of_the_saved_laws(
+    points: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = "targets.points=[[7e9,3.9e11],[1e8,2e9]]"
+    write_csv(points, planted(noise=0.01))
+    assert command(f"source={points}", f"out={tmp_path / 'laws'}", *QUICK, "targets=[1e23]", asked) == 0
+    fitted = read(tmp_path / "laws")
+    said = capsys.readouterr().out
+    assert "N 7.00B, D 390B" in said
+    far, near = fitted["points"]
+    assert (far["params"], far["tokens"], far["flops"]) == (7e9, 3.9e11, 6 * 7e9 * 3.9e11)
+    assert far["log10_extrapolation"] > 0 > near["log10_extrapolation"]
+    truth = TRUTH["E"] + TRUTH["A"] / 1e8 ** TRUTH["alpha"] + TRUTH["B"] / 2e9 ** TRUTH["beta"]
+    interval, mean = near["intervals"]["loss"], near["intervals"]["mean_loss"]
+    assert interval["low"] < mean["low"] < truth < mean["high"] < interval["high"]
+    page = (tmp_path / "laws/report/index.html").read_text()
+    assert "Loss at the points asked for" in page
+
+    saved = f"source={tmp_path / 'laws/fits.json'}"
+    assert command(saved, "targets=[1e23]", asked, "json=true") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert json.dumps(answer["points"]) == json.dumps(fitted["points"])
+    (best,), (before,) = answer["forecasts"], fitted["forecasts"]
+    assert {key: before[key] for key in best} == best
+    for arguments, words in (
+        ((), "nothing is asked of them"),
+        (("bootstrap=9", asked), "bootstrap says how a table is read or fitted"),
+        (("targets=some",), "it must be a list or mapping of flops, points"),
+    ):
+        assert command(saved, *arguments) == 2
+        assert words in capsys.readouterr().err
+    assert command(saved, "targets.points=[[1e15,1e16]]") == EXIT_NO_ANSWER
+
+
 def test_a_target_too_far_away_gets_no_number(points: Path, tmp_path: Path) -> None:
     out = tmp_path / "laws"
     asked = (f"source={points}", f"out={out}", "targets=[1e22,1e27]", *QUICK)
@@ -316,9 +352,9 @@ MISTAKES = {
     "holds out nothing": (None, "points.csv", ("holdout=flops>1e40",), "no row of 24"),
     "holds out all": (None, "points.csv", ("holdout=loss>0",), "every row of 24"),
     "unknown column": (None, "points.csv", ("holdout=depth>3",), "no column 'depth'"),
-    "level": (None, "points.csv", ("level=95",), "between 0 and 1"),
+    "level": (None, "points.csv", ("level=95",), "above 0 and below 1"),
     "bootstrap": (None, "points.csv", ("bootstrap=-1",), "at least 0"),
-    "target": (None, "points.csv", ("targets=[0]",), "positive"),
+    "target": (None, "points.csv", ("targets=[0]",), "at least 1"),
     "unknown key": (None, "points.csv", ("hold_out=0.2",), "hold_out"),
     "convention": (None, "points.csv", ("conventions=[N2]",), "no column 'N2'"),
 }

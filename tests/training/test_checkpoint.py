@@ -17,8 +17,6 @@ from scaling.training.trajectory import Interrupted, Trajectory
 from tests.tiny_run import make_run, make_spec
 from tests.training.test_trajectory import outcome, stop_after, train
 
-CPU = torch.device("cpu")
-
 
 def stopped(root: Path, corpus_folder: Path, calls: int) -> Path:
     """A run with a checkpoint after every step that was told to stop at step `calls`."""
@@ -57,7 +55,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     path.write_bytes(damage(path.read_bytes()))
     job, _ = make_run(tmp_path / "damaged", spec, corpus_folder)
     resumed = Trajectory(job, folder)
-    assert resumed._resume(path.name, budget=budget) is not None
+    assert resumed._resume(path, budget=budget) is not None
     assert resumed.state.step == calls - 1
     Trajectory(job, folder).run()
     assert {b: outcome(read_record(record_path(folder, b))) for b in spec.budgets} == undisturbed
@@ -93,20 +91,21 @@ def test_every_flipped_bit_and_every_cut_is_seen(tmp_path: Path, corpus_folder: 
     path = stopped(tmp_path, corpus_folder, 5) / "trunk.pt"
     content = path.read_bytes()
     run_id = path.parent.name
-    assert read_checkpoint(path, run_id=run_id, budget=None, device=CPU)["step"] == 5
+    assert read_checkpoint(path, run_id=run_id, budget=None)["step"] == 5
     generator = random.Random(0)
     damaged = [flip_a_bit(content, generator.randrange(len(content))) for _ in range(50)]
     damaged += [content[: generator.randrange(len(content))] for _ in range(20)]
     for bad in damaged:
         path.write_bytes(bad)
         with pytest.raises(CheckpointError, match="truncated, damaged"):
-            read_checkpoint(path, run_id=run_id, budget=None, device=CPU)
+            read_checkpoint(path, run_id=run_id, budget=None)
 
 
 def test_it_is_plain_tensors_that_torch_opens(tmp_path: Path, corpus_folder: Path) -> None:
     path = stopped(tmp_path, corpus_folder, 5) / "trunk.pt"
     content = torch.load(path, weights_only=True)
-    assert set(content) == {"schema", "run_id", "budget", "step", "progress", "model", "optimizer", "scaler"}
+    keys = {"schema", "run_id", "budget", "precision", "step", "progress", "model", "optimizer", "scaler"}
+    assert set(content) == keys
     assert content["progress"]["watch"]["mean_nats"] > 0
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor
 from scaling.curves import curve_path, read_curve
 from scaling.records import EXIT_DONE, EXIT_INTERRUPTED, RunRecord, RunStatus, read_record, record_path
 from scaling.specs import RunSpec
+from scaling.training.checkpoint import read_checkpoint
 from scaling.training.config import Runtime
 from scaling.training.engine import Engine
 from scaling.training.evaluate import evaluate
@@ -197,3 +199,23 @@ def test_torchrun_starts_it(alone: Path, tmp_path: Path, corpus_folder: Path) ->
     assert ended.returncode == EXIT_DONE, ended.stderr
     assert read_json(RunStatus, folder / "status.json").state == "done"
     assert_same_run(folder, alone)
+
+
+@ON_GLOO
+def test_fsdp_in_bf16_gathers_bf16_and_evaluates_in_float32(alone: Path, tmp_path: Path, corpus_folder: Path) -> None:
+    """Near fp32's loss, and what is evaluated are the masters: with the weights of the end in one process, the same."""
+    together = train_together(2, tmp_path, corpus_folder, parallel="fsdp", precision="bf16", checkpoint_every_seconds=0)
+    for mine, theirs in zip(records(together), records(alone), strict=True):
+        assert mine.final_loss_nats == pytest.approx(theirs.final_loss_nats, rel=5e-3)
+    job, _ = make_run(tmp_path, SPEC, corpus_folder, precision="bf16")
+    engine = Engine(job, Team())
+    engine.restore(read_checkpoint(together / "trunk.pt", run_id=SPEC.id, budget=None))
+    last = [row for row in read_curve(curve_path(together, None)) if row.train_loss_nats is not None][-1]
+    assert engine.state.step * SPEC.optimizer.batch_tokens == last.tokens
+
+    def evaluated(team: Team) -> int:
+        sharded = Engine(replace(job, runtime=replace(job.runtime, parallel="fsdp")), team)
+        sharded.restore(read_checkpoint(together / "trunk.pt", run_id=SPEC.id, budget=None, lazily=True))
+        return int(sharded.evaluate().loss_nats != engine.evaluate().loss_nats)
+
+    assert run_team(2, evaluated) == [0, 0]
