@@ -22,7 +22,7 @@ nouns    `specs`: what shall be trained; `records`, `curves`: what happened; `fi
          `tables`: anyone's table of losses, read with an account of every line
          `results`: what a study found; `store`: its ledger and database; `values`: dataclasses from and to JSON
          `folders`: whose a folder is, who writes it now; `terminal`: what commands say
-         `names`, which everyone may use: what a mistyped name may have meant
+         `names`, `numbers`, which everyone may use: what a mistyped name may have meant, numbers as they are read
 leaves   `model`: the decoder, its parameter and FLOP counts
          `data`: corpora, tokenizers, token files
          `laws`: functional forms, fits, intervals (numpy and scipy alone)

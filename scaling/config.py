@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields, replace
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -47,6 +47,7 @@ Forcing = TypeVar("Forcing", "CompareOptions", "RecommendOptions")
 
 PLAN_FILE, CONFIG_FILE = "plan.json", "config.json"
 OF_ONE_COMMAND = (
+    "columns",
     *("dry_run", "json", "debug", "point", "next", "flops", "until", "max_flops", "overwrite"),
     *("gpu_hours", "gpus", "sizes"),
 )
@@ -74,6 +75,7 @@ class StudyConfig:
     launch: LaunchConfig
     fit: FitOptions
     dry_run: bool = False
+    columns: Literal["all"] | None = None
     json: bool = False
     debug: bool = False
     point: int | None = None

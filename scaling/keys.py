@@ -105,6 +105,8 @@ def not_read(command: str, arguments: Sequence[str]) -> str | None:
             why = why or f"{reads(use)}"
         if use == "sweep" and top == "max_flops" and typed.get("until", "null") == "null":
             why = "it ends the rounds of until=, which is not given; grid.max_flops leaves points out"
+        if use in ("sweep", "train") and top == "columns" and typed.get("dry_run", "false").lower() != "true":
+            why = "it is of a plan: `python -m scaling.plan columns=all`"
         if why is not None:
             return f"{key} is given, and `python -m scaling.{use}` does not read it: {why}"
     return next(_absent_folders(typed.get("hydra.searchpath", "")), None)

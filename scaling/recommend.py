@@ -36,6 +36,7 @@ from scaling.findings import refusals
 from scaling.laws.fit import fit_law
 from scaling.laws.forms import CHINCHILLA
 from scaling.laws.observations import Observations
+from scaling.numbers import scientific
 from scaling.planning.candidates import Room
 from scaling.planning.choose import Chosen, choose_shape
 from scaling.planning.extension import Addition, extended_grid
@@ -185,7 +186,7 @@ def about(options: RecommendOptions, chosen: Chosen) -> str:
     source = options.study if options.source is None else options.source
     return (
         f"{experiment_name(options)}, recommended from {source}: {chosen.site.size.name}, {chosen.tokens:,} tokens, "
-        f"{chosen.flops:.3g} training FLOPs."
+        f"{scientific(chosen.flops)} training FLOPs."
     )
 
 
@@ -208,10 +209,13 @@ def show(
         print_recommendation(answer, PlainConsole(), refused=refused)
         if chosen is not None:
             size = chosen.site.size
-            hours = "" if speed is None else f", {chosen.flops / speed / 3600:.3g} h at {speed:.3g} FLOPs a second"
+            hours = (
+                "" if speed is None else f", {chosen.flops / speed / 3600:.3g} h at {scientific(speed)} FLOPs a second"
+            )
             print(
                 f"Nearest shape: {size.num_layers} layers of {size.d_model} with {size.num_heads} heads, "
-                f"{chosen.params:,} parameters, on {chosen.tokens:,} tokens: {chosen.flops:.3g} counted FLOPs{hours}; "
+                f"{chosen.params:,} parameters, on {chosen.tokens:,} tokens: {scientific(chosen.flops)} counted "
+                f"FLOPs{hours}; "
                 f"by the law a loss of {chosen.law_loss:.4f}."
             )
             if command:

@@ -15,6 +15,7 @@ from rich.table import Table
 from scaling.analysis.ledger import ledger_lines
 from scaling.command import run_hydra
 from scaling.config import require_as_stored, stored_plan, study_config
+from scaling.numbers import scientific
 from scaling.results import LedgerLine
 from scaling.stages.overview import Overview, PointState, look_at
 from scaling.store import read_ledgers
@@ -52,12 +53,12 @@ def show(overview: Overview, console: PlainConsole) -> None:
             "all"
         )
     cost = overview.cost
-    spent = [f"{cost.flops:.3g} FLOPs"]
+    spent = [f"{scientific(cost.flops)} FLOPs"]
     spent += [f"{cost.core_hours:.3g} core-hours"] if cost.core_hours or not cost.gpu_hours else []
     spent += [f"{cost.gpu_hours:.3g} GPU-hours"] if cost.gpu_hours else []
     left = "unknown" if cost.seconds_left is None else f"{cost.seconds_left:.0f} s"
     console.print(
-        f"so far {', '.join(spent)}; left {cost.flops_left:.3g} FLOPs, ETA {left} with as many workers as now",
+        f"so far {', '.join(spent)}; left {scientific(cost.flops_left)} FLOPs, ETA {left} with as many workers as now",
     )
     if overview.queue is not None:
         console.print(overview.queue)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "scaling"
-GROUND = {"names"}
+GROUND = {"names", "numbers"}
 LEAVES = {"model", "data", "laws"}
 NOUNS = {
     "tables",

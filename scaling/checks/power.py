@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from scaling.checks.evidence import PlannedStudy
 from scaling.findings import Finding
 from scaling.laws.quantities import LIMITS
+from scaling.numbers import scientific
 
 
 def unanswerable(study: PlannedStudy) -> Iterator[Finding]:
@@ -16,7 +17,7 @@ def unanswerable(study: PlannedStudy) -> Iterator[Finding]:
     if power.answers(quantity) == "yes":
         return
     sd, (good, bad) = power[quantity].sd, LIMITS[quantity]
-    asked = f"{quantity} at {power.target_flops:.3g} FLOPs"
+    asked = f"{quantity} at {scientific(power.target_flops)} FLOPs"
     if math.isfinite(sd):
         numbers = f"The plan would know {asked} with a standard deviation of {sd:.2g}"
     else:

@@ -17,6 +17,7 @@ from scaling.laws.misfit import DIRECTIONS, misfit, tangent
 from scaling.laws.noise import row_noise
 from scaling.laws.observations import BoolArray, Observations
 from scaling.laws.selection import aicc
+from scaling.numbers import amount, scientific
 from scaling.results import LawReport
 
 UNLIKELY = 1e-3
@@ -156,7 +157,8 @@ def _without(report: LawReport, odd: BoolArray, flops: float) -> str:
     if not (fit.usable and again.usable):
         return ""
     with_all, without = (math.exp(log_optimum(one, flops)) for one in (fit, again))
-    return f" The law puts the best N of {flops:.3g} FLOPs at {with_all:.3g} with them and at {without:.3g} without."
+    best = f"the best N of {scientific(flops)} FLOPs at {amount(with_all)} with them"
+    return f" The law puts {best} and at {amount(without)} without."
 
 
 def form_misfit(report: LawReport) -> Iterator[Finding]:
@@ -201,7 +203,8 @@ def forms_disagree(report: LawReport) -> Iterator[Finding]:
         yield Finding(
             "forms_disagree",
             "warn",
-            f"Forms that fit clearly better put the best N of {flops:.3g} FLOPs outside its {interval.level:.0%} "
+            f"Forms that fit clearly better put the best N of {scientific(flops)} FLOPs outside its "
+            f"{interval.level:.0%} "
             f"interval, {interval.low:.3g} to {interval.high:.3g}: {'; '.join(away)} (warn from an AICc lower by "
             f"{CLEARLY_BETTER:g}).",
             "Measure points where the forms differ most, far from the best ratio of tokens to parameters, before the "
@@ -235,7 +238,8 @@ def few_points_decide(report: LawReport) -> Iterator[Finding]:
         yield Finding(
             "few_points_decide",
             "warn",
-            f"Without {words} the best N of {flops:.3g} FLOPs is {math.exp(moved):.2g} times this answer, {sigmas:.1f} "
+            f"Without {words} the best N of {scientific(flops)} FLOPs is {math.exp(moved):.2g} times this answer, "
+            f"{sigmas:.1f} "
             f"standard errors away (warn beyond {DROP_SIGMAS:g} and {DROP_FACTOR:g} times). All cuts: {curve}.",
             "Find out what the smallest runs do differently (steps, warmup, learning rate), or start the grid later.",
             "Li et al. 2025, arXiv 2502.18969: the choice of points decides the published exponents; Hausman 1978",

@@ -1,7 +1,6 @@
 """A study from plan to report on any launcher. Every stage starts from what is on disk, so the same command goes on
 wherever an earlier one stopped."""
 
-import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -213,14 +212,16 @@ def dry_run(config: StudyConfig) -> int:
     findings = check_plan(config, plan)
     power = question(config, plan).power
     if config.json:
-        PlainConsole().print_json(data=to_plain(plan) | {"power": finite_or_null(to_plain(power))})
+        more = {"power": finite_or_null(to_plain(power)), "findings": to_plain(findings)}
+        PlainConsole().print_json(data=to_plain(plan) | more)
+        print_findings(refusals(findings), PlainConsole(stderr=True))
     else:
-        wide = PlainConsole(width=None if sys.stdout.isatty() else 220)
+        wide = PlainConsole()
         slots = study_slots(config.runtime, config.launch, config.cache_folder)
         workers = len(slots.free)
-        print_plan(plan, study_cost(config), workers, wide)
+        print_plan(plan, study_cost(config), workers, wide, all_columns=config.columns == "all")
         print_devices(config, plan, slots, wide)
-        if parts := parts_left(config, plan, plan.points):
+        if config.columns == "all" and (parts := parts_left(config, plan, plan.points)):
             print_schedule("what is left", schedule(parts, workers), wide)
         if power is not None:
             wide.print(power_words(power), soft_wrap=True)

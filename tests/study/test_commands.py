@@ -184,7 +184,7 @@ def test_interrupted_it_says_so_and_leaves_a_state_to_go_on_from(tmp_path: Path,
 
 
 def test_a_dry_run_prints_every_point_and_writes_nothing(tmp_path: Path, text_folder: Path) -> None:
-    done = run(tmp_path, text_folder, "dry_run=true")
+    done = run(tmp_path, text_folder, "dry_run=true", "columns=all")
     assert done.returncode == 0, done.stderr
     for heading in (
         "N total",
