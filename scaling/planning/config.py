@@ -202,12 +202,6 @@ class RecipeConfig:
             )
 
     def _require_one_budget_for_rules_of_tokens(self) -> None:
-        if not self.reference_tokens > 0:
-            raise ValueError(f"recipe.reference_tokens is {self.reference_tokens}; it must be positive")
-        if self.weight_decay_timescale is not None and not self.weight_decay_timescale > 0:
-            raise ValueError(
-                f"recipe.weight_decay_timescale is {self.weight_decay_timescale}; it must be positive, or null"
-            )
         for name in ("lr_tokens_exponent", "batch_tokens_exponent", "weight_decay_timescale"):
             if getattr(self, name) and self.schedule == "wsd":
                 raise ValueError(

@@ -70,7 +70,7 @@ def test_it_is_written_as_an_experiment_that_runs(
     ("overrides", "words"),
     [
         (("gpu_hours=0.0001",), "no study of 4 sizes fits .* give more hours"),
-        (("gpu_hours=-1",), "gpu_hours is -1.0; it must be positive"),
+        (("gpu_hours=-1",), "gpu_hours is -1; it must be at least 1e-09"),
         (("gpu_hours=1", "gpus=0"), "gpus is 0; it must be at least 1"),
         (("gpu_hours=1", "sizes=[1e8,1e6]"), r"sizes is \[1e\+08, 1e\+06\]; give the least and the most"),
     ],
