@@ -1,6 +1,7 @@
 """What every entry shares: configs found from any folder, and errors of one paragraph with an exit code."""
 
 import csv
+import json
 import os
 import re
 import sys
@@ -49,6 +50,7 @@ TEXTS = {
         "power.prior",
         "power.quantity",
         "power.source",
+        "time_model.name",
         "data.source.document_separator",
         "data.name",
         "data.description",
@@ -60,7 +62,7 @@ TEXTS = {
 }
 # Keys below one that is null until somebody sets it.
 ADDED = {"targets.flops", "targets.points", "fit.targets.flops", "fit.targets.points"}
-LISTS_OF_TEXT = {"ignore", "conventions"}
+LISTS_OF_TEXT = {"ignore", "conventions", "notify"}
 # Hydra takes a choice that is a number for none.
 ALSO_CALLED = {"time_model=4090": "time_model=rtx4090"}
 EXIT_NO_ANSWER = 3  # all went well, and the study, the table or the rounds still do not answer
@@ -152,7 +154,10 @@ def told_in_one_paragraph(exit_codes: list[int]) -> Iterator[None]:
             raise
         if any(argument.lower() == "debug=true" for argument in sys.argv[1:]):
             traceback.print_exc()
-        print(f"error: {visible(explain(error))}", file=sys.stderr)
+        words = explain(error)
+        print(f"error: {visible(words)}", file=sys.stderr)
+        if "json=true" in sys.argv[1:]:
+            print(json.dumps({"error": words, "exit_code": EXIT_BAD_CONFIG}))
         exit_codes.append(EXIT_BAD_CONFIG)
 
 

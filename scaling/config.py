@@ -92,6 +92,7 @@ class StudyConfig:
     gpus: int = 1
     sizes: tuple[float, float] | None = None
     sinks: tuple[str, ...] = ()
+    notify: tuple[str, ...] = ()
     overwrite: bool = False
 
     def __post_init__(self) -> None:

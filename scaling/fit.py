@@ -30,6 +30,7 @@ from scaling.report.tables import FARTHEST
 from scaling.report.write import write_table_report
 from scaling.stages.by_group import fit_groups
 from scaling.stages.checkup import check_plan
+from scaling.stages.ending import last_words
 from scaling.stages.finish import FITS_FILE, finish_study
 from scaling.stages.stored_law import ask, stored_law
 from scaling.stages.tables import open_table
@@ -46,11 +47,10 @@ def task(composed: DictConfig) -> int:
     if config.json:
         PlainConsole().print_json(data=finished.fits_json)
     else:
-        print(finished.verdict)
+        for line in last_words(config, finished):
+            PlainConsole().print(line, soft_wrap=True)
     if finished.unwritten is not None:
         raise finished.unwritten
-    if not config.json:
-        print(finished.page)
     return EXIT_NO_ANSWER if finished.withheld else 0
 
 

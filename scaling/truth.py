@@ -12,6 +12,7 @@ from scaling.config import ConfigError, of_study, require_as_stored, study_confi
 from scaling.data.oracle import KnownEntropy
 from scaling.laws.floor import FloorInterval
 from scaling.stages.finish import FITS_FILE
+from scaling.terminal import PlainConsole
 from scaling.values import from_file, read_plain
 
 if TYPE_CHECKING:
@@ -37,7 +38,10 @@ def task(composed: "DictConfig") -> int:
     if text.get("floor") is None:
         raise ConfigError(f"the points of {config.study} are too few for a floor: add sizes and budgets")
     found, words = judge(from_file(FloorInterval, text["floor"], path), from_file(KnownEntropy, text["entropy"], path))
-    print(words)
+    if config.json:
+        PlainConsole().print_json(data={"found": found, "words": words, **fits["text"]})
+    else:
+        print(words)
     return 0 if found else EXIT_MISSED
 
 

@@ -41,8 +41,10 @@ class StudySweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         # Hydra imports every plugin in every application: what a study needs is imported when there is one.
         from scaling.config import study_config
+        from scaling.stages.ending import notify
         from scaling.stages.rounds import in_rounds
-        from scaling.stages.sweeping import sweep_study
+        from scaling.stages.sweeping import EXIT_INTERRUPTED, sweep_study
+        from scaling.terminal import PlainConsole
 
         assert self.config is not None
         assert self.hydra_context is not None
@@ -65,12 +67,25 @@ class StudySweeper(Sweeper):
                 submit = partial(self.launcher.submit, config)
         else:
             launch = partial(launch_runs, self.launcher, fixed, config)
-        code = in_rounds(
-            config,
-            lambda study: sweep_study(
-                study, launch, points=points, finish=self.finish, submit=submit, launch_parts=parts
-            ),
-        )
+        told: dict[str, Any] = {}
+        code = 1
+        try:
+            code = in_rounds(
+                config,
+                lambda study: sweep_study(
+                    study, launch, points=points, finish=self.finish, submit=submit, launch_parts=parts, told=told
+                ),
+            )
+        except KeyboardInterrupt:
+            code = EXIT_INTERRUPTED
+            raise
+        finally:
+            if not config.dry_run:
+                notify(config, code, told)
+        if config.json and not config.dry_run:
+            PlainConsole().print_json(
+                data={"study": config.study, "folder": str(config.folder), "exit_code": code, **told}
+            )
         if code:
             sys.exit(code)
 

@@ -52,6 +52,7 @@ class Finished:
     verdict: str
     withheld: bool
     fits_json: dict[str, Any]
+    report: StudyReport
     unwritten: OSError | None = None
 
 
@@ -95,7 +96,7 @@ def finish_study(config: StudyConfig, plan: Plan, findings: tuple[Finding, ...])
         said = verdict(laws.report)
         withheld = bool(refusals(laws.report.findings))
         words = f"{said.words}. {said.sentence}"
-        finished = Finished(page_of(config.folder), words, withheld, laws.report.fits_json)
+        finished = Finished(page_of(config.folder), words, withheld, laws.report.fits_json, laws.report)
         try:
             with study_lock(config.folder):
                 if _overtaken(before, _state(config.folder)):

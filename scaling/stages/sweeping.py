@@ -4,7 +4,7 @@ wherever an earlier one stopped."""
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from scaling.claims import tidy
 from scaling.command import EXIT_BAD_CONFIG, EXIT_NO_ANSWER
@@ -72,6 +72,7 @@ def sweep_study(
     finish: bool,
     submit: Submit | None = None,
     launch_parts: LaunchParts | None = None,
+    told: dict[str, Any] | None = None,
 ) -> int:
     """Train what is not done of `points` (all: None) and return the exit code.
 
@@ -79,8 +80,9 @@ def sweep_study(
 
     With `submit` the points are handed to a cluster and this returns; called again when they have ended, it finishes
     the study. With `finish` the laws are fitted and the report is written. Forecasts are made of a whole study alone:
-    those of a few points would stand in the ledger for good.
+    those of a few points would stand in the ledger for good. `told` is filled with what a program asks to know.
     """
+    told = {} if told is None else told
     if config.dry_run:
         return dry_run(config)
     console = PlainConsole(stderr=True)
@@ -89,6 +91,7 @@ def sweep_study(
     plan = plan_study(config)
     findings = check_plan(config, plan)
     print_findings(findings, console)
+    told |= {"refused": [finding.name for finding in refusals(findings)], "findings": to_plain(findings)}
     if refusals(findings):
         return EXIT_BAD_CONFIG
     whole = not config.calibrate and all(map(prepared_manifest, each_vocabulary(config)))
@@ -99,6 +102,7 @@ def sweep_study(
         plan = plan_study(config)  # now with epochs and evaluations
         known, findings = findings, check_plan(config, plan)
         print_findings(tuple(finding for finding in findings if finding not in known), console)
+        told |= {"refused": [finding.name for finding in refusals(findings)], "findings": to_plain(findings)}
         if refusals(findings):
             return EXIT_BAD_CONFIG
     chosen = choose_points(plan, points)
@@ -134,19 +138,22 @@ def sweep_study(
     dismiss()
     failed.update(unfinished(config, chosen, failed))
     withheld = False
+    told["failed"] = dict(failed)
     for name, reason in failed.items():
         console.print(f"failed: {name}: {reason}", style="red", soft_wrap=True)
     if finish and not (failed and config.fail_fast):
+        from scaling.stages.ending import last_words, summary
         from scaling.stages.finish import finish_study
 
         with study_lock(config.folder):
             tidy(config.folder)
         finished = finish_study(config, plan, findings)
         withheld = finished.withheld
-        console.print(finished.verdict, soft_wrap=True)
+        told |= summary(finished)
+        for line in last_words(config, finished):
+            console.print(line, soft_wrap=True)
         if finished.unwritten is not None:
             raise finished.unwritten
-        console.print(f"report: {finished.page}", soft_wrap=True)
     if failed:
         return EXIT_SOME_FAILED
     return EXIT_NO_ANSWER if withheld else 0
