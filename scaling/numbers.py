@@ -40,6 +40,8 @@ def scientific(value: float | None, digits: int = 3) -> str:
     """1.23 × 10⁴; FLOPs are always written so."""
     if value is None or _missing(value):
         return MISSING
+    if value == 0:
+        return "0"
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     return f"{minus(mantissa)}{_POWER}{str(int(exponent)).translate(_SUPERSCRIPT)}"
 

@@ -36,7 +36,7 @@ from scaling.findings import refusals
 from scaling.laws.fit import fit_law
 from scaling.laws.forms import CHINCHILLA
 from scaling.laws.observations import Observations
-from scaling.numbers import scientific
+from scaling.numbers import plural, scientific
 from scaling.planning.candidates import Room
 from scaling.planning.choose import Chosen, choose_shape
 from scaling.planning.extension import Addition, extended_grid
@@ -73,7 +73,7 @@ def from_study(options: RecommendOptions) -> int:
     rows = counts[CONVENTIONS["total"].text]
     speed = options.flops_per_second or measured_speed(records)
     forecast = SelectedForecast(rows)
-    answer = answer_for(options, rows, f"{len(rows)} points of {plan.study}", speed, forecast, counts)
+    answer = answer_for(options, rows, f"{plural(len(rows), 'point')} of {plan.study}", speed, forecast, counts)
     if not answer.reachable or refusals(answer.findings):
         return show(options, answer, None, "", speed)
     room = room_of(config, prepared_manifest(config))
@@ -96,7 +96,7 @@ def from_table(options: RecommendOptions) -> int:
     tell(table, findings)
     rows = table.observations
     speed = options.flops_per_second
-    answer = answer_for(options, rows, f"{len(rows)} rows of {options.source}", speed, SelectedForecast(rows))
+    answer = answer_for(options, rows, f"{plural(len(rows), 'row')} of {options.source}", speed, SelectedForecast(rows))
     if not answer.reachable or refusals(answer.findings):
         return show(options, answer, None, "", speed)
     config = study_config(compose("sweep"))

@@ -22,6 +22,7 @@ from scaling.data.fingerprint import fingerprint
 from scaling.folders import below, require_no_link, study_lock
 from scaling.launching.runner import SlotRunner
 from scaling.names import nearest
+from scaling.numbers import plural
 from scaling.planning.config import RecipeConfig
 from scaling.records import JOB_FILE
 from scaling.specs import RunSpec
@@ -102,7 +103,9 @@ def search_recipe(config: StudyConfig, options: TuneOptions) -> int:
             for seed in options.seeds
         }
         if not should_stop() and points:
-            console.print(f"{len(points)} finalists and the default recipe on {len(options.seeds)} new seeds each")
+            console.print(
+                f"{plural(len(points), 'finalist')} and the default recipe on {len(options.seeds)} new seeds each"
+            )
             failed |= train_all(list(runs.values()), runner, should_stop=should_stop)
     for name, reason in failed.items():
         console.print(f"failed: {name}: {reason}", style="red", soft_wrap=True)

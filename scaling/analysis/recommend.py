@@ -103,7 +103,9 @@ def recommend(
     """
     fit = fit_law(CHINCHILLA, rows)
     if not fit.usable:
-        raise NoRecommendation(f"{source} carries no law that may be used: it is {fit.status}: {fit.message}")
+        raise NoRecommendation(
+            f"no law of {source} may be used, for it is {fit.status.replace('_', ' ')}: {fit.message}"
+        )
     choice = decide(fit.theta, goal)
     floor = parameter_intervals(fit, rows, level=level)["E"]
     base = Recommendation(

@@ -65,8 +65,9 @@ def print_plan(plan: Plan, cost: Cost, workers: int, console: PlainConsole, *, a
     if all_columns:
         console.width = max(console.width, sum(map(_width, cells.items())))
     chosen = columns_that_fit(cells, console.width)
+    trajectories = plural(len(plan.runs), "trajectory", "trajectories")
     table = Table(
-        title=f"{plan.study}: {len(plan.points)} points on {len(plan.runs)} trajectories",
+        title=f"{plan.study}: {plural(len(plan.points), 'point')} on {trajectories}",
         title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0),
     )  # fmt: skip
     for heading in chosen:
@@ -110,7 +111,8 @@ def print_totals(plan: Plan, cost: Cost, workers: int, console: PlainConsole) ->
     )
     if apart:
         words += (
-            f" {plural(len(apart), 'point')} repeat their text and go to the law of repeated data: the plain laws are "
+            f" {plural(len(apart), 'point repeats its text and goes', 'points repeat their text and go')} to the law "
+            "of repeated data: the plain laws are "
             f"fitted to {len(points_for_the_laws(plan))} points and tested on {held_out}."
         )
     console.print(words, soft_wrap=True)

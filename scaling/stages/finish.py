@@ -14,6 +14,7 @@ from scaling.data.oracle import KnownEntropy, known_entropy
 from scaling.data.prepare import corpus_folder
 from scaling.findings import Finding, refusals
 from scaling.folders import study_lock
+from scaling.numbers import plural
 from scaling.records import RunRecord, read_records
 from scaling.report.answer import verdict
 from scaling.report.figures.catalogue import draw_figures
@@ -72,7 +73,7 @@ def forecast_held_out(config: StudyConfig, plan: Plan) -> str:
         reasons += [] if reason is None else [f"no forecast: {reason}"]
     entered = save_forecasts(config.folder, new) if new else []
     points = len({(f.run_id, f.tokens) for f in entered})
-    done = f"{points} losses predicted and written to the ledger before their runs"
+    done = f"{plural(points, 'loss', 'losses')} predicted and written to the ledger before training"
     return "; ".join([*reasons, done] if entered or not reasons else reasons)
 
 

@@ -14,7 +14,7 @@ from scaling.config import ConfigError, StudyConfig, write_experiment
 from scaling.folders import below, study_lock
 from scaling.laws.design import Belief
 from scaling.laws.quantities import NAMES
-from scaling.numbers import scientific
+from scaling.numbers import plural, scientific
 from scaling.planning.config import GridConfig
 from scaling.planning.extension import additions, extended_grid
 from scaling.planning.power import default_target
@@ -221,7 +221,7 @@ def plan_next(config: StudyConfig, stored: StudyConfig, folder: Path) -> int:
         raise ConfigError(f"no point that {scientific(budget)} FLOPs buy tells more of {asked}: raise flops")
     wider = replace(stored, grid=grid_with(stored, plan, found))
     name = f"next-{budget:g}".replace("+", "")
-    about = f"{len(found.points)} points that tell most of {asked}, by {belief.source}."
+    about = f"{plural(len(found.points), 'point')} that tell most of {asked}, by {belief.source}."
     if config.json:
         command = write_experiment(folder / NEXT, name, wider, about, in_study=True)
         PlainConsole().print_json(data=finite_or_null(to_plain(found) | {"experiment": command}))

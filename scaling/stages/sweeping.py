@@ -101,7 +101,9 @@ def sweep_study(
     if not whole:
         plan = plan_study(config)  # now with epochs and evaluations
         known, findings = findings, check_plan(config, plan)
-        print_findings(tuple(finding for finding in findings if finding not in known), console)
+        # What was said is not said again with other points to add.
+        said = {(finding.name, finding.level) for finding in known}
+        print_findings(tuple(f for f in findings if (f.name, f.level) not in said), console)
         told |= {"refused": [finding.name for finding in refusals(findings)], "findings": to_plain(findings)}
         if refusals(findings):
             return EXIT_BAD_CONFIG
