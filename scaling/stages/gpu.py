@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from rich.console import Console
 from rich.table import Table
 
 from scaling.config import ConfigError, StudyConfig
@@ -23,6 +22,7 @@ from scaling.records import read_records
 from scaling.specs import Plan, RunSpec
 from scaling.speeds import processor_name, shape_of
 from scaling.stages.calibrate import study_calibration
+from scaling.terminal import PlainConsole
 from scaling.training.config import Runtime
 from scaling.verdicts import Verdict, read_verdict
 
@@ -73,17 +73,15 @@ def verdict_of(config: StudyConfig, facts: GpuFacts) -> Verdict:
     return read_verdict(config.cache_folder, facts.name, facts.torch)
 
 
-def check_new_gpu(config: StudyConfig, slots: Slots, console: Console) -> None:
+def check_new_gpu(config: StudyConfig, slots: Slots, console: PlainConsole) -> None:
     """Print what runs will run on; on a GPU that nobody has checked, run the quick check first."""
     if not slots.on_gpus:
         return
     facts = gpu_facts(config.runtime, slots.free[0].gpus[0])
-    console.print(f"device: {facts.words}", highlight=False, soft_wrap=True)
+    console.print(f"device: {facts.words}", soft_wrap=True)
     if verdict_of(config, facts).features or not config.runtime.gpu_check:
         return
-    console.print(
-        "no check of this GPU, driver and torch is known: python -m scaling.gpu_check --quick", highlight=False
-    )
+    console.print("no check of this GPU, driver and torch is known: python -m scaling.gpu_check --quick")
     command = [sys.executable, "-m", "scaling.gpu_check", "--quick", f"--cache={config.cache_folder}"]
     environment = {**os.environ, **slots.free[0].environment}
     try:
@@ -91,7 +89,7 @@ def check_new_gpu(config: StudyConfig, slots: Slots, console: Console) -> None:
     except subprocess.TimeoutExpired:
         code = -1
     if code:
-        console.print("warn: the check did not pass; what it did not see pass is not used", highlight=False)
+        console.print("warn: the check did not pass; what it did not see pass is not used")
 
 
 def settled_runtime(config: StudyConfig, plan: Plan, slots: Slots) -> Runtime:
@@ -139,20 +137,20 @@ def memory_of_tasks(config: StudyConfig, plan: Plan, precision: str) -> Callable
     return lambda task: by_size(task.size)[0]
 
 
-def print_devices(config: StudyConfig, plan: Plan, slots: Slots, console: Console) -> None:
+def print_devices(config: StudyConfig, plan: Plan, slots: Slots, console: PlainConsole) -> None:
     """What each size takes where it will run: the part of a dry run that a GPU box is asked for first."""
     if not slots.on_gpus:
         asked = config.runtime.precision
         precision = "fp32" if asked in ("auto", "tf32") else asked
         workers = f"{plural(len(slots.free), 'worker')} of {plural(config.runtime.threads, 'thread')}"
-        console.print(f"device: {processor_name()}, {precision}, {workers}", highlight=False, soft_wrap=True)
+        console.print(f"device: {processor_name()}, {precision}, {workers}", soft_wrap=True)
         return
     facts = gpu_facts(config.runtime, slots.free[0].gpus[0])
     runtime = settled_runtime(config, plan, slots)
     settled = facts.precision if runtime.precision == "auto" else runtime.precision
-    console.print(f"device: {facts.words.rsplit(', ', 1)[0]}, {settled}", highlight=False, soft_wrap=True)
+    console.print(f"device: {facts.words.rsplit(', ', 1)[0]}, {settled}", soft_wrap=True)
     for feature, earned in verdict_of(config, facts).features.items():
-        console.print(f"  {feature}: {'used' if earned.passed else 'not used'}, {earned.words}", highlight=False)
+        console.print(f"  {feature}: {'used' if earned.passed else 'not used'}, {earned.words}")
     runs = {run.size: run for run in plan.runs}
     memory_of = memory_of_sizes(config, runs, settled)
     table = Table(title="memory and workers on each GPU", title_justify="left")

@@ -89,11 +89,12 @@ def read_checkpoint(path: Path, *, run_id: str, budget: int | None, lazily: bool
     except ValueMismatch:
         raise CheckpointError(f"{path} is no file") from None
     with file:
-        digest, left = hashlib.sha256(), os.fstat(file.fileno()).st_size - DIGEST_BYTES
+        digest, payload = hashlib.sha256(), os.fstat(file.fileno()).st_size - DIGEST_BYTES
+        left = payload
         while left > 0 and (part := file.read(min(left, BYTES_AT_A_TIME))):
             digest.update(part)
             left -= len(part)
-        if left or file.read() != digest.digest():
+        if payload <= 0 or left or file.read() != digest.digest():
             raise CheckpointError(f"{path} is truncated, damaged or no checkpoint of this version")
         file.seek(0)
         try:

@@ -200,5 +200,3 @@ def test_rules_may_know_the_tokens_of_a_schedule_that_has_one_budget() -> None:
         if name != "reference_tokens":
             with pytest.raises(ValueError, match=rf"recipe.{name} is .* recipe.schedule is wsd.*take recipe=cosine"):
                 plan(recipe={name: value})
-    with pytest.raises(ValueError, match=r"weight_decay_timescale is 0\.0; it must be positive"):
-        plan(recipe={"weight_decay_timescale": 0.0, "schedule": "linear"})
