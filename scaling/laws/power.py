@@ -8,7 +8,7 @@ from scaling.laws.design import Belief, Knowledge, Linear, Noise, knowledge, lin
 from scaling.laws.distributions import t_two_sided
 from scaling.laws.observations import IntArray, Points
 from scaling.laws.quantities import LIMITS, NAMES, quantity
-from scaling.numbers import scientific
+from scaling.numbers import amount, scientific
 
 QUESTION = "ln N_opt"
 
@@ -97,7 +97,8 @@ def power_words(power: Power) -> str:
         return f"{begin} these points cannot tell the parameters of the law apart, so N* would have no interval."
     exponents = ", ".join(f"{name} {power[name].value:.3f} ± {power[name].sd:.3f}" for name in ("alpha", "beta"))
     return (
-        f"{begin} N* {math.exp(params.value):.3g} with a {power.level:.0%} interval of {_factor(params)} either way "
+        f"{begin} N* {amount(math.exp(params.value))} with a {power.level:.0%} interval of {_factor(params)} either "
+        "way "
         f"(sd of ln N* {params.sd:.2f}), the loss there {math.exp(loss.value):.3f} ± {loss.sd:.1%}, {exponents} "
         "(± one sd)."
     )
