@@ -81,7 +81,8 @@ def run_hydra(
     """
     sys.argv[1:] = [ALSO_CALLED.get(argument, argument) for argument in with_flags_as_overrides(sys.argv[1:])]
     if asks_for_help(sys.argv[1:]):
-        print(usage(about or "", config_folder(), config_name))
+        group = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), None)
+        print(usage(about or "", config_folder(), config_name, command) if group is None else help_on(group))
         sys.exit(0)
     sys.argv[1:] = [as_text(argument) for argument in sys.argv[1:]]
     # Hydra would print its own account of an error and swallow the exception.
@@ -106,6 +107,13 @@ def run_hydra(
         register()
         hydra.main(config_path=str(config_folder()), config_name=config_name, version_base="1.3")(run)()
     leave(max(exit_codes, default=0))
+
+
+def help_on(group: str) -> str:
+    """`--help grid`: the keys of a group."""
+    from scaling.reference import GROUPS, help_of
+
+    return help_of(group) if group in GROUPS else f"--help {group}: no such group, {nearest(group, GROUPS)}"
 
 
 def as_text(argument: str) -> str:

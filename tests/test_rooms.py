@@ -33,7 +33,7 @@ ENTRIES = {
         "cluster",
     ),
 }
-HYDRA_ROOMS = ENTRIES | {"config", "command"}
+HYDRA_ROOMS = ENTRIES | {"config", "command", "reference"}
 
 
 def imports(path: Path) -> set[str]:
