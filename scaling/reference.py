@@ -110,8 +110,8 @@ def page() -> str:
     """docs/keys.md."""
     lines = [
         "# Every key of a study", "",
-        "Made from the schema by `python -m scaling.reference`; `python -m scaling.plan --help grid` prints a group's on a",
-        "terminal. Defaults are those of the default study; the root's own keys are in `python -m scaling.sweep --help`.",
+        "Made from the schema by `python -m scaling.reference`; `python -m scaling.plan --help grid` prints those of a",
+        "group on a terminal. Defaults are those of the default study; the root's keys: `python -m scaling.sweep --help`.",
         "",
     ]  # fmt: skip
     for group in GROUPS:
