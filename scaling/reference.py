@@ -111,7 +111,7 @@ def page() -> str:
     lines = [
         "# Every key of a study", "",
         "Made from the schema by `python -m scaling.reference`; `python -m scaling.plan --help grid` prints those of a",
-        "group on a terminal. Defaults are those of the default study; the root's keys: `python -m scaling.sweep --help`.",
+        "group on a terminal. Defaults are the default study's; the root's keys: `python -m scaling.sweep --help`.",
         "",
     ]  # fmt: skip
     for group in GROUPS:
