@@ -75,7 +75,7 @@ def sides(options: CompareOptions) -> tuple[Side, Side]:
 
 
 def main() -> None:
-    run_hydra(task, "compare", about=__doc__)
+    run_hydra(task, "compare", command="compare", about=__doc__)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Example: python -m scaling.fit source=points.csv out=laws holdout=0.2
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,8 +28,10 @@ from scaling.report.figures.plate import Figures
 from scaling.report.summary import print_forecasts, print_groups, print_summary
 from scaling.report.tables import FARTHEST
 from scaling.report.write import write_table_report
+from scaling.results import GroupLaw
 from scaling.stages.by_group import fit_groups
 from scaling.stages.checkup import check_plan
+from scaling.stages.ending import last_words
 from scaling.stages.finish import FITS_FILE, finish_study
 from scaling.stages.stored_law import ask, stored_law
 from scaling.stages.tables import open_table
@@ -46,11 +48,10 @@ def task(composed: DictConfig) -> int:
     if config.json:
         PlainConsole().print_json(data=finished.fits_json)
     else:
-        print(finished.verdict)
+        for line in last_words(config, finished):
+            PlainConsole().print(line, soft_wrap=True)
     if finished.unwritten is not None:
         raise finished.unwritten
-    if not config.json:
-        print(finished.page)
     return EXIT_NO_ANSWER if finished.withheld else 0
 
 
@@ -97,11 +98,14 @@ def ask_stored(composed: DictConfig, stored: Mapping[str, Any]) -> int:
 
 
 def fit_by(options: TableOptions, command: str) -> int:
-    laws, page = fit_groups(options, command)
-    if options.json:
-        PlainConsole().print_json((Path(options.out) / FITS_FILE).read_text())
-    else:
-        print_groups(options.source, str(options.by), laws, PlainConsole())
+    def tell(laws: Sequence[GroupLaw], content: dict[str, Any]) -> None:
+        if options.json:
+            PlainConsole().print_json(data=content)
+        else:
+            print_groups(options.source, str(options.by), laws, PlainConsole())
+
+    laws, page = fit_groups(options, command, tell)
+    if not options.json:
         print(page)
     return 0 if all(law.status == "converged" for law in laws) else EXIT_NO_ANSWER
 
@@ -109,9 +113,9 @@ def fit_by(options: TableOptions, command: str) -> int:
 def main() -> None:
     if asks_for_help(sys.argv[1:]) or any(argument.startswith("source=") for argument in sys.argv[1:]):
         command = shlex.join(["python", "-m", "scaling.fit", *sys.argv[1:]])
-        run_hydra(partial(fit_table, command=command), "fit", about=__doc__)
+        run_hydra(partial(fit_table, command=command), "fit", command="fit source=", about=__doc__)
     else:
-        run_hydra(task, "sweep", about=__doc__)
+        run_hydra(task, "sweep", command="fit", about=__doc__)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def main() -> None:
         argument.startswith("experiment=") for argument in sys.argv
     ):
         sys.argv.insert(1, "experiment=gpu")
-    run_hydra(task, "sweep", about=__doc__)
+    run_hydra(task, "sweep", command="plan", about=__doc__)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,9 @@ def main() -> None:
 def sweep() -> None:
     from scaling.command import run_hydra
 
-    run_hydra(task, "sweep", about=__doc__, overrides=("hydra.mode=MULTIRUN", "hydra.sweeper.finish=true"))
+    run_hydra(
+        task, "sweep", command="sweep", about=__doc__, overrides=("hydra.mode=MULTIRUN", "hydra.sweeper.finish=true")
+    )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.analysis.forecasts import score
+from scaling.analysis.shapes import with_shapes
 from scaling.analysis.study import NothingToFit, analyse, forecast, split_records
 from scaling.analysis.text import OWN, UnknownValidationSet, on_validation_set, with_text
 from scaling.analysis.vocabulary import vocabulary_laws
@@ -13,7 +14,8 @@ from scaling.data.corpus import Corpus
 from scaling.data.oracle import KnownEntropy, known_entropy
 from scaling.data.prepare import corpus_folder
 from scaling.findings import Finding, refusals
-from scaling.folders import study_lock
+from scaling.folders import FolderError, study_lock
+from scaling.numbers import plural
 from scaling.records import RunRecord, read_records
 from scaling.report.answer import verdict
 from scaling.report.figures.catalogue import draw_figures
@@ -21,8 +23,10 @@ from scaling.report.figures.plate import Figures
 from scaling.report.tensorboard import write_analysis_events
 from scaling.report.write import page_of, write_report
 from scaling.results import StudyReport
+from scaling.shapes import ASPECT
 from scaling.specs import Plan
 from scaling.stages.checkup import prepared_manifest, with_findings
+from scaling.stages.outlook import asked, belief_of
 from scaling.stages.study import send_to_sinks
 from scaling.stages.vocabularies import own_part, parts
 from scaling.store import (
@@ -51,7 +55,8 @@ class Finished:
     verdict: str
     withheld: bool
     fits_json: dict[str, Any]
-    unwritten: OSError | None = None
+    report: StudyReport
+    unwritten: OSError | FolderError | None = None
 
 
 def forecast_held_out(config: StudyConfig, plan: Plan) -> str:
@@ -70,7 +75,7 @@ def forecast_held_out(config: StudyConfig, plan: Plan) -> str:
         reasons += [] if reason is None else [f"no forecast: {reason}"]
     entered = save_forecasts(config.folder, new) if new else []
     points = len({(f.run_id, f.tokens) for f in entered})
-    done = f"{points} losses predicted and written to the ledger before their runs"
+    done = f"{plural(points, 'loss', 'losses')} predicted and written to the ledger before training"
     return "; ".join([*reasons, done] if entered or not reasons else reasons)
 
 
@@ -78,7 +83,8 @@ def finish_study(config: StudyConfig, plan: Plan, findings: tuple[Finding, ...])
     """Fit, score the forecasts, and write ledger, exports, fits.json, report and store.
 
     Nothing is locked while the laws are fitted; where another command has finished the study meanwhile, and of other
-    points, they are fitted again. A disk that takes no file ends the writing and not the answer: see `Finished`.
+    points, they are fitted again. A disk that takes no file, or a link out of the folder, ends the writing and not the
+    answer: see `Finished`.
     """
     while True:
         before = _state(config.folder)
@@ -94,14 +100,14 @@ def finish_study(config: StudyConfig, plan: Plan, findings: tuple[Finding, ...])
         said = verdict(laws.report)
         withheld = bool(refusals(laws.report.findings))
         words = f"{said.words}. {said.sentence}"
-        finished = Finished(page_of(config.folder), words, withheld, laws.report.fits_json)
+        finished = Finished(page_of(config.folder), words, withheld, laws.report.fits_json, laws.report)
         try:
             with study_lock(config.folder):
                 if _overtaken(before, _state(config.folder)):
                     continue
                 _write(config, plan, records, exclusions, laws)
             send_to_sinks(config, plan)
-        except OSError as error:
+        except (OSError, FolderError) as error:
             return replace(finished, unwritten=error)
         return finished
 
@@ -157,13 +163,14 @@ def _fit(config: StudyConfig, plan: Plan, all_records: list[RunRecord], findings
             # whose predictions are of losses on the corpus' own split
             [each for each in ledger if each.run_id not in plan.by_id or each.run_id in own.by_id] if own_split else (),
             folder=config.folder,
-            question=config.question,
+            question=asked(config),
             command="python -m scaling.sweep",
             corpus=corpus_words(config),
             findings=(),
             other_ledgers=read_ledgers(config.folder.parent, warn),
             tell=warn,
         )
+        report = with_shapes(report, records, config.fit, belief_of(config), asked=config.power.quantity == ASPECT)
         report = with_text(
             report,
             measured,

@@ -4,10 +4,14 @@ not."""
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scaling.records import JOB_FILE
 from scaling.training.config import Job
 from scaling.values import ValueMismatch, read_json
+
+if TYPE_CHECKING:
+    from scaling.training.team import Team
 
 
 def run_folder(
@@ -25,6 +29,24 @@ def run_folder(
     from scaling.training import worker
 
     return worker.run_folder(folder, on_notice, received)
+
+
+class Alone:
+    """What a team is to a program that is one process to us: itself."""
+
+    leads = True
+
+    def told(self, value: object) -> object:
+        return value
+
+
+def team_of_a_study(*, external: bool) -> "Team | Alone":
+    """That of this process, where our own trainer may share a point among several."""
+    if external:
+        return Alone()
+    from scaling.training import team
+
+    return team.team_of_this_process()
 
 
 def leave_team() -> None:
