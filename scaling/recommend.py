@@ -14,7 +14,7 @@ from pathlib import Path
 from hydra import compose
 from omegaconf import DictConfig
 
-from scaling.analysis.observations import CONVENTIONS, observations, usable
+from scaling.analysis.observations import CONVENTIONS, conventions_of, observations, usable
 from scaling.analysis.recommend import (
     NoRecommendation,
     RecommendOptions,
@@ -70,7 +70,7 @@ def from_study(options: RecommendOptions) -> int:
     records, _ = usable(plan, list(read_records(folder, warn)))
     if not records:
         raise ConfigError(f"{folder} has no measured point that a law could be fitted to: run its sweep first")
-    counts = {c.text: observations(plan, records, c) for c in CONVENTIONS.values()}
+    counts = {c.text: observations(plan, records, c) for c in conventions_of(plan)}
     rows = counts[CONVENTIONS["total"].text]
     speed = options.flops_per_second or measured_speed(records)
     forecast = SelectedForecast(rows)
