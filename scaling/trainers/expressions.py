@@ -9,6 +9,7 @@ from typing import Any
 
 from scaling.values import shown
 
+GROUPS = ("size", "recipe")  # of names, behind a dot
 MOST_LETTERS = 2_000
 MOST_BITS = 4_096  # of a whole number on the way
 
@@ -104,7 +105,7 @@ def names_in(template: object) -> set[str]:
         for node in ast.walk(_parse(piece)) if is_code else ():
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 found.add(f"{node.value.id}.{node.attr}")
-            elif isinstance(node, ast.Name) and node.id not in _CALLS:
+            elif isinstance(node, ast.Name) and node.id not in (*_CALLS, *GROUPS):
                 found.add(node.id)
     return found
 
