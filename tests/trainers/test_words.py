@@ -95,7 +95,7 @@ def test_a_place_gives_every_reading_and_the_step_it_is_of(tmp_path: Path) -> No
         ("a.json", '{"a": 1, "b": {"c": 2}}', {"b.c": "{steps}"}, '"c": 100'),
         ("a.yaml", "a: 1\nb: {c: 2}\n", {"b.c": "{steps}"}, "c: 100"),
         ("a.toml", "a = 1\n[b]\nc = 2\n", {"b.c": "{steps}"}, "a = 1\n[b]\nc = 100\n"),
-        ("a.py", "# é\nA = 'é'; B = [\n 1]  # b\nC: int = 2\n", {"B": "{steps}"}, "# é\nA = 'é'; B = 100  # b\nC: int = 2\n"),
+        ("a.py", "# é\nA = 'é'; B = [\n 1]  # b\nC = 2\n", {"B": "{steps}"}, "# é\nA = 'é'; B = 100  # b\nC = 2\n"),
     ],
 )  # fmt: skip
 def test_values_are_set_in_a_copy(name: str, text: str, options: dict[str, str], found: str, tmp_path: Path) -> None:
