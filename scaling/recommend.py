@@ -8,7 +8,7 @@ runs as it is. The forecast of a study's goes into its ledger, and is scored if 
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hydra import compose
@@ -27,6 +27,7 @@ from scaling.command import EXIT_NO_ANSWER, run_hydra
 from scaling.config import (
     PLAN_FILE,
     ConfigError,
+    StudyConfig,
     config_here,
     recommend_options,
     study_config,
@@ -49,6 +50,7 @@ from scaling.stages.study import plan_study
 from scaling.stages.tables import open_table, tell
 from scaling.stages.vocabularies import require_one_vocabulary
 from scaling.store import SELECTED, read_forecasts, save_forecasts
+from scaling.tables.read import Table
 from scaling.terminal import PlainConsole, warn
 from scaling.values import finite_or_null, to_plain
 
@@ -61,7 +63,25 @@ def task(composed: DictConfig) -> int:
         raise ConfigError(str(error)) from None
 
 
-def from_study(options: RecommendOptions) -> int:
+@dataclass(frozen=True)
+class Asked:
+    """An answer with the rows, the forecast and the speed (FLOPs a second, None where not known) that it is from."""
+
+    rows: Observations
+    forecast: SelectedForecast
+    speed: float | None
+    answer: Recommendation
+
+
+def recommended(options: RecommendOptions) -> Recommendation:
+    """The answer alone. Raises NoRecommendation, ConfigError."""
+    if options.study is None:
+        return ask_table(options, open_table(str(options.source), options, options.force)[0]).answer
+    return ask_study(options, *measured_study(options)).answer
+
+
+def measured_study(options: RecommendOptions) -> tuple[StudyConfig, Plan, list[RunRecord]]:
+    """The study and the records that its law is fitted to. Raises ConfigError."""
     folder = Path(options.runs) / str(options.study)
     config = config_here(folder)
     require_one_vocabulary(config, "a recommendation")
@@ -69,11 +89,31 @@ def from_study(options: RecommendOptions) -> int:
     records, _ = usable(plan, list(read_records(folder, warn)))
     if not records:
         raise ConfigError(f"{folder} has no measured point that a law could be fitted to: run its sweep first")
+    return config, plan, records
+
+
+def ask_study(options: RecommendOptions, config: StudyConfig, plan: Plan, records: list[RunRecord]) -> Asked:
     counts = {c.text: observations(plan, records, c) for c in CONVENTIONS.values()}
     rows = counts[CONVENTIONS["total"].text]
     speed = options.flops_per_second or measured_speed(records)
     forecast = SelectedForecast(rows)
     answer = answer_for(options, rows, f"{len(rows)} points of {plan.study}", speed, forecast, counts)
+    return Asked(rows, forecast, speed, answer)
+
+
+def ask_table(options: RecommendOptions, table: Table) -> Asked:
+    rows, speed = table.observations, options.flops_per_second
+    forecast = SelectedForecast(rows)
+    return Asked(
+        rows, forecast, speed, answer_for(options, rows, f"{len(rows)} rows of {options.source}", speed, forecast)
+    )
+
+
+def from_study(options: RecommendOptions) -> int:
+    config, plan, records = measured_study(options)
+    folder = Path(options.runs) / str(options.study)
+    asked = ask_study(options, config, plan, records)
+    rows, forecast, speed, answer = asked.rows, asked.forecast, asked.speed, asked.answer
     if not answer.reachable or refusals(answer.findings):
         return show(options, answer, None, "", speed)
     room = room_of(config, prepared_manifest(config))
@@ -100,9 +140,8 @@ def from_study(options: RecommendOptions) -> int:
 def from_table(options: RecommendOptions) -> int:
     table, findings = open_table(str(options.source), options, options.force)
     tell(table, findings)
-    rows = table.observations
-    speed = options.flops_per_second
-    answer = answer_for(options, rows, f"{len(rows)} rows of {options.source}", speed, SelectedForecast(rows))
+    asked = ask_table(options, table)
+    rows, speed, answer = asked.rows, asked.speed, asked.answer
     if not answer.reachable or refusals(answer.findings):
         return show(options, answer, None, "", speed)
     config = study_config(compose("sweep"))

@@ -153,6 +153,11 @@ class LawReport:
     estimators: tuple[Answer, ...]
     conventions: tuple[Answer, ...]
 
+    def __repr__(self) -> str:
+        held = 0 if self.held_out is None else len(self.held_out)
+        said = ", ".join(f"{law.title} {law.fit.status}" for law in self.laws[:3])
+        return f"<{type(self).__name__}: {len(self.fitted)} rows fitted, {held} held out; {said} ...>"
+
     @property
     def surface(self) -> FittedLaw:
         """Chinchilla's L(N, D)."""
@@ -169,7 +174,7 @@ class LawReport:
         return self.analysis.heldout_prediction
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StudyReport(LawReport):
     """All of a study.
 
@@ -217,7 +222,7 @@ class RowInfluence:
     ratio: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TableReport(LawReport):
     """All that anyone's table of losses says.
 

@@ -5,7 +5,7 @@ Two methods side by side: percentiles of the bootstrap, and a delta method with 
 starve on few points.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from scaling.laws.bootstrap import Bootstrap
 from scaling.laws.distributions import t_two_sided
 from scaling.laws.fit import Fit
 from scaling.laws.noise import Linearised, linearise
-from scaling.laws.observations import FloatArray, Observations, Points
+from scaling.laws.observations import ByValue, FloatArray, Observations, Points
 
 # Coefficients are positive and span decades: their intervals are symmetric in the logarithm. These are not:
 LINEAR = ("E", "alpha", "beta", "gamma", "alpha_N", "alpha_D", "c0", "c1", "s")
@@ -30,8 +30,8 @@ class Interval:
     method: str
 
 
-@dataclass(frozen=True)
-class Prediction:
+@dataclass(frozen=True, eq=False)
+class Prediction(ByValue):
     """Predicted losses at m points, nats per token, each with its interval.
 
     Attributes:
@@ -46,6 +46,10 @@ class Prediction:
     high: FloatArray
     level: float
     method: str
+
+    def __iter__(self) -> Iterator[FloatArray]:
+        """Unpack as `loss, low, high`."""
+        return iter((self.loss, self.low, self.high))
 
 
 def check_level(level: float) -> None:

@@ -147,8 +147,23 @@ def _measured(config: StudyConfig, plan: Plan) -> tuple[list[RunRecord], list[Ex
 
 def _fit(config: StudyConfig, plan: Plan, all_records: list[RunRecord], findings: tuple[Finding, ...]) -> _Laws:
     """Raises NothingToFit, and ConfigError for a validation set that no record has."""
+    report = study_report(config, plan, all_records, findings)
+    figures = draw_figures(report) if config.fit.figures else Figures()
+    return _Laws(report, figures, _own_split(config))
+
+
+def _own_split(config: StudyConfig) -> bool:
+    return config.fit.validation in (None, OWN)
+
+
+def study_report(
+    config: StudyConfig, plan: Plan, all_records: list[RunRecord], findings: tuple[Finding, ...]
+) -> StudyReport:
+    """Fit a study's records and run every check; `findings` are those before the fit. Writes nothing.
+
+    Raises NothingToFit, and ConfigError for a validation set that no record has.
+    """
     studies = {one.data.tokenizer.vocab_size or 0: part for one, part in parts(config, plan)}
-    own_split = config.fit.validation in (None, OWN)
     ledger = read_forecasts(config.folder, warn)
     try:
         records = on_validation_set(all_records, config.fit.validation)
@@ -159,7 +174,9 @@ def _fit(config: StudyConfig, plan: Plan, all_records: list[RunRecord], findings
             [record for record in records if record.run_id in own.by_id],
             config.fit,
             # whose predictions are of losses on the corpus' own split
-            [each for each in ledger if each.run_id not in plan.by_id or each.run_id in own.by_id] if own_split else (),
+            [each for each in ledger if each.run_id not in plan.by_id or each.run_id in own.by_id]
+            if _own_split(config)
+            else (),
             folder=config.folder,
             question=config.question,
             command="python -m scaling.sweep",
@@ -179,9 +196,7 @@ def _fit(config: StudyConfig, plan: Plan, all_records: list[RunRecord], findings
         )
     except UnknownValidationSet as error:
         raise ConfigError(str(error)) from None
-    report = with_findings(config, report, findings)
-    figures = draw_figures(report) if config.fit.figures else Figures()
-    return _Laws(report, figures, own_split)
+    return with_findings(config, report, findings)
 
 
 def _write(config: StudyConfig, plan: Plan, records: list[RunRecord], exclusions: list[Exclusion], laws: _Laws) -> None:
