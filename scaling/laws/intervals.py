@@ -11,13 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaling.laws.bootstrap import Bootstrap
+from scaling.laws.custom import spans_decades
 from scaling.laws.distributions import t_two_sided
 from scaling.laws.fit import Fit
 from scaling.laws.noise import Linearised, linearise
 from scaling.laws.observations import ByValue, FloatArray, Observations, Points
-
-# Coefficients are positive and span decades: their intervals are symmetric in the logarithm. These are not:
-LINEAR = ("E", "alpha", "beta", "gamma", "alpha_N", "alpha_D", "c0", "c1", "s")
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,9 @@ def parameter_intervals(
         def value(theta: FloatArray, i: int = i) -> FloatArray:
             return theta[..., i]
 
-        intervals[name] = delta_interval(fit, observations, value, level=level, log=name not in LINEAR, linear=linear)
+        intervals[name] = delta_interval(
+            fit, observations, value, level=level, log=spans_decades(fit.law, name), linear=linear
+        )
     return intervals
 
 

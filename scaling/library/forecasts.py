@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from scaling.laws.observations import Observations
 from scaling.library.fitted import points_of, shaped
 from scaling.library.frames import Library, Text, frame, html_table, table_lines
 from scaling.library.tables import Losses, read
+from scaling.stages.stored_law import stored, stored_law
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,13 +31,13 @@ class Forecast:
 
     Attributes:
         forecaster: the average with its backtest.
-        rows: what it was selected on.
+        rows: what it was selected on; None of a saved one.
         notes: what was converted or decided when the table was read, in words.
         findings: what the checks say of the table.
     """
 
     forecaster: Forecaster
-    rows: Observations
+    rows: Observations | None
     notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
 
@@ -108,7 +110,8 @@ class Forecast:
             if self.forecaster.backtest.tested
             else "not tested: no row lies beyond those it could be fitted to"
         )
-        return f"{len(self.rows):,} rows up to {largest:.3g} FLOPs; {tested}; intervals times {widening.factor:.2f}"
+        rows = "" if self.rows is None else f"{len(self.rows):,} rows "
+        return f"{rows}up to {largest:.3g} FLOPs; {tested}; intervals times {widening.factor:.2f}"
 
     def __repr__(self) -> str:
         return "\n".join([self._head, *table_lines(self._table()[:10]), self._reach])
@@ -120,14 +123,28 @@ class Forecast:
         """Draw Chinchilla's lines of equal loss with the best N and D by the forecast, and return matplotlib's axes.
 
         Raises:
-            ValueError: Chinchilla's law may not be used on these rows, and so there is nothing to draw under the path.
+            ValueError: the rows are not there, or Chinchilla's law may not be used on them: nothing is under the path.
         """
         from scaling.library.plots import plot_fit
 
+        if self.rows is None:
+            raise ValueError("a saved forecast has no rows to draw: make it anew with laws.forecast(table)")
         plain = fit_law(CHINCHILLA, self.rows)
         if not plain.usable:
             raise ValueError(f"the fit of chinchilla is {plain.status} and is not drawn: {plain.message}")
         return plot_fit(plain, self.rows, ax, self.forecaster)
+
+
+def load(path: str | PathLike[str]) -> Forecast:
+    """Return the forecast of a saved fits.json, asked without its rows and without a fit.
+
+    Raises:
+        ValueError: the file is no fits.json, holds no forecast, or was refused as an answer when it was fitted.
+    """
+    content = stored_law(str(path))
+    if content is None:
+        raise ValueError(f"{path} is no fits.json: name one that `python -m scaling.fit` or a sweep wrote")
+    return Forecast(stored(str(path), content), None)
 
 
 def forecast(

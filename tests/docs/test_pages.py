@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 
+from scaling import laws
+from scaling.laws import registry
 from scaling.laws.analysis import analyse
 from scaling.laws.payload import fits_payload
+from scaling.laws.stored import stored_forecaster
 from scaling.values import write_json
 from tests.docs.test_commands_of_the_docs import ROOT, table_of_losses
+from tests.planted_study import planted_study
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -22,14 +26,44 @@ def blocks(page: str, language: str) -> list[str]:
 def test_the_laws_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "points.csv").write_text(table_of_losses(1.0))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
     names: dict[str, Any] = {}
     for block in blocks("laws-api.md", "python"):
         if "laws/fits.json" in block:  # which the command writes
             (tmp_path / "laws").mkdir()
-            write_json(tmp_path / "laws/fits.json", fits_payload(analyse(names["rows"], resamples=0), source=""))
+            rows = names["forecast"].rows
+            write_json(tmp_path / "laws/fits.json", fits_payload(analyse(rows, resamples=0), source=""))
         exec(block, names)
     assert names["best"].params == pytest.approx(2e9, rel=1.0)
-    assert names["again"].predict(names["at"]).loss == names["prediction"].loss
+    assert names["again"].predict(7e9, 1.4e11).loss == names["loss"]
+
+
+def test_a_study_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planted_study(tmp_path, noise=0.001)
+    planted_study(tmp_path, "study=other", noise=0.001)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in blocks("study-api.md", "python"):
+        exec(block, names)
+    assert names["fit"].rows == names["report"].fitted
+
+
+@pytest.fixture
+def forms_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_FORMS", dict(registry._FORMS))
+
+
+@pytest.mark.usefixtures("forms_as_they_were")
+def test_a_law_of_ones_own_is_fitted_reported_and_a_candidate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "points.csv").write_text(table_of_losses(1.0))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in blocks("your-own-law.md", "python"):
+        exec(block, names)
+    content = fits_payload(analyse(names["fit"].rows, resamples=0), source="")
+    assert "shared_term" in {one["law"] for one in content["fits"]}
+    assert "shared_term" in {one["law"] for one in content["selected"]["candidates"]}
+    assert stored_forecaster(content["selected"]).predict(laws.points(7e9, 1.4e11)).loss > 1
 
 
 CHECK = """
