@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -65,14 +66,40 @@ EXIT_INTERRUPTED, EXIT_NOBODY_LISTENS = 130, 141  # as of a shell's commands tha
 
 
 def run_hydra(
-    task: Callable[[DictConfig], int], config_name: str, *, about: str | None, overrides: Sequence[str] = ()
-) -> None:
+    task: Callable[[DictConfig], int],
+    config_name: str,
+    *,
+    about: str | None,
+    overrides: Sequence[str] = (),
+    argv: Sequence[str] | None = None,
+) -> NoReturn:
     """Compose `config_name` with the command line's overrides, run `task`, exit with what it returns.
 
     `about` is the entry's docstring, which `--help` shows above the keys; `overrides` are the entry's own, before those
-    of the command line. A mistake of the user is told in one paragraph and exits with 2; `debug=true` shows the
-    traceback.
+    of the command line; `argv` is the command line without the program, that of this process where left out. A mistake
+    of the user is told in one paragraph and exits with 2; `debug=true` shows the traceback.
     """
+    with _command_line(argv):
+        _run_hydra(task, config_name, about, overrides)
+
+
+@contextmanager
+def _command_line(argv: Sequence[str] | None) -> Iterator[None]:
+    """Hydra reads the command line of the process and refuses to begin twice: this lends it one, and a fresh start."""
+    before, running = list(sys.argv), GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        if argv is not None:
+            sys.argv[1:] = argv
+        yield
+    finally:
+        sys.argv[:] = before
+        GlobalHydra.instance().hydra = running
+
+
+def _run_hydra(
+    task: Callable[[DictConfig], int], config_name: str, about: str | None, overrides: Sequence[str]
+) -> NoReturn:
     sys.argv[1:] = [ALSO_CALLED.get(argument, argument) for argument in with_flags_as_overrides(sys.argv[1:])]
     if asks_for_help(sys.argv[1:]):
         print(usage(about or "", config_folder(), config_name))

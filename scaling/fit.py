@@ -110,12 +110,13 @@ def fit_by(options: TableOptions, command: str) -> int:
     return 0 if all(law.status == "converged" for law in laws) else EXIT_NO_ANSWER
 
 
-def main() -> None:
-    if asks_for_help(sys.argv[1:]) or any(argument.startswith("source=") for argument in sys.argv[1:]):
-        command = shlex.join(["python", "-m", "scaling.fit", *sys.argv[1:]])
-        run_hydra(partial(fit_table, command=command), "fit", about=__doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    argv = sys.argv[1:] if argv is None else argv
+    if asks_for_help(argv) or any(argument.startswith("source=") for argument in argv):
+        command = shlex.join(["python", "-m", "scaling.fit", *argv])
+        run_hydra(partial(fit_table, command=command), "fit", about=__doc__, argv=argv)
     else:
-        run_hydra(task, "sweep", about=__doc__)
+        run_hydra(task, "sweep", about=__doc__, argv=argv)
 
 
 if __name__ == "__main__":

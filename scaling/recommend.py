@@ -259,8 +259,8 @@ def show(
     return EXIT_NO_ANSWER if refused else 0
 
 
-def main() -> None:
-    run_hydra(task, "recommend", about=__doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    run_hydra(task, "recommend", about=__doc__, argv=argv)
 
 
 if __name__ == "__main__":

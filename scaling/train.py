@@ -10,6 +10,8 @@ Example: python -m scaling.train study=default point=7
 import gc
 import subprocess
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,26 +58,27 @@ def run_in_own_process(composed: "DictConfig") -> int:
         return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False).returncode
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
+    argv = sys.argv[1:] if argv is None else argv
     # A launcher's workers start in a fraction of a second less without Hydra and a config.
-    if sys.argv[1:] == ["--warm"]:
+    if list(argv) == ["--warm"]:
         serve_forks()
-    elif sys.argv[1:] == ["--keep"]:
+    elif list(argv) == ["--keep"]:
         serve_tasks()
-    elif len(sys.argv) == 2 and Path(sys.argv[1]).is_dir():
-        sys.exit(run_one(Path(sys.argv[1])))
-    elif {"-m", "--multirun"} & set(sys.argv[1:]):
+    elif len(argv) == 1 and Path(argv[0]).is_dir():
+        sys.exit(run_one(Path(argv[0])))
+    elif {"-m", "--multirun"} & set(argv):
         from scaling.stages.in_team import share
 
-        share(train)
+        share(partial(train, argv))
     else:
-        train()
+        train(argv)
 
 
-def train() -> None:
+def train(argv: Sequence[str]) -> None:
     from scaling.command import run_hydra
 
-    run_hydra(task, "sweep", about=__doc__)
+    run_hydra(task, "sweep", about=__doc__, argv=argv)
 
 
 def serve_forks() -> None:

@@ -273,8 +273,8 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def main() -> None:
-    run_hydra(task, "tune", about=__doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    run_hydra(task, "tune", about=__doc__, argv=argv)
 
 
 if __name__ == "__main__":

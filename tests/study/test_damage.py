@@ -1,18 +1,17 @@
 """Files of a study that were cut, edited, copied or are somebody else's: named, passed over or refused, never a
 traceback; and what was damaged is trained again."""
 
+import importlib
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hydra.core.global_hydra import GlobalHydra
 
-from scaling import fit, recommend, status
+from scaling import fit, status
 from scaling.command import EXIT_BAD_CONFIG, told_in_one_paragraph
 from scaling.config import StudyConfig, stored_config, stored_plan
 from scaling.curves import curve_path, read_curve
@@ -50,11 +49,12 @@ def study(
     return config, plan
 
 
+recommend = importlib.import_module("scaling.recommend")  # the command: `scaling.recommend` is the function
+
+
 def run(command: object, *arguments: str) -> int:
-    GlobalHydra.instance().clear()
-    sys.argv = ["command", *arguments]
     with pytest.raises(SystemExit) as ended:
-        command.main()  # type: ignore[attr-defined]
+        command.main(arguments)  # type: ignore[attr-defined]
     assert isinstance(ended.value.code, int)
     return ended.value.code
 

@@ -1,6 +1,7 @@
 """A disk that fails at any of the writes of a study's life: told in a paragraph, and the same command afterwards ends
 with the undisturbed study."""
 
+import importlib
 import json
 import shlex
 import shutil
@@ -12,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from scaling import recommend
 from scaling.command import EXIT_BAD_CONFIG, told_in_one_paragraph
 from scaling.config import StudyConfig
 from scaling.data.config import DataConfig, SourceConfig, TokenizerConfig
@@ -34,6 +34,8 @@ from tests.test_recommend import options
 from tests.tiny_run import make_run, make_spec
 
 __all__ = ["finished", "text_folder"]
+
+recommend = importlib.import_module("scaling.recommend")  # the command: `scaling.recommend` is the function
 
 Life = Callable[[Path], object]  # everything that a command does below a folder; what it returns is the end
 
