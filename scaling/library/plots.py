@@ -60,4 +60,4 @@ def _report(fit: Fit, rows: Observations, forecaster: Forecaster | None) -> LawR
     law = FittedLaw(fit.law.name.replace("_", " "), fit, rows, None, {})
     one = FormReport(law.title, rows, fit, None, {}, {}, {}, None)
     analysis = Analysis(rows, (one,), forecaster, "", None, None, ())
-    return LawReport(rows, None, (), None, (), {}, analysis, (law,), (), ())
+    return LawReport(rows, None, (), None, (), fit.law.name, None, None, {}, analysis, (law,), (), ())

@@ -22,6 +22,7 @@ from scaling.report.figures.plate import Figures
 from scaling.report.tensorboard import write_analysis_events
 from scaling.report.write import page_of, write_report
 from scaling.results import StudyReport
+from scaling.results_json import fits_json
 from scaling.shapes import ASPECT
 from scaling.specs import Plan
 from scaling.stages.checkup import prepared_manifest, with_findings
@@ -98,7 +99,7 @@ def finish_study(config: StudyConfig, plan: Plan, findings: tuple[Finding, ...])
         said = verdict(laws.report)
         withheld = bool(refusals(laws.report.findings))
         words = f"{said.words}. {said.sentence}"
-        finished = Finished(page_of(config.folder), words, withheld, laws.report.fits_json)
+        finished = Finished(page_of(config.folder), words, withheld, fits_json(laws.report))
         try:
             with study_lock(config.folder):
                 if _overtaken(before, _state(config.folder)):
@@ -207,10 +208,10 @@ def _write(config: StudyConfig, plan: Plan, records: list[RunRecord], exclusions
         save_forecasts(folder, score(read_forecasts(folder), records))
     rows = point_rows(plan, records)
     export_points(folder, rows)
-    write_json(folder / FITS_FILE, report.fits_json)
+    write_json(folder / FITS_FILE, fits_json(report))
     write_report(report, folder, laws.figures)
     write_analysis_events(report, folder, laws.figures)
-    save_study(folder, plan, rows, exclusions, report.fits_json)
+    save_study(folder, plan, rows, exclusions, fits_json(report))
 
 
 def entropy_of(config: StudyConfig) -> KnownEntropy | None:

@@ -13,6 +13,7 @@ from scaling import laws
 from scaling.laws.fit import Fit, fit_law
 from scaling.laws.forms import CHINCHILLA
 from scaling.laws.observations import Observations
+from scaling.results_json import fits_json
 from tests.planted_study import planted_study
 
 TRUTH = {"E": 1.8, "A": 400.0, "B": 1200.0, "alpha": 0.34, "beta": 0.33}
@@ -203,7 +204,7 @@ def test_a_study_is_an_object(tmp_path: Path) -> None:
     assert study.forecast().predict(1e7, 1e8).loss == pytest.approx(
         float(study.report().analysis.forecaster.predict(laws.points(1e7, 1e8)).loss[0])  # type: ignore[union-attr]
     )
-    assert {finding.name for finding in study.findings} == {one["name"] for one in study.report().fits_json["findings"]}
+    assert [finding.name for finding in study.findings] == [x["name"] for x in fits_json(study.report())["findings"]]
     for shown in (study, study.points, study.plan, study.report(), study.curves, study.forecasts):
         assert len(repr(shown).splitlines()) <= 15
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
