@@ -159,7 +159,9 @@ TOLD = (ConfigError, DataError, FolderError, ValueMismatch, SlurmError, HydraExc
 
 
 @contextmanager
-def told_in_one_paragraph(exit_codes: list[int]) -> Iterator[None]:
+def told_in_one_paragraph(exit_codes: list[int], argv: Sequence[str] | None = None) -> Iterator[None]:
+    """What a user can cause, in one paragraph and an exit code; `debug=true` in `argv`, or in the command line of the
+    process where left out, shows the traceback too."""
     try:
         yield
     except BrokenPipeError:
@@ -168,7 +170,7 @@ def told_in_one_paragraph(exit_codes: list[int]) -> Iterator[None]:
         print("interrupted: what was measured stays, and no file is half-written", file=sys.stderr)
         exit_codes.append(EXIT_INTERRUPTED)
     except TOLD as error:
-        if any(argument.lower() == "debug=true" for argument in sys.argv[1:]):
+        if any(argument.lower() == "debug=true" for argument in (sys.argv[1:] if argv is None else argv)):
             traceback.print_exc()
         print(f"error: {visible(explain(error))}", file=sys.stderr)
         exit_codes.append(EXIT_BAD_CONFIG)

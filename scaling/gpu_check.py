@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{(__doc__ or '').strip()}\n\n{KEYS}")
         sys.exit(0)
     exit_codes: list[int] = []
-    with told_in_one_paragraph(exit_codes):
+    with told_in_one_paragraph(exit_codes, argv):
         exit_codes.append(check(parsed(argv)))
     sys.exit(max(exit_codes))
 
