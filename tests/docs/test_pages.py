@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from scaling import laws
+from scaling.checks.catalogue import NAMES
 from scaling.laws import registry
 from scaling.laws.analysis import analyse
 from scaling.laws.payload import fits_payload
@@ -84,13 +85,31 @@ assert torch.isfinite(loss).all() and not torch.equal(loss, swiglu(ids[:, :-1], 
 """
 
 
-def test_the_worked_change_of_the_architecture_applies_and_counts(tmp_path: Path) -> None:
+SIN = """
+from types import SimpleNamespace
+from scaling.checks.catalogue import NAMES, PLAN
+(narrow,) = (check for check in PLAN if check.__name__ == "narrow_sizes")
+def seen(*sizes):
+    points = [SimpleNamespace(params=size) for size in sizes]
+    return [finding.level for finding in narrow(SimpleNamespace(plan=SimpleNamespace(points=points)))]
+assert "narrow_sizes" in NAMES and seen(100, 900) == ["warn"] and seen(100, 1000) == []
+"""
+
+
+@pytest.mark.parametrize(("page", "then"), [("your-own-architecture.md", CHECK), ("your-own-check.md", SIN)])
+def test_a_worked_change_applies_and_does_what_it_says(page: str, then: str, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "scaling", tmp_path / "scaling", ignore=shutil.ignore_patterns("__pycache__"))
-    (diff,) = blocks("your-own-architecture.md", "diff")
+    (diff,) = blocks(page, "diff")
     applied = subprocess.run(
-        ["git", "apply", "-"], input=diff, text=True, cwd=tmp_path, capture_output=True, check=False
+        ["git", "apply", "-"], input=diff, text=True, cwd=tmp_path, capture_output=True, check=False, timeout=60
     )
     assert applied.returncode == 0, applied.stderr
-    ran = subprocess.run([sys.executable, "-c", CHECK], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)},
-                         capture_output=True, text=True, check=False)  # fmt: skip
+    ran = subprocess.run([sys.executable, "-c", then], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)},
+                         capture_output=True, text=True, check=False, timeout=120)  # fmt: skip
     assert ran.returncode == 0, ran.stderr
+
+
+def test_the_table_of_checks_has_each_check_and_no_other() -> None:
+    table = (ROOT / "docs/checks.md").read_text().partition("## Every check")[2].partition("Prevented by")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == NAMES
