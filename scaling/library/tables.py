@@ -116,7 +116,7 @@ def sheet_of(table: Losses) -> Sheet:
     else:
         raise TableError(
             f"the table is a {type(table).__name__}: give a path, a mapping from column names to columns, a list of "
-            "rows, or a frame of pandas, polars or Arrow"
+            "rows, or a frame of pandas, polars (a lazy one collected) or Arrow"
         )
     lengths = {name: len(cells) for name, cells in columns.items()}
     if len(set(lengths.values())) > 1:

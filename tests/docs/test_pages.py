@@ -1,5 +1,6 @@
 """What the pages show in Python and as diffs is carried out too."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -37,6 +38,30 @@ def test_the_laws_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         exec(block, names)
     assert names["best"].params == pytest.approx(2e9, rel=1.0)
     assert names["again"].predict(7e9, 1.4e11).loss == names["loss"]
+
+
+def test_the_block_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "points.csv").write_text(table_of_losses(1.0))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    (block,) = blocks("../README.md", "python")
+    names: dict[str, Any] = {}
+    exec(block, names)
+    assert names["low"] < names["loss"] < names["high"]
+
+
+@pytest.mark.slow
+def test_the_notebook_goes_from_a_table_to_a_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT / "examples")
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    cells = json.loads(Path("your_losses.ipynb").read_text())["cells"]
+    names: dict[str, Any] = {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            exec(cell["source"], names)
+    assert names["fit"].usable
+    assert names["loss"] == pytest.approx(2.2, rel=0.02)
+    assert sum(cell["cell_type"] == "code" for cell in cells) == 10
 
 
 def test_a_study_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
