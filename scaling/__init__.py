@@ -25,7 +25,7 @@ nouns    `specs`: what shall be trained; `records`, `curves`: what happened; `fi
          `results`: what a study found; `store`: its ledger and database; `values`, `json_text`: dataclasses from and to
          JSON
          `folders`: whose a folder is, who writes it now; `terminal`: what commands say
-         `lazy`: public names that are imported when they are used
+         `exits`: exit codes; `lazy`: public names that are imported when they are used
 leaves   `model`: the decoder, its parameter and FLOP counts
          `data`: corpora, tokenizers, token files
          `laws`: functional forms, fits, intervals (numpy and scipy alone)

@@ -19,13 +19,13 @@ from hydra_plugins.scaling._register import register
 from scaling.config import ConfigError
 from scaling.config_folder import config_folder
 from scaling.data.config import DataError
+from scaling.exits import EXIT_BAD_CONFIG, EXIT_INTERRUPTED, EXIT_NOBODY_LISTENS
 from scaling.folders import FolderError, storage_words
 from scaling.launching.slurm import SlurmError
 from scaling.terminal import visible
 from scaling.usage import asks_for_help, usage, with_flags_as_overrides
 from scaling.values import ValueMismatch
 
-EXIT_BAD_CONFIG = 2
 # Keys whose values are read as they are typed. A test holds these against what the configs say is text.
 TEXTS = {
     *(
@@ -61,8 +61,6 @@ ADDED = {"targets.flops", "targets.points", "fit.targets.flops", "fit.targets.po
 LISTS_OF_TEXT = {"ignore", "conventions"}
 # Hydra takes a choice that is a number for none.
 ALSO_CALLED = {"time_model=4090": "time_model=rtx4090"}
-EXIT_NO_ANSWER = 3  # all went well, and the study, the table or the rounds still do not answer
-EXIT_INTERRUPTED, EXIT_NOBODY_LISTENS = 130, 141  # as of a shell's commands that INT and PIPE end
 
 
 def run_hydra(

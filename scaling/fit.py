@@ -19,8 +19,9 @@ from scaling.analysis.config import TableOptions
 from scaling.analysis.law_report import optimal_allocation
 from scaling.analysis.table_report import report_on_table
 from scaling.checks.catalogue import check_table
-from scaling.command import EXIT_NO_ANSWER, run_hydra
+from scaling.command import run_hydra
 from scaling.config import ConfigError, ask_options, refit_config, stored_plan, table_options
+from scaling.exits import EXIT_NO_ANSWER
 from scaling.findings import gravest_first, refusals
 from scaling.folders import require_ours, study_lock, take
 from scaling.report.figures.catalogue import draw_figures

@@ -23,7 +23,7 @@ from scaling.analysis.recommend import (
     goal_of,
     recommend,
 )
-from scaling.command import EXIT_NO_ANSWER, run_hydra
+from scaling.command import run_hydra
 from scaling.config import (
     PLAN_FILE,
     ConfigError,
@@ -33,6 +33,7 @@ from scaling.config import (
     study_config,
     write_experiment,
 )
+from scaling.exits import EXIT_NO_ANSWER
 from scaling.findings import refusals
 from scaling.laws.fit import fit_law
 from scaling.laws.forms import CHINCHILLA

@@ -15,7 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.records import EXIT_FAILED, JOB_FILE, LOG_FILE
+from scaling.exits import EXIT_BAD_CONFIG, EXIT_FAILED
+from scaling.records import JOB_FILE, LOG_FILE
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -107,8 +108,6 @@ def run_one(folder: Path) -> int:
     from scaling.training.worker import run_folder
 
     if not (folder / JOB_FILE).exists():
-        from scaling.command import EXIT_BAD_CONFIG
-
         print(f"error: {folder} holds no {JOB_FILE}; the sweep writes one into each run's folder", file=sys.stderr)
         return EXIT_BAD_CONFIG
     try:

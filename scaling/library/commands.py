@@ -18,10 +18,11 @@ from omegaconf import DictConfig
 from hydra_plugins.scaling._register import register
 from scaling.analysis.compare import compare as compare_sides
 from scaling.analysis.recommend import NoRecommendation
-from scaling.command import EXIT_BAD_CONFIG, EXIT_INTERRUPTED, EXIT_NO_ANSWER, TOLD, as_text, explain
+from scaling.command import TOLD, as_text, explain
 from scaling.compare import sides
 from scaling.config import compare_options, recommend_options, study_config
 from scaling.config_folder import config_folder
+from scaling.exits import EXIT_BAD_CONFIG, EXIT_INTERRUPTED, EXIT_NO_ANSWER
 from scaling.findings import Finding, refusals
 from scaling.laws.power import Power, power_words
 from scaling.library.frames import Rows, preformatted

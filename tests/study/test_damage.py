@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 
 from scaling import fit, status
-from scaling.command import EXIT_BAD_CONFIG, told_in_one_paragraph
+from scaling.command import told_in_one_paragraph
 from scaling.config import StudyConfig, stored_config, stored_plan
 from scaling.curves import curve_path, read_curve
+from scaling.exits import EXIT_BAD_CONFIG, EXIT_DONE, EXIT_FAILED
 from scaling.folders import FolderError
 from scaling.launching import kept
 from scaling.launching.slots import Slot
 from scaling.launching.workers import FreshWorkers
-from scaling.records import EXIT_DONE, EXIT_FAILED, LaterRecord, is_done, read_records, record_path, recorded
+from scaling.records import LaterRecord, is_done, read_records, record_path, recorded
 from scaling.specs import Plan, read_plan
 from scaling.stages.study import list_tasks, write_jobs
 from scaling.train import run_one

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from scaling.command import EXIT_BAD_CONFIG, told_in_one_paragraph
+from scaling.command import told_in_one_paragraph
 from scaling.config import StudyConfig
 from scaling.data.config import DataConfig, SourceConfig, TokenizerConfig
 from scaling.data.prepare import prepare
+from scaling.exits import EXIT_BAD_CONFIG, EXIT_DONE
 from scaling.recommend import from_study
-from scaling.records import EXIT_DONE, record_path
+from scaling.records import record_path
 from scaling.specs import Plan
 from scaling.stages import finish
 from scaling.stages.finish import finish_study, forecast_held_out

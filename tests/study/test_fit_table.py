@@ -18,9 +18,9 @@ from scaling import fit
 from scaling.analysis.config import TableOptions
 from scaling.analysis.holdout import hold_out
 from scaling.analysis.table_report import report_on_table
-from scaling.command import EXIT_NO_ANSWER
 from scaling.config import table_options
 from scaling.config_folder import config_folder
+from scaling.exits import EXIT_NO_ANSWER
 from scaling.tables.account import TableError
 from scaling.tables.read import Table, read_table
 
