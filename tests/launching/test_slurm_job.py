@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scaling.exits import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REQUEUE
+from scaling.exits import EXIT_FAILED, EXIT_REQUEUE
 from scaling.launching.batches import SlurmOptions
 from scaling.launching.slurm import Submission
 from scaling.records import record_path
@@ -58,10 +58,10 @@ def test_a_job_that_never_gets_to_save_anything_stays_away(study: Path, capsys: 
 
 
 def test_a_count_that_cannot_be_read_begins_anew(study: Path) -> None:
-    assert told_to_go(study) == EXIT_INTERRUPTED
+    assert told_to_go(study) == EXIT_REQUEUE
     (count,) = (study / "slurm" / "comebacks").iterdir()
     count.write_text('{"fruitl')
-    assert told_to_go(study) == EXIT_INTERRUPTED
+    assert told_to_go(study) == EXIT_REQUEUE
     assert requeued(study) == 2
 
 
