@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -19,6 +20,7 @@ from hydra_plugins.scaling._register import register
 from scaling.config import ConfigError, StudyConfig
 from scaling.config_folder import config_folder
 from scaling.data.config import DataError
+from scaling.exits import EXIT_BAD_CONFIG, EXIT_INTERRUPTED, EXIT_NOBODY_LISTENS
 from scaling.folders import FolderError, storage_words
 from scaling.keys import key_paths, not_read
 from scaling.launching.slurm import SlurmError
@@ -27,7 +29,6 @@ from scaling.terminal import visible
 from scaling.usage import asks_for_help, usage, with_flags_as_overrides
 from scaling.values import ValueMismatch
 
-EXIT_BAD_CONFIG = 2
 NO_SUCH_KEY = re.compile(r"Could not (?:override|delete from config\.) '(?P<key>[^']+)'")
 # Keys whose values are read as they are typed. A test holds these against what the configs say is text.
 TEXTS = {
@@ -65,20 +66,45 @@ ADDED = {"targets.flops", "targets.points", "fit.targets.flops", "fit.targets.po
 LISTS_OF_TEXT = {"ignore", "conventions", "notify"}
 # Hydra takes a choice that is a number for none.
 ALSO_CALLED = {"time_model=4090": "time_model=rtx4090"}
-EXIT_NO_ANSWER = 3  # all went well, and the study, the table or the rounds still do not answer
-EXIT_INTERRUPTED, EXIT_NOBODY_LISTENS = 130, 141  # as of a shell's commands that INT and PIPE end
 
 
 def run_hydra(
-    task: Callable[[DictConfig], int], config_name: str, *, command: str, about: str | None,
+    task: Callable[[DictConfig], int],
+    config_name: str,
+    *,
+    command: str,
+    about: str | None,
     overrides: Sequence[str] = (),
-) -> None:  # fmt: skip
+    argv: Sequence[str] | None = None,
+) -> NoReturn:
     """Compose `config_name` with the command line's overrides, run `task`, exit with what it returns.
 
     `command` is the entry's name, by which `scaling.keys` knows what it reads; `about` its docstring, which `--help`
-    shows above the keys; `overrides` are the entry's own, before those of the command line. A mistake of the user is
-    told in one paragraph and exits with 2; `debug=true` shows the traceback.
+    shows above the keys; `overrides` are the entry's own, before those of the command line; `argv` is the command line
+    without the program, that of this process where left out. A mistake of the user is told in one paragraph and exits
+    with 2; `debug=true` shows the traceback.
     """
+    with _command_line(argv):
+        _run_hydra(task, config_name, command, about, overrides)
+
+
+@contextmanager
+def _command_line(argv: Sequence[str] | None) -> Iterator[None]:
+    """Hydra reads the command line of the process and refuses to begin twice: this lends it one, and a fresh start."""
+    before, running = list(sys.argv), GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        if argv is not None:
+            sys.argv[1:] = argv
+        yield
+    finally:
+        sys.argv[:] = before
+        GlobalHydra.instance().hydra = running
+
+
+def _run_hydra(
+    task: Callable[[DictConfig], int], config_name: str, command: str, about: str | None, overrides: Sequence[str]
+) -> NoReturn:
     sys.argv[1:] = [ALSO_CALLED.get(argument, argument) for argument in with_flags_as_overrides(sys.argv[1:])]
     if asks_for_help(sys.argv[1:]):
         group = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), None)
@@ -149,7 +175,9 @@ TOLD = (ConfigError, DataError, FolderError, ValueMismatch, SlurmError, HydraExc
 
 
 @contextmanager
-def told_in_one_paragraph(exit_codes: list[int]) -> Iterator[None]:
+def told_in_one_paragraph(exit_codes: list[int], argv: Sequence[str] | None = None) -> Iterator[None]:
+    """What a user can cause, in one paragraph and an exit code; `debug=true` in `argv`, or in the command line of the
+    process where left out, shows the traceback too."""
     try:
         yield
     except BrokenPipeError:
@@ -160,11 +188,12 @@ def told_in_one_paragraph(exit_codes: list[int]) -> Iterator[None]:
     except (*TOLD, ValueError) as error:
         if not isinstance(error, TOLD) and not raised_in(error, "omegaconf"):
             raise
-        if any(argument.lower() == "debug=true" for argument in sys.argv[1:]):
+        typed = sys.argv[1:] if argv is None else argv
+        if any(argument.lower() == "debug=true" for argument in typed):
             traceback.print_exc()
         words = explain(error)
         print(f"error: {visible(words)}", file=sys.stderr)
-        if "json=true" in sys.argv[1:]:
+        if "json=true" in typed:
             print(json.dumps({"error": words, "exit_code": EXIT_BAD_CONFIG}))
         exit_codes.append(EXIT_BAD_CONFIG)
 

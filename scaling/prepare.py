@@ -4,6 +4,7 @@ Example: python -m scaling.prepare data=python_sources
 """
 
 import sys
+from collections.abc import Sequence
 
 from omegaconf import DictConfig
 
@@ -35,8 +36,8 @@ def task(composed: DictConfig) -> int:
     return 0
 
 
-def main() -> None:
-    run_hydra(task, "sweep", command="prepare", about=__doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    run_hydra(task, "sweep", command="prepare", about=__doc__, argv=argv)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ runs as it is. Nothing goes into the study's ledger: its sweep predicts that poi
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hydra import compose
@@ -22,7 +22,7 @@ from scaling.analysis.recommend import (
     goal_of,
     recommend,
 )
-from scaling.command import EXIT_NO_ANSWER, run_hydra
+from scaling.command import run_hydra
 from scaling.config import (
     PLAN_FILE,
     ConfigError,
@@ -32,6 +32,7 @@ from scaling.config import (
     study_config,
     write_experiment,
 )
+from scaling.exits import EXIT_NO_ANSWER
 from scaling.findings import refusals
 from scaling.laws.fit import fit_law
 from scaling.laws.forms import CHINCHILLA
@@ -43,13 +44,14 @@ from scaling.planning.extension import Addition, extended_grid
 from scaling.records import RunRecord, read_records
 from scaling.report.recommendation import print_recommendation
 from scaling.results import Recommendation
-from scaling.specs import read_plan
+from scaling.specs import Plan, read_plan
 from scaling.stages.checkup import prepared_manifest
 from scaling.stages.declared import command_of_the_best
 from scaling.stages.outlook import room_of
 from scaling.stages.study import plan_study
 from scaling.stages.tables import open_table, tell
 from scaling.stages.vocabularies import require_one_vocabulary
+from scaling.tables.read import Table
 from scaling.terminal import PlainConsole, warn
 from scaling.values import finite_or_null, to_plain
 
@@ -62,7 +64,24 @@ def task(composed: DictConfig) -> int:
         raise ConfigError(str(error)) from None
 
 
-def from_study(options: RecommendOptions) -> int:
+@dataclass(frozen=True)
+class Asked:
+    """An answer with the rows and the speed (FLOPs a second, None where not known) that it is from."""
+
+    rows: Observations
+    speed: float | None
+    answer: Recommendation
+
+
+def recommended(options: RecommendOptions) -> Recommendation:
+    """The answer alone. Raises NoRecommendation, ConfigError."""
+    if options.study is None:
+        return ask_table(options, open_table(str(options.source), options, options.force)[0]).answer
+    return ask_study(options, *measured_study(options)).answer
+
+
+def measured_study(options: RecommendOptions) -> tuple[StudyConfig, Plan, list[RunRecord]]:
+    """The study and the records that its law is fitted to. Raises ConfigError."""
     folder = Path(options.runs) / str(options.study)
     config = config_here(folder)
     require_one_vocabulary(config, "a recommendation")
@@ -70,11 +89,29 @@ def from_study(options: RecommendOptions) -> int:
     records, _ = usable(plan, list(read_records(folder, warn)))
     if not records:
         raise ConfigError(f"{folder} has no measured point that a law could be fitted to: run its sweep first")
+    return config, plan, records
+
+
+def ask_study(options: RecommendOptions, config: StudyConfig, plan: Plan, records: list[RunRecord]) -> Asked:
     counts = {c.text: observations(plan, records, c) for c in conventions_of(plan)}
     rows = counts[CONVENTIONS["total"].text]
     speed = options.flops_per_second or measured_speed(records)
     forecast = SelectedForecast(rows)
     answer = answer_for(options, rows, f"{plural(len(rows), 'point')} of {plan.study}", speed, forecast, counts)
+    return Asked(rows, speed, answer)
+
+
+def ask_table(options: RecommendOptions, table: Table) -> Asked:
+    rows, speed = table.observations, options.flops_per_second
+    source = f"{plural(len(rows), 'row')} of {options.source}"
+    return Asked(rows, speed, answer_for(options, rows, source, speed, SelectedForecast(rows)))
+
+
+def from_study(options: RecommendOptions) -> int:
+    config, plan, records = measured_study(options)
+    folder = Path(options.runs) / str(options.study)
+    asked = ask_study(options, config, plan, records)
+    rows, speed, answer = asked.rows, asked.speed, asked.answer
     if not answer.reachable or refusals(answer.findings):
         return show(options, answer, None, "", speed)
     if config.trainer is not None:
@@ -101,9 +138,8 @@ def from_study(options: RecommendOptions) -> int:
 def from_table(options: RecommendOptions) -> int:
     table, findings = open_table(str(options.source), options, options.force)
     tell(table, findings)
-    rows = table.observations
-    speed = options.flops_per_second
-    answer = answer_for(options, rows, f"{plural(len(rows), 'row')} of {options.source}", speed, SelectedForecast(rows))
+    asked = ask_table(options, table)
+    rows, speed, answer = asked.rows, asked.speed, asked.answer
     if not answer.reachable or refusals(answer.findings):
         return show(options, answer, None, "", speed)
     config = study_config(compose("sweep"))
@@ -232,8 +268,8 @@ def show(
     return EXIT_NO_ANSWER if refused or answer.reachable is None else 0
 
 
-def main() -> None:
-    run_hydra(task, "recommend", command="recommend", about=__doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    run_hydra(task, "recommend", command="recommend", about=__doc__, argv=argv)
 
 
 if __name__ == "__main__":

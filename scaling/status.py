@@ -117,8 +117,8 @@ def show_ledger(ledger: Sequence[LedgerLine], console: PlainConsole) -> None:
             )
 
 
-def main() -> None:
-    run_hydra(task, "sweep", command="status", about=__doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    run_hydra(task, "sweep", command="status", about=__doc__, argv=argv)
 
 
 if __name__ == "__main__":

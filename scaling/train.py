@@ -11,12 +11,14 @@ import gc
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.records import EXIT_FAILED, JOB_FILE, LOG_FILE
+from scaling.exits import EXIT_BAD_CONFIG, EXIT_FAILED
+from scaling.records import JOB_FILE, LOG_FILE
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -102,26 +104,27 @@ def run_in_own_process(composed: "DictConfig") -> int:
         return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False).returncode
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
+    argv = sys.argv[1:] if argv is None else argv
     # A launcher's workers start in a fraction of a second less without Hydra and a config.
-    if sys.argv[1:] == ["--warm"]:
+    if list(argv) == ["--warm"]:
         serve_forks()
-    elif sys.argv[1:] == ["--keep"]:
+    elif list(argv) == ["--keep"]:
         serve_tasks()
-    elif len(sys.argv) == 2 and Path(sys.argv[1]).is_dir():
-        sys.exit(run_one(Path(sys.argv[1])))
-    elif {"-m", "--multirun"} & set(sys.argv[1:]):
+    elif len(argv) == 1 and Path(argv[0]).is_dir():
+        sys.exit(run_one(Path(argv[0])))
+    elif {"-m", "--multirun"} & set(argv):
         from scaling.stages.in_team import share
 
-        share(train)
+        share(partial(train, argv))
     else:
-        train()
+        train(argv)
 
 
-def train() -> None:
+def train(argv: Sequence[str]) -> None:
     from scaling.command import run_hydra
 
-    run_hydra(task, "sweep", command="train", about=__doc__)
+    run_hydra(task, "sweep", command="train", about=__doc__, argv=argv)
 
 
 def serve_forks() -> None:
@@ -149,8 +152,6 @@ def run_one(folder: Path) -> int:
     from scaling.training.entry import leave_team, run_folder
 
     if not (folder / JOB_FILE).exists():
-        from scaling.command import EXIT_BAD_CONFIG
-
         print(f"error: {folder} holds no {JOB_FILE}; the sweep writes one into each run's folder", file=sys.stderr)
         return EXIT_BAD_CONFIG
     try:

@@ -3,6 +3,7 @@
 Example: python -m scaling.truth experiment=truth
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
@@ -61,8 +62,8 @@ def judge(floor: FloorInterval, entropy: KnownEntropy) -> tuple[bool, str]:
     return True, f"FOUND: {numbers}"
 
 
-def main() -> None:
-    run_hydra(task, "sweep", command="truth", about=__doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    run_hydra(task, "sweep", command="truth", about=__doc__, argv=argv)
 
 
 if __name__ == "__main__":

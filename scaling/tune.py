@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 from scaling.command import run_hydra
 from scaling.config import ConfigError, StudyConfig, tune_config
 from scaling.data.fingerprint import fingerprint
+from scaling.exits import EXIT_INTERRUPTED, EXIT_SOME_FAILED
 from scaling.folders import below, require_no_link, study_lock
 from scaling.launching.runner import SlotRunner
 from scaling.names import nearest
@@ -40,8 +41,6 @@ from scaling.values import to_plain, write_atomically, write_json
 
 if TYPE_CHECKING:
     import optuna
-
-EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 130
 
 
 def task(composed: DictConfig) -> int:
@@ -279,8 +278,8 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def main() -> None:
-    run_hydra(task, "tune", command="tune", about=__doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    run_hydra(task, "tune", command="tune", about=__doc__, argv=argv)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from scaling.analysis.noise import seed_noise
 from scaling.config import ConfigError, StudyConfig
 from scaling.corners import CORNERS_FILE, Corner, Corners, write_corners
 from scaling.data.fingerprint import fingerprint
+from scaling.exits import EXIT_INTERRUPTED, EXIT_SOME_FAILED
 from scaling.model.counting import count_parameters
 from scaling.numbers import plural
 from scaling.records import RunRecord, read_records
@@ -18,7 +19,7 @@ from scaling.specs import RunSpec
 from scaling.stages.local import study_slots
 from scaling.stages.study import plan_study, prepare_study, study_cost, take_folder
 from scaling.terminal import PlainConsole
-from scaling.tune import EXIT_INTERRUPTED, EXIT_SOME_FAILED, slot_runner, stop_on_signals, write_job
+from scaling.tune import slot_runner, stop_on_signals, write_job
 from scaling.tuning import space
 from scaling.tuning.config import TuneOptions
 from scaling.tuning.corners import conclude

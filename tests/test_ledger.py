@@ -153,13 +153,14 @@ def test_a_fit_that_a_later_report_has_overtaken_fits_again(tmp_path: Path, monk
         if not last.exists():
             (tmp_path / "kept").rename(last)
             (config.folder / "fits.json").write_text("{}")
-        return SimpleNamespace(report=SimpleNamespace(findings=(), fits_json={}))
+        return SimpleNamespace(report=SimpleNamespace(findings=()))
 
     def write(config: StudyConfig, plan: Plan, records: list[RunRecord], exclusions: object, laws: object) -> None:
         written.append(len(records))
 
     monkeypatch.setattr(finish, "_fit", fit)
     monkeypatch.setattr(finish, "_write", write)
+    monkeypatch.setattr(finish, "fits_json", lambda report: {})
     monkeypatch.setattr(finish, "verdict", lambda report: SimpleNamespace(words="A law", sentence="Said."))
     assert finish.finish_study(config, plan, ()).unwritten is None
     assert written == [len(plan.points)]

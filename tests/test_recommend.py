@@ -12,8 +12,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from scaling.analysis.recommend import RecommendOptions
-from scaling.command import EXIT_NO_ANSWER, config_folder
+from scaling.command import config_folder
 from scaling.config import ConfigError, recommend_options
+from scaling.exits import EXIT_NO_ANSWER
 from scaling.laws.forms import CHINCHILLA
 from scaling.laws.optimum import allocate
 from scaling.recommend import from_study, from_table

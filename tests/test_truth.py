@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scaling.command import EXIT_NO_ANSWER
 from scaling.data.oracle import KnownEntropy
+from scaling.exits import EXIT_NO_ANSWER
 from scaling.laws.floor import FloorDoubt, FloorInterval
 from scaling.truth import judge
 

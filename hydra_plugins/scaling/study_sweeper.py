@@ -47,8 +47,8 @@ class StudySweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         # Hydra imports every plugin in every application: what a study needs is imported when there is one.
         from scaling.config import study_config
+        from scaling.exits import EXIT_INTERRUPTED
         from scaling.stages.multirun import compared
-        from scaling.stages.sweeping import EXIT_INTERRUPTED
         from scaling.terminal import PlainConsole
 
         assert self.config is not None
@@ -84,9 +84,10 @@ class StudySweeper(Sweeper):
 
     def _one(self, config: "StudyConfig", overrides: list[str], points: set[int] | None) -> dict[str, Any]:
         """Sweep one study, on whichever launcher it is."""
+        from scaling.exits import EXIT_INTERRUPTED
         from scaling.stages.ending import notify
         from scaling.stages.rounds import in_rounds
-        from scaling.stages.sweeping import EXIT_INTERRUPTED, sweep_study
+        from scaling.stages.sweeping import sweep_study
 
         assert self.launcher is not None
         submit = parts = None

@@ -27,11 +27,10 @@ from scaling.checks import (
     table,
 )
 from scaling.checks.evidence import MeasuredStudy, PlannedStudy
-from scaling.findings import Finding, gravest_first, overrule, refusals
+from scaling.findings import Finding, gravest_first, overrule
 from scaling.names import nearest
 from scaling.results import LawReport, StudyReport, TableReport
 from scaling.tables.read import Table
-from scaling.values import to_plain
 
 Seen = TypeVar("Seen", contravariant=True)
 
@@ -165,15 +164,6 @@ def check_reading(table: Table, force: Collection[str] = ()) -> tuple[Finding, .
 def check_table(report: TableReport, force: Collection[str] = ()) -> tuple[Finding, ...]:
     """Every finding on a fitted table, the gravest first."""
     return gravest_first((*_run(FIT, report, force), *_run(TABLE, report, force)))
-
-
-def in_fits_json(fits_json: dict[str, object], findings: tuple[Finding, ...]) -> dict[str, object]:
-    """For programs: what the checks said, and whether the answer is withheld."""
-    return {
-        **fits_json,
-        "refused": [finding.name for finding in refusals(findings)],
-        "findings": [to_plain(finding) for finding in findings],
-    }
 
 
 def require_known(force: Collection[str]) -> None:

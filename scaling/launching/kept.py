@@ -18,11 +18,12 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from scaling.exits import EXIT_FAILED
 from scaling.launching.slots import Slot
 from scaling.launching.warm import NOTICES
 from scaling.launching.workers import TRAIN
 from scaling.machine import GPU_SHARE
-from scaling.records import EXIT_FAILED, LOG_FILE
+from scaling.records import LOG_FILE
 from scaling.values import open_to_append
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from scaling.analysis.config import TableOptions
 from scaling.analysis.table_report import report_on_table
-from scaling.checks.catalogue import check_table, in_fits_json
+from scaling.checks.catalogue import check_table
 from scaling.config import ConfigError
 from scaling.findings import gravest_first, refusals
 from scaling.folders import below, study_lock, take
@@ -21,6 +21,7 @@ from scaling.report.figures.catalogue import draw_figures
 from scaling.report.figures.plate import Figures
 from scaling.report.write import FITS_FILE, write_groups_report, write_table_report
 from scaling.results import GroupLaw, TableReport
+from scaling.results_json import fits_json
 from scaling.stages.tables import open_table
 from scaling.tables.account import TableError
 from scaling.tables.headers import words_of
@@ -48,8 +49,7 @@ def fit_groups(
             problems[value] = str(error)
             continue
         findings = gravest_first((*before, *check_table(report, options.force)))
-        content = in_fits_json(report.fits_json, findings)
-        groups.append((value, table, replace(report, findings=findings, fits_json=content)))
+        groups.append((value, table, replace(report, findings=findings)))
     if not groups:
         raise ConfigError(f"by is {column}, and no value has rows to fit. {' '.join(problems.values())}")
     shared = min(largest_budget(report.fitted) for _, _, report in groups)
@@ -68,7 +68,7 @@ def fit_groups(
             folder = below(out, f"{law.folder}/{FITS_FILE}").parent
             take(folder, "table", key="out", overwrite=options.overwrite)
             write_table_report(report, folder, draw_figures(report) if options.figures else Figures())
-            write_json(folder / FITS_FILE, report.fits_json)
+            write_json(folder / FITS_FILE, fits_json(report))
         page = write_groups_report(options.source, column, shared, found, command, out)
         write_json(out / FITS_FILE, content)
     return found, page

@@ -23,6 +23,7 @@ from scaling.report.figures.plate import Figures
 from scaling.report.tensorboard import write_analysis_events
 from scaling.report.write import page_of, write_report
 from scaling.results import StudyReport
+from scaling.results_json import fits_json
 from scaling.shapes import ASPECT
 from scaling.specs import Plan
 from scaling.stages.checkup import prepared_manifest, with_findings
@@ -100,7 +101,7 @@ def finish_study(config: StudyConfig, plan: Plan, findings: tuple[Finding, ...])
         said = verdict(laws.report)
         withheld = bool(refusals(laws.report.findings))
         words = f"{said.words}. {said.sentence}"
-        finished = Finished(page_of(config.folder), words, withheld, laws.report.fits_json, laws.report)
+        finished = Finished(page_of(config.folder), words, withheld, fits_json(laws.report), laws.report)
         try:
             with study_lock(config.folder):
                 if _overtaken(before, _state(config.folder)):
@@ -149,8 +150,23 @@ def _measured(config: StudyConfig, plan: Plan) -> tuple[list[RunRecord], list[Ex
 
 def _fit(config: StudyConfig, plan: Plan, all_records: list[RunRecord], findings: tuple[Finding, ...]) -> _Laws:
     """Raises NothingToFit, and ConfigError for a validation set that no record has."""
+    report = study_report(config, plan, all_records, findings)
+    figures = draw_figures(report) if config.fit.figures else Figures()
+    return _Laws(report, figures, _own_split(config))
+
+
+def _own_split(config: StudyConfig) -> bool:
+    return config.fit.validation in (None, OWN)
+
+
+def study_report(
+    config: StudyConfig, plan: Plan, all_records: list[RunRecord], findings: tuple[Finding, ...]
+) -> StudyReport:
+    """Fit a study's records and run every check; `findings` are those before the fit. Writes nothing.
+
+    Raises NothingToFit, and ConfigError for a validation set that no record has.
+    """
     studies = {one.data.tokenizer.vocab_size or 0: part for one, part in parts(config, plan)}
-    own_split = config.fit.validation in (None, OWN)
     ledger = read_forecasts(config.folder, warn)
     try:
         records = on_validation_set(all_records, config.fit.validation)
@@ -161,7 +177,9 @@ def _fit(config: StudyConfig, plan: Plan, all_records: list[RunRecord], findings
             [record for record in records if record.run_id in own.by_id],
             config.fit,
             # whose predictions are of losses on the corpus' own split
-            [each for each in ledger if each.run_id not in plan.by_id or each.run_id in own.by_id] if own_split else (),
+            [each for each in ledger if each.run_id not in plan.by_id or each.run_id in own.by_id]
+            if _own_split(config)
+            else (),
             folder=config.folder,
             question=asked(config),
             command="python -m scaling.sweep",
@@ -181,9 +199,7 @@ def _fit(config: StudyConfig, plan: Plan, all_records: list[RunRecord], findings
         )
     except UnknownValidationSet as error:
         raise ConfigError(str(error)) from None
-    report = with_findings(config, report, findings)
-    figures = draw_figures(report) if config.fit.figures else Figures()
-    return _Laws(report, figures, own_split)
+    return with_findings(config, report, findings)
 
 
 def _write(config: StudyConfig, plan: Plan, records: list[RunRecord], exclusions: list[Exclusion], laws: _Laws) -> None:
@@ -194,10 +210,10 @@ def _write(config: StudyConfig, plan: Plan, records: list[RunRecord], exclusions
         save_forecasts(folder, score(read_forecasts(folder), records))
     rows = point_rows(plan, records)
     export_points(folder, rows)
-    write_json(folder / FITS_FILE, report.fits_json)
+    write_json(folder / FITS_FILE, fits_json(report))
     write_report(report, folder, laws.figures)
     write_analysis_events(report, folder, laws.figures)
-    save_study(folder, plan, rows, exclusions, report.fits_json)
+    save_study(folder, plan, rows, exclusions, fits_json(report))
 
 
 def corpus_words(config: StudyConfig) -> str:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scaling.analysis.prior import NoBelief, measured_belief, measured_sd
-from scaling.command import EXIT_NO_ANSWER
 from scaling.config import ConfigError, StudyConfig, write_experiment
+from scaling.exits import EXIT_NO_ANSWER
 from scaling.folders import below, study_lock
 from scaling.laws.design import Belief
 from scaling.laws.quantities import NAMES

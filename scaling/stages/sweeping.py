@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from scaling.claims import tidy
-from scaling.command import EXIT_BAD_CONFIG, EXIT_NO_ANSWER
 from scaling.config import ConfigError, StudyConfig
+from scaling.exits import EXIT_BAD_CONFIG, EXIT_INTERRUPTED, EXIT_NO_ANSWER, EXIT_SOME_FAILED
 from scaling.findings import refusals
 from scaling.folders import require_ours, require_writable, study_lock
 from scaling.launching.early import dismiss
@@ -39,8 +39,6 @@ from scaling.stages.study import (
 from scaling.stages.vocabularies import each_vocabulary
 from scaling.terminal import PlainConsole
 from scaling.values import finite_or_null, to_plain
-
-EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 130
 
 
 class Launch(Protocol):

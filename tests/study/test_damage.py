@@ -1,26 +1,26 @@
 """Files of a study that were cut, edited, copied or are somebody else's: named, passed over or refused, never a
 traceback; and what was damaged is trained again."""
 
+import importlib
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hydra.core.global_hydra import GlobalHydra
 
-from scaling import fit, recommend, status
-from scaling.command import EXIT_BAD_CONFIG, told_in_one_paragraph
+from scaling import fit, status
+from scaling.command import told_in_one_paragraph
 from scaling.config import StudyConfig, stored_config, stored_plan
 from scaling.curves import curve_path, read_curve
+from scaling.exits import EXIT_BAD_CONFIG, EXIT_DONE, EXIT_FAILED
 from scaling.folders import FolderError
 from scaling.launching import kept
 from scaling.launching.slots import Slot
 from scaling.launching.workers import FreshWorkers
-from scaling.records import EXIT_DONE, EXIT_FAILED, LaterRecord, is_done, read_records, record_path, recorded
+from scaling.records import LaterRecord, is_done, read_records, record_path, recorded
 from scaling.specs import Plan, read_plan
 from scaling.stages.study import list_tasks, write_jobs
 from scaling.train import run_one
@@ -50,11 +50,12 @@ def study(
     return config, plan
 
 
+recommend = importlib.import_module("scaling.recommend")  # the command: `scaling.recommend` is the function
+
+
 def run(command: object, *arguments: str) -> int:
-    GlobalHydra.instance().clear()
-    sys.argv = ["command", *arguments]
     with pytest.raises(SystemExit) as ended:
-        command.main()  # type: ignore[attr-defined]
+        command.main(arguments)  # type: ignore[attr-defined]
     assert isinstance(ended.value.code, int)
     return ended.value.code
 

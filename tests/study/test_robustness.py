@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from scaling import claims
+from scaling.exits import EXIT_BUSY, EXIT_DONE, EXIT_FAILED
 from scaling.launching.pool import PoolOptions, run_pool
 from scaling.launching.slots import make_slots
 from scaling.launching.tasks import Task
 from scaling.launching.workers import FreshWorkers
-from scaling.records import EXIT_BUSY, EXIT_DONE, EXIT_FAILED, RunStatus, record_path
+from scaling.records import RunStatus, record_path
 from scaling.training import checkpoint
 from scaling.training.worker import run_folder
 from scaling.values import read_json, write_atomically, write_json

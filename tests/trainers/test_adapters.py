@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 
 from scaling.config import ConfigError, StudyConfig, study_config
 from scaling.config_folder import config_folder
+from scaling.exits import EXIT_LOST
 from scaling.records import JOB_FILE, read_record, record_path
 from scaling.specs import Plan
 from scaling.stages.program import check_program, describe_sizes
@@ -80,7 +81,7 @@ def test_only_what_came_to_its_end_becomes_a_row(
     path = record_path(folder, point.tokens)
     code = driver.run_folder(folder)
     if ends in ("killed", "half_a_checkpoint"):
-        assert (code, path.exists()) == (driver.EXIT_LOST, False)
+        assert (code, path.exists()) == (EXIT_LOST, False)
         code = driver.run_folder(folder)
     record = read_record(path)
     if ends in ("stopped", "out_of_data"):

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from scaling.claims import is_claimed
+from scaling.exits import EXIT_LOST
 from scaling.model.config import ModelConfig
 from scaling.model.external import ExternalModel
 from scaling.planning.external import program_of
@@ -123,7 +124,7 @@ def test_what_failed_is_tried_again_by_the_next_start(tmp_path: Path) -> None:
 
 def test_a_killed_program_goes_on_from_its_newest_checkpoint(tmp_path: Path) -> None:
     folder = run_of(tmp_path, trainer("killed"))
-    assert driver.run_folder(folder) == driver.EXIT_LOST
+    assert driver.run_folder(folder) == EXIT_LOST
     assert not record_path(folder, 6400).exists()
     assert driver.run_folder(folder) == 0
     assert starts(folder) == [0, 50]
@@ -132,7 +133,7 @@ def test_a_killed_program_goes_on_from_its_newest_checkpoint(tmp_path: Path) -> 
 
 def test_half_a_checkpoint_gives_way_to_the_one_before(tmp_path: Path) -> None:
     folder = run_of(tmp_path, trainer("half_a_checkpoint"))
-    assert driver.run_folder(folder) == driver.EXIT_LOST
+    assert driver.run_folder(folder) == EXIT_LOST
     assert driver.run_folder(folder) == 0
     assert starts(folder) == [0, 51, 50]
 
@@ -149,7 +150,7 @@ def test_a_program_whose_own_checkpoint_is_broken_begins_anew(tmp_path: Path) ->
     read = {"loss": r"output: step (?P<step>\d+) val (?P<loss>\S+)"}
     mine = trainer(command=("bash", str(script), "{out}"), resume=True, read=read, uses=("all",))
     folder = run_of(tmp_path / "study", mine)
-    assert driver.run_folder(folder) == driver.EXIT_LOST
+    assert driver.run_folder(folder) == EXIT_LOST
     assert driver.run_folder(folder) == 0
     assert (folder / "starts.log").read_text() == 3 * "start\n"
 

@@ -20,7 +20,7 @@ KILLS = 30
 TRAINER = f"""
 defaults: [command]
 command: [{sys.executable}, {STAND_IN}, "--width={{size.width}}", "--steps={{steps}}", "--batch={{batch_tokens}}",
-  "--seed={{seed}}", "--out={{out}}", --sleep=0.004]
+  "--seed={{seed}}", "--out={{out}}", --sleep=0.02]
 describe: {{params: "{{24 * size.width**2}}"}}
 read: {{loss: 'output: ^step (?P<step>[\\d,]+) .*val (?P<loss>\\S+)'}}
 resume: {{newest: '{{out}}/ckpt-(?P<at>\\d+).pt', add: ["--from={{at}}"]}}
@@ -61,13 +61,14 @@ def test_thirty_kills_change_nothing(tmp_path: Path) -> None:
     assert sweep(tmp_path, "undisturbed").wait(900) in (0, 3)
     dice, kills, deadline = random.Random(0), 0, time.monotonic() + 1500
     running = sweep(tmp_path, "disturbed")
-    while kills < KILLS and time.monotonic() < deadline:
-        time.sleep(dice.uniform(0.3, 2.0))
+    while kills < KILLS and time.monotonic() < deadline and len(losses(tmp_path / "disturbed")) < 20:
+        time.sleep(dice.uniform(0.2, 1.5))
         if running.poll() is not None:
             running = sweep(tmp_path, "disturbed")
         elif victims := processes(f"{tmp_path}/disturbed/w"):  # a driver or its program
             os.kill(dice.choice(victims if dice.random() < 0.8 else [running.pid]), signal.SIGKILL)
             kills += 1
+    assert kills == KILLS, "all was done before"
     while running.wait(900) not in (0, 3) and time.monotonic() < deadline:
         running = sweep(tmp_path, "disturbed")
     rows = losses(tmp_path / "disturbed")

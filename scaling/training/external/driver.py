@@ -12,11 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from scaling.claims import works_elsewhere
+from scaling.exits import EXIT_BUSY, EXIT_DONE, EXIT_FAILED, EXIT_LOST, EXIT_REQUEUE
 from scaling.records import (
-    EXIT_BUSY,
-    EXIT_DONE,
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
     JOB_FILE,
     LOCK_FILE,
     LOG_FILE,
@@ -54,7 +51,6 @@ SECONDS_FOR_THE_LOCK = 2.0
 SECONDS_BETWEEN_LOOKS = 1.0
 TAIL_BYTES = 65_536
 MOST_STARTS = 10  # of one process, none of which comes further than the one before
-EXIT_LOST = 137  # somebody killed the program; its status stays `running`, and another try may go well
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +110,7 @@ def _run_locked(driver: "Driver") -> int:
             ended = driver.run()
         except (Left, Stopped):
             status.write("interrupted")
-            return EXIT_INTERRUPTED
+            return EXIT_REQUEUE
         except Lost as lost:
             log.error("%s", lost)
             return EXIT_LOST
