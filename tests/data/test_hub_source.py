@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scaling.data import hub, hub_access
-from scaling.data.config import DataConfig, DataError, TokenizerConfig, ValidationSet
+from scaling.data.config import DataConfig, DataError, SourceConfig, TokenizerConfig, ValidationSet
 from scaling.data.corpus import Corpus
 from scaling.data.prepare import prepare
 
@@ -184,4 +184,4 @@ def test_a_folder_of_plain_text_is_no_wikitext_and_the_way_to_read_it_is_named(t
     with pytest.raises(
         DataError, match=r"holds mine\.txt, and neither WikiText .* take data=local data\.source\.path="
     ):
-        open_dataset(config)
+        hub.open_dataset(config)
