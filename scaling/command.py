@@ -185,8 +185,20 @@ def leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
+LONGEST_MESSAGE = 2_000  # letters
+
+
 def explain(error: Exception) -> str:
-    """The message in one paragraph; Hydra's advice to append an unknown key with + would only move the error."""
+    """The message in one paragraph that a person reads: of one that shows a giant of a value, beginning and end."""
+    words = _explained(error)
+    if len(words) <= LONGEST_MESSAGE:
+        return words
+    begin, end = words[: LONGEST_MESSAGE // 2], words[-(LONGEST_MESSAGE // 4) :]
+    return f"{begin}... ({len(words) - len(begin) - len(end):,} letters) ...{end}"
+
+
+def _explained(error: Exception) -> str:
+    """Hydra's advice to append an unknown key with + would only move the error."""
     if isinstance(error, OSError) and not isinstance(error, HydraException):  # some of whose kinds are both
         return storage_words(error)
     if isinstance(error, OverrideParseException):

@@ -6,7 +6,7 @@ Example: python -m scaling.fit source=points.csv out=laws holdout=0.2
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from scaling.report.figures.plate import Figures
 from scaling.report.summary import print_forecasts, print_groups, print_summary
 from scaling.report.tables import FARTHEST
 from scaling.report.write import write_table_report
+from scaling.results import GroupLaw
 from scaling.stages.by_group import fit_groups
 from scaling.stages.checkup import check_plan
 from scaling.stages.ending import last_words
@@ -97,11 +98,14 @@ def ask_stored(composed: DictConfig, stored: Mapping[str, Any]) -> int:
 
 
 def fit_by(options: TableOptions, command: str) -> int:
-    laws, page = fit_groups(options, command)
-    if options.json:
-        PlainConsole().print_json((Path(options.out) / FITS_FILE).read_text())
-    else:
-        print_groups(options.source, str(options.by), laws, PlainConsole())
+    def tell(laws: Sequence[GroupLaw], content: dict[str, Any]) -> None:
+        if options.json:
+            PlainConsole().print_json(data=content)
+        else:
+            print_groups(options.source, str(options.by), laws, PlainConsole())
+
+    laws, page = fit_groups(options, command, tell)
+    if not options.json:
         print(page)
     return 0 if all(law.status == "converged" for law in laws) else EXIT_NO_ANSWER
 

@@ -143,7 +143,7 @@ def serve_tasks() -> None:
 
 
 def run_one(folder: Path) -> int:
-    from scaling.folders import storage_words
+    from scaling.folders import FolderError, storage_words
     from scaling.training.team import leave_team
     from scaling.training.worker import run_folder
 
@@ -154,8 +154,9 @@ def run_one(folder: Path) -> int:
         return EXIT_BAD_CONFIG
     try:
         code = run_folder(folder)
-    except OSError as error:
-        print(f"error: {storage_words(error)}", file=sys.stderr)
+    except (OSError, FolderError) as error:
+        words = storage_words(error) if isinstance(error, OSError) else str(error)
+        print(f"error: {words}", file=sys.stderr)
         return EXIT_FAILED
     leave_team()
     return code

@@ -71,6 +71,7 @@ def search_recipe(config: StudyConfig, options: TuneOptions) -> int:
     corpus = prepare_study(config, console)[fingerprint(config.data)]
     take_folder(config)
     require_no_link(config.folder / "tune.db")
+    recipe_path(config)
 
     def make_run(values: Mapping[str, float], seed: int = config.grid.seed, *, watched: bool = True) -> Run:
         recipe = space.with_values(config.recipe, values)
@@ -139,7 +140,7 @@ def write_answer(
     config: StudyConfig, options: TuneOptions, study: "optuna.Study", verdict: Verdict, default: RunSpec
 ) -> None:
     recipe = answer.tuned_recipe(config.recipe, verdict)
-    path = config.folder / "recipe" / f"{config.study}.yaml"
+    path = recipe_path(config)
     about = (
         f"Tuned by `python -m scaling.tune study={config.study}` at {options.size} (width {default.model.d_model}) on "
         f"{default.budgets[0]:,} tokens of {config.data.name}: {len(study.trials)} trials, {options.sampler}.",
@@ -163,6 +164,11 @@ def write_answer(
         write_json(config.folder / "tune.json", found)
     if not config.json:
         out.print(f"recipe: {path}\n{how_to_run(config)}", soft_wrap=True)
+
+
+def recipe_path(config: StudyConfig) -> Path:
+    """Raises FolderError where that is not in the study's folder."""
+    return below(config.folder, f"recipe/{config.study}.yaml")
 
 
 def carried(default: RunSpec) -> str:

@@ -13,7 +13,7 @@ LEAVES = {"model", "data", "laws"}
 NOUNS = {
     "tables",
     *("values", "machine", "datasheets", "specs", "speeds", "verdicts", "records", "claims", "curves", "findings"),
-    *("results", "corners", "store", "folders", "terminal", "bounds", "shapes"),
+    *("results", "corners", "store", "folders", "terminal", "bounds", "shapes", "json_text"),
 }
 VERBS = {"sinks", "planning", "tuning", "training", "launching", "analysis", "checks", "report"}
 ENTRIES = {

@@ -14,7 +14,7 @@ from scaling.data.corpus import Corpus
 from scaling.data.oracle import KnownEntropy, known_entropy
 from scaling.data.prepare import corpus_folder
 from scaling.findings import Finding, refusals
-from scaling.folders import study_lock
+from scaling.folders import FolderError, study_lock
 from scaling.numbers import plural
 from scaling.records import RunRecord, read_records
 from scaling.report.answer import verdict
@@ -56,7 +56,7 @@ class Finished:
     withheld: bool
     fits_json: dict[str, Any]
     report: StudyReport
-    unwritten: OSError | None = None
+    unwritten: OSError | FolderError | None = None
 
 
 def forecast_held_out(config: StudyConfig, plan: Plan) -> str:
@@ -83,7 +83,8 @@ def finish_study(config: StudyConfig, plan: Plan, findings: tuple[Finding, ...])
     """Fit, score the forecasts, and write ledger, exports, fits.json, report and store.
 
     Nothing is locked while the laws are fitted; where another command has finished the study meanwhile, and of other
-    points, they are fitted again. A disk that takes no file ends the writing and not the answer: see `Finished`.
+    points, they are fitted again. A disk that takes no file, or a link out of the folder, ends the writing and not the
+    answer: see `Finished`.
     """
     while True:
         before = _state(config.folder)
@@ -106,7 +107,7 @@ def finish_study(config: StudyConfig, plan: Plan, findings: tuple[Finding, ...])
                     continue
                 _write(config, plan, records, exclusions, laws)
             send_to_sinks(config, plan)
-        except OSError as error:
+        except (OSError, FolderError) as error:
             return replace(finished, unwritten=error)
         return finished
 

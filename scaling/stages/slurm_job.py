@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from scaling.machine import SLOT
 from scaling.records import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, JOB_FILE, LOG_FILE, STOP_FILE, recorded
 from scaling.stages.study import make_tasks, prepare_study
 from scaling.training.config import Job
-from scaling.values import open_to_append, read_json, write_json
+from scaling.values import ValueMismatch, open_to_append, read_json, write_json
 
 FRUITLESS_COMEBACKS = 5  # in a row
 
@@ -152,7 +153,9 @@ class Comeback:
         """False where it should come back and has done so in vain too often."""
         if not self._wanted:
             return True
-        before = read_json(Comebacks, self._count).fruitless if self._count.exists() else 0
+        before = 0
+        with suppress(FileNotFoundError, ValueMismatch):  # a count that cannot be read begins anew
+            before = read_json(Comebacks, self._count).fruitless
         fruitless = 0 if self._saved() != self._saved_before else before + 1
         if fruitless > FRUITLESS_COMEBACKS:
             print(

@@ -18,6 +18,7 @@ KINDS = {
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
     **dict.fromkeys((".xlsx", ".xlsm"), "workbook"),
 }
+MOST_BYTES, MOST_LINES = 1 << 29, 10_000_000  # of text
 SAVED_AS = "save it as CSV (UTF-8), which every spreadsheet can"
 
 
@@ -74,13 +75,26 @@ def read_sheet(path: Path, named: Collection[str]) -> Sheet:
 
 
 def _content(path: Path) -> bytes:
+    """The bytes, unpacked: no more than may be read, for a small file may hold any number of them."""
     try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if packed else path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise TableError(f"{path} is damaged and cannot be unpacked ({error}): copy or compress it anew") from None
     except OSError as error:
         raise TableError(f"{path} cannot be read ({error.strerror or error}): correct its permissions") from None
+    _require_readable(path, len(content), max(content.count(b"\n"), content.count(b"\r")))
+    return content
+
+
+def _require_readable(path: Path, size: int, num_lines: int = 0) -> None:
+    if size > MOST_BYTES or num_lines > MOST_LINES:
+        raise TableError(
+            f"{path} holds more than {MOST_BYTES >> 20:,} MiB of text or {MOST_LINES:,} lines: keep the columns and "
+            "rows that a law needs, or write it as Parquet"
+        )
 
 
 def _text(path: Path, content: bytes) -> tuple[str, str | None]:
@@ -130,6 +144,7 @@ def _arrow_cells(column: object) -> Sequence[object]:
 def _workbook(path: Path, content: bytes, named: Collection[str]) -> Sheet:
     """The first sheet with cells, by openpyxl where that is there."""
     import io
+    import zipfile
 
     try:
         import openpyxl
@@ -137,11 +152,14 @@ def _workbook(path: Path, content: bytes, named: Collection[str]) -> Sheet:
         raise TableError(
             f"{path} is a workbook, which needs one more package: pip install 'scaling-sweep[excel]', or {SAVED_AS}"
         ) from None
-    from scaling.tables.delimited import sheet_of_rows
+    from scaling.tables.sheets import sheet_of_rows
 
     try:
+        _require_readable(path, sum(part.file_size for part in zipfile.ZipFile(io.BytesIO(content)).infolist()))
         book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
         filled = [(sheet.title, [list(row) for row in sheet.iter_rows(values_only=True)]) for sheet in book.worksheets]
+    except TableError:
+        raise
     except Exception as error:  # noqa: BLE001 (openpyxl raises whatever its parsers do)
         raise TableError(
             f"{path} is a damaged workbook, or a zip archive of something else ({error}): {SAVED_AS}"

@@ -56,6 +56,14 @@ def test_a_job_that_never_gets_to_save_anything_stays_away(study: Path, capsys: 
     assert "hydra.launcher.time_limit" in capsys.readouterr().out
 
 
+def test_a_count_that_cannot_be_read_begins_anew(study: Path) -> None:
+    assert told_to_go(study) == EXIT_INTERRUPTED
+    (count,) = (study / "slurm" / "comebacks").iterdir()
+    count.write_text('{"fruitl')
+    assert told_to_go(study) == EXIT_INTERRUPTED
+    assert requeued(study) == 2
+
+
 @pytest.mark.parametrize("saved", ["trunk.pt", record_path(Path(), 1000).name])
 def test_what_is_saved_gives_it_new_tries(saved: str, study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(FRUITLESS_COMEBACKS):

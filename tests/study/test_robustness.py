@@ -102,7 +102,10 @@ def test_a_worker_clears_what_a_kill_left_not_what_others_write(tmp_path: Path, 
         (folder / name).write_bytes(b"half")
     assert run_folder(folder) == EXIT_DONE
     assert [path.name for path in folder.glob(".*.tmp")] == [".job.json.78.tmp"]
+    (tmp_path / "received").mkdir()
+    (tmp_path / "received" / ".lock").symlink_to(tmp_path / "thesis.tex")
     claims.tidy(tmp_path)
+    assert not (tmp_path / "thesis.tex").exists()
     assert not list(folder.glob(".*.tmp"))
 
 
