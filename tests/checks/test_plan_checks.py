@@ -80,8 +80,8 @@ SINS = [
     ),
     ("thin_profiles", "warn", planned({**ISOFLOP, "sizes": SIZES[:3]})),
     ("repeated_data", "info", planned({"budgets": (6e6, 1.2e7, 2.4e7), "replicates": ()})),
-    ("repeated_data", "warn", planned({"budgets": (3e6, 6e6, 1e7, 5e7), "replicates": ()})),
-    ("repeated_data", "refuse", planned({"budgets": (1e7, 2e7, 5e7), "replicates": ()})),  # one fresh token count
+    ("repeated_data", "warn", planned({"budgets": (1e7, 2e7, 5e7), "replicates": ()})),
+    ("repeated_data", "refuse", planned({"budgets": (1e7, 2e8, 3e8), "replicates": ()})),  # one fresh token count
     ("repeated_data", "refuse", planned({"budgets": (3e7, 5e7, 1e8), "replicates": ()})),  # no point is fresh
     ("repeated_data", "refuse", planned({"budgets": (6e6, 1.2e7, 2e10), "max_flops": None, "replicates": ()})),
     ("no_replicates", "info", planned({"replicates": ()})),
