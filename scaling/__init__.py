@@ -4,8 +4,8 @@ The map, in the order in which a study flows (a room imports from the layers bel
 
 library  `library`: fits, forecasts and studies as objects, to which `scaling` and `scaling.laws` give names
 entry    `prepare` `plan` `sweep` `train` `fit` `status` `recommend` `compare` `tune` (`tune_corners`) `truth`
-         `gpu_check`: a short module for each command; `cluster`: what a Slurm job runs; `command`, `usage`,
-         `config_folder`: shared by them
+         `gpu_check`: a short module for each command; `cluster`: what a Slurm job runs; `command`, `keys`, `usage`,
+         `reference`, `meanings`, `config_folder`: shared by them
 stages   `stages`: what several commands do: plan, check, calibrate, launch, look, finish, go on in rounds; `gpu_check`
          inside it: whether a GPU computes what a CPU does
 edge     `config`: YAML to frozen dataclasses, validated before anything runs
@@ -26,6 +26,7 @@ nouns    `specs`: what shall be trained; `records`, `curves`: what happened; `fi
          JSON
          `folders`: whose a folder is, who writes it now; `terminal`: what commands say
          `exits`: exit codes; `lazy`: public names that are imported when they are used
+         `names`, `numbers`, which everyone may use: what a mistyped name may have meant, numbers as they are read
 leaves   `model`: the decoder, its parameter and FLOP counts
          `data`: corpora, tokenizers, token files
          `laws`: functional forms, fits, intervals (numpy and scipy alone)

@@ -76,7 +76,7 @@ def sides(options: CompareOptions) -> tuple[Side, Side]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    run_hydra(task, "compare", about=__doc__, argv=argv)
+    run_hydra(task, "compare", command="compare", about=__doc__, argv=argv)
 
 
 if __name__ == "__main__":

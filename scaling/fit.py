@@ -33,6 +33,7 @@ from scaling.results import GroupLaw
 from scaling.results_json import fits_json
 from scaling.stages.by_group import fit_groups
 from scaling.stages.checkup import check_plan
+from scaling.stages.ending import last_words
 from scaling.stages.finish import FITS_FILE, finish_study
 from scaling.stages.stored_law import ask, stored_law
 from scaling.stages.tables import open_table
@@ -49,11 +50,10 @@ def task(composed: DictConfig) -> int:
     if config.json:
         PlainConsole().print_json(data=finished.fits_json)
     else:
-        print(finished.verdict)
+        for line in last_words(config, finished):
+            PlainConsole().print(line, soft_wrap=True)
     if finished.unwritten is not None:
         raise finished.unwritten
-    if not config.json:
-        print(finished.page)
     return EXIT_NO_ANSWER if finished.withheld else 0
 
 
@@ -116,9 +116,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else argv
     if asks_for_help(argv) or any(argument.startswith("source=") for argument in argv):
         command = shlex.join(["python", "-m", "scaling.fit", *argv])
-        run_hydra(partial(fit_table, command=command), "fit", about=__doc__, argv=argv)
+        run_hydra(partial(fit_table, command=command), "fit", command="fit source=", about=__doc__, argv=argv)
     else:
-        run_hydra(task, "sweep", about=__doc__, argv=argv)
+        run_hydra(task, "sweep", command="fit", about=__doc__, argv=argv)
 
 
 if __name__ == "__main__":

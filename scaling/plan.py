@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for_hours = any(argument.startswith("gpu_hours=") for argument in argv)
     named = any(argument.startswith("experiment=") for argument in argv)
     own = ("experiment=gpu",) if for_hours and not named else ()
-    run_hydra(task, "sweep", about=__doc__, overrides=own, argv=argv)
+    run_hydra(task, "sweep", command="plan", about=__doc__, overrides=own, argv=argv)
 
 
 if __name__ == "__main__":

@@ -278,15 +278,16 @@ class Recommendation:
 
     `expected_loss` is the selected forecast at (params, tokens) with the interval of a measurement there. `band` is
     the least and the largest N that lose at most `share` of the compute, each with its D. `least_params` and
-    `least_tokens` are what a loss takes if the other were unlimited. Where the goal is unreachable, all of these are
-    None and `floor` says why.
+    `least_tokens` are what a loss takes if the other were unlimited. Where the goal is unreachable, or it cannot be
+    told whether it is (None: the loss lies within the interval of the floor), all of these are None and `floor` says
+    why.
     """
 
     source: str
     num_points: int
     goal: Goal
     level: float
-    reachable: bool
+    reachable: bool | None
     floor: Ranged
     params: Ranged | None
     tokens: Ranged | None

@@ -41,7 +41,7 @@ def sweep(argv: Sequence[str]) -> None:
     from scaling.command import run_hydra
 
     own = ("hydra.mode=MULTIRUN", "hydra.sweeper.finish=true")
-    run_hydra(task, "sweep", about=__doc__, overrides=own, argv=argv)
+    run_hydra(task, "sweep", command="sweep", about=__doc__, overrides=own, argv=argv)
 
 
 if __name__ == "__main__":

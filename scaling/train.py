@@ -10,7 +10,9 @@ Example: python -m scaling.train study=default point=7
 import gc
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,15 +23,20 @@ from scaling.records import JOB_FILE, LOG_FILE
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+SECONDS_BETWEEN_LINES = 5.0
+
 
 def task(composed: "DictConfig") -> int:
     """Train the trajectory of the point `point`, up to that point's budget."""
-    from scaling.config import ConfigError, study_config
+    from scaling.config import PLAN_FILE, ConfigError, study_config
     from scaling.folders import require_ours
-    from scaling.stages.study import make_tasks, plan_study, prepare_study
+    from scaling.records import record_path, recorded
+    from scaling.stages.study import make_tasks, plan_study, prepare_study, write_plan
     from scaling.stages.sweeping import choose_points, dry_run
+    from scaling.terminal import PlainConsole
     from scaling.training.team import leave_team, team_of_this_process
     from scaling.training.worker import run_folder
+    from scaling.values import to_plain
 
     config = study_config(composed)
     if config.dry_run:
@@ -42,11 +49,47 @@ def task(composed: "DictConfig") -> int:
     (point,) = choose_points(plan, [config.point])
     team = team_of_this_process()
     if team.leads:
+        if not (config.folder / PLAN_FILE).exists():
+            write_plan(config, plan)  # so that `scaling.status` has something to show
         make_tasks(config, plan, corpora, [point], wave=point.wave)
     team.told(None)  # the job is there for all
-    code = run_folder(config.folder / point.run_id)
+    folder = config.folder / point.run_id
+    with told_now_and_then(folder, f"point {point.index}, {point.size} on {point.tokens:,} tokens", team.leads):
+        code = run_folder(folder)
     leave_team()
+    record = recorded(folder, point.tokens)
+    if team.leads and config.json:
+        PlainConsole().print_json(data={"folder": str(folder), "record": to_plain(record)})
+    elif team.leads and record is not None and record.final_loss_nats is not None:
+        print(f"{record.final_loss_nats:.4f} nats/token in {record.seconds:.0f} s; {record_path(folder, point.tokens)}")
     return code
+
+
+@contextmanager
+def told_now_and_then(folder: Path, what: str, tell: bool) -> Iterator[None]:
+    """A line when the training begins, and one every few seconds: a person looks at it."""
+    from scaling.launching.tasks import last_status
+
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(SECONDS_BETWEEN_LINES):
+            status = last_status(folder)
+            if status is not None:
+                at = (
+                    "evaluating"
+                    if status.step >= status.total_steps
+                    else f"step {status.step:,} of {status.total_steps:,}"
+                )
+                print(f"{what}: {at}, {status.tokens_per_second:,.0f} tokens/s", file=sys.stderr, flush=True)
+
+    if tell:
+        print(f"{what}: training in {folder}", file=sys.stderr, flush=True)
+        threading.Thread(target=look, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def run_in_own_process(composed: "DictConfig") -> int:
@@ -79,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def train(argv: Sequence[str]) -> None:
     from scaling.command import run_hydra
 
-    run_hydra(task, "sweep", about=__doc__, argv=argv)
+    run_hydra(task, "sweep", command="train", about=__doc__, argv=argv)
 
 
 def serve_forks() -> None:

@@ -22,6 +22,8 @@ from scaling.data.fingerprint import fingerprint
 from scaling.exits import EXIT_INTERRUPTED, EXIT_SOME_FAILED
 from scaling.folders import below, require_no_link, study_lock
 from scaling.launching.runner import SlotRunner
+from scaling.names import nearest
+from scaling.numbers import plural
 from scaling.planning.config import RecipeConfig
 from scaling.records import JOB_FILE
 from scaling.specs import RunSpec
@@ -101,7 +103,9 @@ def search_recipe(config: StudyConfig, options: TuneOptions) -> int:
             for seed in options.seeds
         }
         if not should_stop() and points:
-            console.print(f"{len(points)} finalists and the default recipe on {len(options.seeds)} new seeds each")
+            console.print(
+                f"{plural(len(points), 'finalist')} and the default recipe on {len(options.seeds)} new seeds each"
+            )
             failed |= train_all(list(runs.values()), runner, should_stop=should_stop)
     for name, reason in failed.items():
         console.print(f"failed: {name}: {reason}", style="red", soft_wrap=True)
@@ -218,8 +222,8 @@ def proxy_spec(config: StudyConfig, options: TuneOptions, recipe: RecipeConfig, 
     """The proxy's run under a recipe. Raises ConfigError for one that it cannot have."""
     sizes = [size for size in config.grid.sizes if size.name == options.size]
     if not sizes:
-        names = ", ".join(size.name for size in config.grid.sizes)
-        raise ConfigError(f"size is {options.size!r}; the grid has {names}")
+        names = [size.name for size in config.grid.sizes]
+        raise ConfigError(f"size is {options.size!r}, which the grid does not have: {nearest(options.size, names)}")
     grid = replace(
         config.grid,
         kind="tokens",
@@ -273,7 +277,7 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    run_hydra(task, "tune", about=__doc__, argv=argv)
+    run_hydra(task, "tune", command="tune", about=__doc__, argv=argv)
 
 
 if __name__ == "__main__":

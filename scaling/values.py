@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, TypeVar
 
 from scaling.json_text import NotJson, json_text, parse_json
+from scaling.names import nearest
 
 T = TypeVar("T")
 
@@ -98,9 +99,7 @@ def _convert_dataclass(kind: Any, value: object, where: str) -> Any:
     keys = _keys(kind)
     if not value.keys() <= keys.keys():
         unknown = min(str(key) for key in value if key not in keys)
-        raise ValueMismatch(
-            f"{where} has the unknown key {unknown!r}; the keys are {', '.join(sorted(keys))}: correct or remove it"
-        )
+        raise ValueMismatch(f"{where} has the unknown key {unknown!r}: {nearest(unknown, keys)}")
     if len(value) < len(keys):
         missing = [name for name, key in keys.items() if key.required and name not in value]
         if missing:

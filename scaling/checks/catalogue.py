@@ -27,6 +27,7 @@ from scaling.checks import (
 )
 from scaling.checks.evidence import MeasuredStudy, PlannedStudy
 from scaling.findings import Finding, gravest_first, overrule
+from scaling.names import nearest
 from scaling.results import LawReport, StudyReport, TableReport
 from scaling.tables.read import Table
 
@@ -87,6 +88,7 @@ FIT: tuple[Check[LawReport], ...] = (
     fit.flat_optimum,
     fit.conventions,
     residuals.lack_of_fit,
+    residuals.one_sided,
     residuals.uneven_noise,
     residuals.odd_points,
     residuals.form_misfit,
@@ -165,7 +167,8 @@ def require_known(force: Collection[str]) -> None:
     unknown = sorted(set(force) - NAMES)
     if unknown:
         raise ValueError(
-            f"force has {', '.join(unknown)}, which no check is called; it takes a list of {', '.join(sorted(NAMES))}"
+            f"force has {', '.join(unknown)}, which no check is called: {nearest(unknown[0], NAMES)} docs/checks.md "
+            "lists them"
         )
 
 

@@ -15,6 +15,7 @@ from scaling.data.oracle import KnownEntropy, known_entropy
 from scaling.data.prepare import corpus_folder
 from scaling.findings import Finding, refusals
 from scaling.folders import FolderError, study_lock
+from scaling.numbers import plural
 from scaling.records import RunRecord, read_records
 from scaling.report.answer import verdict
 from scaling.report.figures.catalogue import draw_figures
@@ -26,7 +27,7 @@ from scaling.results_json import fits_json
 from scaling.shapes import ASPECT
 from scaling.specs import Plan
 from scaling.stages.checkup import prepared_manifest, with_findings
-from scaling.stages.outlook import belief_of
+from scaling.stages.outlook import asked, belief_of
 from scaling.stages.study import send_to_sinks
 from scaling.stages.vocabularies import own_part, parts
 from scaling.store import (
@@ -55,6 +56,7 @@ class Finished:
     verdict: str
     withheld: bool
     fits_json: dict[str, Any]
+    report: StudyReport
     unwritten: OSError | FolderError | None = None
 
 
@@ -74,7 +76,7 @@ def forecast_held_out(config: StudyConfig, plan: Plan) -> str:
         reasons += [] if reason is None else [f"no forecast: {reason}"]
     entered = save_forecasts(config.folder, new) if new else []
     points = len({(f.run_id, f.tokens) for f in entered})
-    done = f"{points} losses predicted and written to the ledger before their runs"
+    done = f"{plural(points, 'loss', 'losses')} predicted and written to the ledger before training"
     return "; ".join([*reasons, done] if entered or not reasons else reasons)
 
 
@@ -99,7 +101,7 @@ def finish_study(config: StudyConfig, plan: Plan, findings: tuple[Finding, ...])
         said = verdict(laws.report)
         withheld = bool(refusals(laws.report.findings))
         words = f"{said.words}. {said.sentence}"
-        finished = Finished(page_of(config.folder), words, withheld, fits_json(laws.report))
+        finished = Finished(page_of(config.folder), words, withheld, fits_json(laws.report), laws.report)
         try:
             with study_lock(config.folder):
                 if _overtaken(before, _state(config.folder)):
@@ -179,7 +181,7 @@ def study_report(
             if _own_split(config)
             else (),
             folder=config.folder,
-            question=config.question,
+            question=asked(config),
             command="python -m scaling.sweep",
             corpus=f"{config.data.name}: {config.data.description}",
             findings=(),

@@ -11,6 +11,7 @@ from scaling.laws.analysis import PointForecast, forecast_points
 from scaling.laws.backtest import Best, Forecaster
 from scaling.laws.payload import SCHEMA, best_payload, point_payload
 from scaling.laws.stored import stored_forecaster
+from scaling.numbers import scientific
 from scaling.values import ValueMismatch, read_plain
 
 Json = dict[str, Any]
@@ -67,7 +68,7 @@ def ask(content: Mapping[str, Any], options: AskOptions) -> StoredAnswer:
         best = asked.best(flops, options.level)
         if best is None:
             raise ConfigError(
-                f"{source} has no N of least loss at {flops:.3g} FLOPs: ask at N and D, by targets.points"
+                f"{source} has no N of least loss at {scientific(flops)} FLOPs: ask at N and D, by targets.points"
             )
         budgets.append((best, forecast_points(asked, [(best.params, best.tokens)], options.level)[0]))
     points = forecast_points(asked, targets.points, options.level)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from scaling.laws.observations import IntArray
+from scaling.names import nearest_path
 from scaling.tables.account import Note, TableError
 
 KINDS = {
@@ -42,6 +43,8 @@ class Sheet:
 
 def read_sheet(path: Path, named: Collection[str]) -> Sheet:
     """`named` are the columns that the user names, by which a header is known too. Raises TableError."""
+    if not path.is_file():
+        raise TableError(f"source is {path}, where there is no file; {nearest_path(path)}")
     inner = Path(path.name.lower().removesuffix(".gz")).suffix
     if inner == ".xls" or inner == ".ods":
         raise TableError(f"source is {path}, a workbook in a format that is not read: {SAVED_AS}, or as .xlsx")
@@ -50,8 +53,6 @@ def read_sheet(path: Path, named: Collection[str]) -> Sheet:
             f"source is {path}; its name must end in {', '.join(KINDS)}, or in one of them and .gz: convert it, or "
             "rename it"
         )
-    if not path.is_file():
-        raise TableError(f"source is {path}, where there is no file: correct the path")
     kind = KINDS[inner]
     if kind == "parquet":
         return _parquet(path)

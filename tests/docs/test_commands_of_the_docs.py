@@ -104,6 +104,8 @@ def parsed(command: Shown) -> tuple[str, list[str]]:
 def smaller(module: str, arguments: list[str]) -> list[str]:
     if "--help" in arguments:
         return []
+    if module == "plan" and any(a.startswith("next=") for a in arguments):
+        return []
     if module == "fit" and not any(a.startswith("source=") and a.endswith("fits.json") for a in arguments):
         prefix = "" if any(a.startswith("source=") for a in arguments) else "fit."
         return [f"{prefix}bootstrap=0", f"{prefix}figures=false"]
