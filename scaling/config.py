@@ -21,7 +21,7 @@ from scaling.keys import ANYWHERE, ONLY, reads, typed_keys
 from scaling.launching.config import LaunchConfig
 from scaling.names import nearest, nearest_path
 from scaling.planning.config import GridConfig, ModelOptions, RecipeConfig, TimeModel
-from scaling.planning.external import require_trainable, with_own_keys
+from scaling.planning.external import require_no_trainer, require_trainable, with_own_keys
 from scaling.planning.power import PowerConfig
 from scaling.sinks.config import require_known as require_known_sinks
 from scaling.specs import Plan, read_plan
@@ -106,12 +106,8 @@ class StudyConfig:
         context, batch = self.model.context, self.recipe.batch_tokens
         if self.trainer is not None:
             require_trainable(self.grid, self.trainer, self.fit.convention)
-        elif self.recipe.schedule == "own" or any(size.keys for size in self.grid.sizes) or self.recipe.keys:
-            stray = [*self.recipe.keys, *(key for size in self.grid.sizes for key in size.keys)]
-            raise ValueError(
-                f"{f'the key {stray[0]}' if stray else 'recipe.schedule=own'} is for a trainer of your own and no "
-                "trainer is named: add trainer=..., or remove it"
-            )
+        else:
+            require_no_trainer(self.grid, self.recipe)
         if self.trainer is None and batch < context:
             raise ValueError(
                 f"recipe.batch_tokens is {batch}, less than one context of {context} tokens: raise it to a multiple of "

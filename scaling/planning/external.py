@@ -177,6 +177,14 @@ def require_used(trainer: TrainerConfig, grid: GridConfig, runs: Iterable[RunSpe
         )
 
 
+def require_no_trainer(grid: GridConfig, recipe: RecipeConfig) -> None:
+    """Raise ValueError for what only a trainer of somebody else knows, where there is none."""
+    stray = [*recipe.keys, *(key for size in grid.sizes for key in size.keys)]
+    if stray or recipe.schedule == "own":
+        what = f"the key {stray[0]}" if stray else "recipe.schedule=own"
+        raise ValueError(f"{what} is for a trainer of your own and none is named: add trainer=..., or remove it")
+
+
 def require_trainable(grid: GridConfig, trainer: TrainerConfig, convention: str) -> None:
     """Raise ValueError for what is of our own decoders alone."""
     if grid.kind == "epochs" or grid.unique_tokens or grid.vocab_sizes:
