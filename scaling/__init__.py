@@ -20,6 +20,7 @@ nouns    `specs`: what shall be trained; `records`, `curves`: what happened; `fi
          `machine`: a worker's place; `datasheets`, `verdicts`: what vendors say of a GPU, and what its check found
          `speeds`: what a step takes on this machine; `corners`: a grid's learning rates, checked
          `tables`: anyone's table of losses, read with an account of every line
+         `shapes`: which sizes of a plan differ in their shape and not in N
          `results`: what a study found; `store`: its ledger and database; `values`: dataclasses from and to JSON
          `folders`: whose a folder is, who writes it now; `terminal`: what commands say
 leaves   `model`: the decoder, its parameter and FLOP counts

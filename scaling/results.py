@@ -15,6 +15,7 @@ from scaling.laws.intervals import Interval, Prediction
 from scaling.laws.observations import Observations
 from scaling.laws.optimum import Allocation
 from scaling.records import RunRecord
+from scaling.shapes import Shapes
 from scaling.specs import Plan
 from scaling.store import Exclusion, Forecast
 from scaling.tables.account import Reading
@@ -176,8 +177,8 @@ class StudyReport(LawReport):
     `exclusions` are the points that no plain fit may use, each with its reason. `ledger` says how the forecasts of
     all studies in the folder came out, this one's included. `validation_laws` are there where a corpus has several
     validation sets, `vocabulary_laws` where the grid has several
-    vocabularies, `repetition` where text was repeated, `entropy` where that of the text is known; `floor` says how
-    well the fitted rows pin E.
+    vocabularies, `repetition` where text was repeated, `entropy` where that of the text is known, `shapes` where sizes
+    are shapes of one N; `floor` says how well the fitted rows pin E.
     """
 
     study: str
@@ -197,6 +198,7 @@ class StudyReport(LawReport):
     repetition: Repetition | None = None
     floor: FloorInterval | None = None
     entropy: KnownEntropy | None = None
+    shapes: Shapes | None = None
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,7 @@ POINT_COLUMNS = (
     "loss_sem_nats", "bits_per_byte", "perplexity", "word_perplexity", "batch_tokens", "matrix_lr", "warmup_steps",
     "skipped_steps", "seconds", "tokens_per_second", "mfu", "energy_joules", "peak_memory_bytes", "device", "precision",
     "micro_batch_tokens", "processes", "parallel", "torch", "git_commit", "corpus", "tokenizer", "finished_at",
+    "num_layers", "d_model", "num_heads",
 )  # fmt: skip
 
 # A further validation set has these columns, each with the set's name before it.
@@ -152,6 +153,7 @@ def point_row(plan: Plan, record: RunRecord) -> dict[str, Any]:
     known = {
         **{name: getattr(record, name) for name in POINT_COLUMNS if hasattr(record, name)},
         **{name: getattr(record.provenance, name) for name in POINT_COLUMNS if hasattr(record.provenance, name)},
+        **{name: getattr(spec.model, name) for name in ("num_layers", "d_model", "num_heads")},
         "held_out": planned.held_out,
         "replicate": planned.replicate,
         "nominal_tokens": planned.nominal_tokens,

@@ -12,7 +12,7 @@ LEAVES = {"model", "data", "laws"}
 NOUNS = {
     "tables",
     *("values", "machine", "datasheets", "specs", "speeds", "verdicts", "records", "claims", "curves", "findings"),
-    *("results", "corners", "store", "folders", "terminal", "bounds"),
+    *("results", "corners", "store", "folders", "terminal", "bounds", "shapes"),
 }
 VERBS = {"sinks", "planning", "tuning", "training", "launching", "analysis", "checks", "report"}
 ENTRIES = {

@@ -15,6 +15,16 @@ MIN_PROFILE_SIZES = 4
 
 def unidentifiable_design(study: PlannedStudy) -> Iterator[Finding]:
     """The exponents of N and D need at least three levels of each, and more than one ratio D/N."""
+    if _holds_size(study):
+        yield Finding(
+            "unidentifiable_design",
+            "info",
+            "The sizes are shapes of about one N: losses will tell the best d_model / num_layers and what others cost, "
+            "and nothing of the best N or of any exponent of N.",
+            "Add sizes of other N for a law.",
+            "Kaplan et al. 2020, arXiv 2001.08361, section 3.1",
+        )
+        return
     fitted = [point for point in study.plan.points if not point.held_out]
     sizes = {point.params for point in fitted}
     levels = len({point.tokens for point in fitted})
@@ -43,6 +53,8 @@ def unidentifiable_design(study: PlannedStudy) -> Iterator[Finding]:
 
 def thin_profiles(study: PlannedStudy) -> Iterator[Finding]:
     """A parabola through fewer sizes has no degree of freedom left, and its minimum lies at an edge."""
+    if _holds_size(study):
+        return
     budgets: dict[float, set[int]] = defaultdict(set)
     for point in study.plan.points:
         if point.nominal_flops is not None and not point.held_out:
@@ -95,7 +107,7 @@ def no_replicates(study: PlannedStudy) -> Iterator[Finding]:
 
 def nothing_held_out(study: PlannedStudy) -> Iterator[Finding]:
     """A law that fits is not yet a law that predicts; R^2 is no test of it."""
-    if not study.plan.num_held_out:
+    if not study.plan.num_held_out and not _holds_size(study):
         yield Finding(
             "nothing_held_out",
             "info",
@@ -104,3 +116,8 @@ def nothing_held_out(study: PlannedStudy) -> Iterator[Finding]:
             "trained.",
             "Choshen et al. 2024, arXiv 2410.11840",
         )
+
+
+def _holds_size(study: PlannedStudy) -> bool:
+    """Whether the plan varies the shape and not N, so that it is held against no law."""
+    return study.question is not None and study.question.holds_size

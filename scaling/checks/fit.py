@@ -21,7 +21,7 @@ from scaling.laws.noise import huber_moments, shared_correlation
 from scaling.laws.observations import points
 from scaling.laws.optimum import allocate
 from scaling.laws.search import LARGE_STARTS, sampled, settled
-from scaling.results import FittedLaw, LawReport, TableReport
+from scaling.results import FittedLaw, LawReport, StudyReport, TableReport
 
 DECADES_WARN, DECADES_REFUSE = 1.5, 3.0
 FLOOR_MATTERS = 0.25
@@ -36,7 +36,18 @@ BAND = 0.005
 def unusable_law(report: LawReport) -> Iterator[Finding]:
     """A parameter at its bound, or one that other values replace as well, is no estimate."""
     fit = report.surface.fit
-    if not fit.usable:
+    if fit.usable:
+        return
+    if isinstance(report, StudyReport) and report.shapes is not None and report.shapes.answers:
+        yield Finding(
+            "unusable_law",
+            "info",
+            "The study is of shapes, and its losses carry no law in N: nothing is said of the best N of a budget or of "
+            f"any exponent of N ({fit.message}).",
+            "Add sizes of other N for a law.",
+            "docs/decide.md",
+        )
+    else:
         yield Finding(
             "unusable_law",
             "refuse",

@@ -22,7 +22,10 @@ CORNERS_SOURCE = "Porian et al. 2024, arXiv 2406.19146; docs/tune.md"
 
 RULES: dict[str, Callable[[RunSpec], float]] = {
     "batch": lambda run: run.optimizer.batch_tokens,
-    "matrix LR": lambda run: run.optimizer.matrix_lr,
+    # As the rule has it: muP then divides AdamW's by the width, which shapes of one N differ in.
+    "matrix LR": lambda run: (
+        run.optimizer.matrix_lr * (1.0 if run.optimizer.kind == "muon" else run.model.width_multiplier)
+    ),
     "embedding LR": lambda run: run.optimizer.embedding_lr,
     "vector LR": lambda run: run.optimizer.vector_lr,
     "weight decay": lambda run: run.optimizer.weight_decay,

@@ -16,7 +16,8 @@ from scaling.laws.misfit import DIRECTIONS, misfit, tangent
 from scaling.laws.noise import row_noise
 from scaling.laws.observations import BoolArray, Observations
 from scaling.laws.selection import aicc
-from scaling.results import LawReport
+from scaling.results import LawReport, StudyReport
+from scaling.shapes import Shapes
 
 UNLIKELY = 1e-3
 MISFIT_WARN = 1.5
@@ -90,6 +91,9 @@ def uneven_noise(report: LawReport) -> Iterator[Finding]:
 def odd_points(report: LawReport) -> Iterator[Finding]:
     """A loss that no noise of the other points explains is a broken run or a wrong entry."""
     fit, rows, flops = report.surface.fit, report.surface.observations, target_flops(report)
+    shapes = report.shapes if isinstance(report, StudyReport) else None
+    if shapes is not None and shapes.asked:
+        yield from _odd_shapes(shapes)
     if not fit.parameters:
         return
     noise = row_noise(fit.residuals, rows.flops, len(fit.parameters))
@@ -111,6 +115,24 @@ def odd_points(report: LawReport) -> Iterator[Finding]:
         "Look at the curves of these runs and at the entries of the table, and train the cells again with another "
         "seed. Huber's loss and the intervals already count them for little.",
         "Rousseeuw & Leroy 1987, section 1.3; Hoffmann et al. 2022, arXiv 2203.15556, appendix D",
+    )
+
+
+def _odd_shapes(shapes: Shapes) -> Iterator[Finding]:
+    if not shapes.odd:
+        return
+    named = "; ".join(f"{run.run_id} is {run.above:+.1%} off the curve" for run in shapes.odd[:MOST_NAMED])
+    with_all, without = (
+        "not told" if best is None else f"{best.value:.3g}" for best in (shapes.best_with_odd, shapes.best)
+    )
+    yield Finding(
+        "odd_points",
+        "warn",
+        f"{len(shapes.odd)} {'run has' if len(shapes.odd) == 1 else 'runs have'} losses that the noise of the other "
+        f"shapes does not explain: {named}. Without them, as everywhere here, the best d_model / num_layers is "
+        f"{without}; with them {with_all}.",
+        "Look at the curves of these runs, and train them again with another seed.",
+        "Cook & Weisberg 1982, section 2.2.2",
     )
 
 

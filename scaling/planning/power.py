@@ -10,6 +10,7 @@ from scaling.laws.observations import IntArray, Points, points
 from scaling.laws.power import Power, expected_power
 from scaling.laws.quantities import NAMES
 from scaling.laws.repeated import MIN_LEVELS, REPEATED
+from scaling.shapes import ASPECT
 from scaling.specs import Plan, PlannedPoint
 
 TARGET_OVER_LARGEST = 10.0
@@ -30,7 +31,8 @@ class PriorLaw:
 class PowerConfig:
     """What is believed before the study, and the question that its plan is held against.
 
-    quantity     what the study is to answer: ln N_opt, ln L_opt (the loss there), alpha or beta; null asks for nothing
+    quantity     what the study is to answer: ln N_opt, ln L_opt (the loss there), alpha or beta; ln aspect, the best
+                 d_model / num_layers of shapes of one N; null asks for nothing
     target       training FLOPs of the question; null: 10 times the plan's largest point
     prior        folder of an earlier study, such as runs/default: its fitted law and measured noise replace the rest
     law          otherwise this law
@@ -48,8 +50,9 @@ class PowerConfig:
     source: str
 
     def __post_init__(self) -> None:
-        if self.quantity is not None and self.quantity not in NAMES:
-            raise ValueError(f"power.quantity is {self.quantity!r}; it must be one of {', '.join(NAMES)}, or null")
+        known = (*NAMES, ASPECT)
+        if self.quantity is not None and self.quantity not in known:
+            raise ValueError(f"power.quantity is {self.quantity!r}; it must be one of {', '.join(known)}, or null")
         Noise(self.relative_sd, self.shared)
 
     @property

@@ -11,14 +11,19 @@ from scaling.laws.observations import Points
 from scaling.report.document import Block, Fact, Facts, Formula, Paragraph, Section, Tone, Verdict
 from scaling.report.numbers import amount, level_text, nats, percent, plural, scientific, sentence, significant
 from scaling.report.reading import Score, held_out_score, residual_rms
+from scaling.report.shapes import shapes_facts, shapes_verdict
 from scaling.report.tables import optima_table, parameter_table, points_asked_table
-from scaling.results import LawReport
+from scaling.results import LawReport, StudyReport
+from scaling.shapes import Shapes
 
 
 def answer(report: LawReport, more: Sequence[Block] = ()) -> Section:
     """`more` follows where there is a law."""
     fit = report.surface.fit
     blocks: list[Block] = [verdict(report)]
+    shapes = asked_shapes(report)
+    if shapes is not None and shapes.answers and not refusals(report.findings):
+        blocks.append(Facts(tuple(shapes_facts(shapes))))
     if fit.usable and refusals(report.findings):
         blocks.append(Paragraph(_withheld(report)))
     elif fit.usable:
@@ -30,11 +35,22 @@ def answer(report: LawReport, more: Sequence[Block] = ()) -> Section:
     return Section("answer", "Answer", tuple(blocks))
 
 
+def asked_shapes(report: LawReport) -> Shapes | None:
+    """What a study of shapes says, None of any other."""
+    shapes = report.shapes if isinstance(report, StudyReport) else None
+    return shapes if shapes is not None and shapes.asked else None
+
+
 def verdict(report: LawReport) -> Verdict:
     fit = report.surface.fit
     result = held_out_score(report)
     warnings = [f for f in report.findings if f.level == "warn"]
-    if not fit.usable:
+    shapes = asked_shapes(report)
+    if shapes is not None and shapes.answers and not refusals(report.findings):
+        return shapes_verdict(shapes, len(warnings), law=fit.usable)
+    if shapes is not None and not shapes.answers and not fit.usable:
+        return Verdict("stop", "No answer on shapes", f"Of shapes nothing can be said: {sentence(str(shapes.reason))}")
+    if shapes is None and not fit.usable:
         return Verdict("stop", "No law", sentence(f"The fit is {fit.status.replace('_', ' ')}: {fit.message}"))
     tested = _tested(result, held_out=report.held_out is not None)
     refused = refusals(report.findings)

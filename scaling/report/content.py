@@ -13,6 +13,7 @@ from scaling.report.ledger import ledger_table
 from scaling.report.points import points_table
 from scaling.report.reading import thinned_words
 from scaling.report.selection import selected, selection_tables
+from scaling.report.shapes import shapes_section
 from scaling.report.text_section import text_section
 from scaling.results import LawReport, StudyReport
 from scaling.values import to_plain
@@ -99,6 +100,7 @@ def content(report: StudyReport, groups: tuple[FigureGroup, ...]) -> Document:
         sections=(
             answer(report, (Paragraph(selected(report)),)),
             Section("findings", "What could be wrong", (findings(report),)),
+            *([] if report.shapes is None else [shapes_section(report.shapes)]),
             Section("evidence", "Evidence", evidence(report, groups)),
             *([] if about_text is None else [about_text]),
             Section("checklist", "How it was done", (checklist(report),)),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.analysis.forecasts import score
+from scaling.analysis.shapes import with_shapes
 from scaling.analysis.study import NothingToFit, analyse, forecast, split_records
 from scaling.analysis.text import OWN, UnknownValidationSet, on_validation_set, with_text
 from scaling.analysis.vocabulary import vocabulary_laws
@@ -21,8 +22,10 @@ from scaling.report.figures.plate import Figures
 from scaling.report.tensorboard import write_analysis_events
 from scaling.report.write import page_of, write_report
 from scaling.results import StudyReport
+from scaling.shapes import ASPECT
 from scaling.specs import Plan
 from scaling.stages.checkup import prepared_manifest, with_findings
+from scaling.stages.outlook import belief_of
 from scaling.stages.study import send_to_sinks
 from scaling.stages.vocabularies import own_part, parts
 from scaling.store import (
@@ -164,6 +167,7 @@ def _fit(config: StudyConfig, plan: Plan, all_records: list[RunRecord], findings
             other_ledgers=read_ledgers(config.folder.parent, warn),
             tell=warn,
         )
+        report = with_shapes(report, records, config.fit, belief_of(config), asked=config.power.quantity == ASPECT)
         report = with_text(
             report,
             measured,

@@ -9,12 +9,14 @@ from scaling.config import PLAN_FILE, ConfigError, StudyConfig
 from scaling.data.manifest import Manifest
 from scaling.laws.design import Belief
 from scaling.laws.quantities import LIMITS
+from scaling.laws.shape_power import ShapePower, expected_shapes
 from scaling.planning.candidates import Room
 from scaling.planning.corpus_facts import corpus_facts
 from scaling.planning.extension import additions, extended_grid, grid_overrides
 from scaling.planning.power import default_target, plan_power, points_for_the_laws
 from scaling.planning.proposals import Proposals, propose
 from scaling.records import read_records
+from scaling.shapes import ASPECT, holds_size, shape_groups, shaped
 from scaling.specs import Plan, read_plan
 from scaling.terminal import warn
 
@@ -22,13 +24,32 @@ REACH = (1.0, 4.0, 16.0)  # how much more than the plan's largest point a point 
 
 
 def question(config: StudyConfig, plan: Plan, manifest: Manifest | None = None) -> Question:
-    """Raises ConfigError where `power.prior` names no study that says anything."""
+    """Of a plan that holds N fixed and is asked for N what it can tell is asked: which shape is best.
+
+    Raises ConfigError where `power.prior` names no study that says anything.
+    """
     belief = belief_of(config)
     power = plan_power(plan, belief, config.power.target, level=config.fit.level)
-    asked = config.power.quantity
-    if power is None or asked is None or power.answers(asked) == "yes":
-        return Question(asked, power)
-    return Question(asked, power, cheapest_answer(config, plan, belief, asked, manifest))
+    shapes, holds, asked = outlook_on_shapes(config, plan, belief), bool(holds_size(plan)), config.power.quantity
+    if holds and asked is not None:
+        asked = ASPECT
+    if asked in (None, ASPECT) or power is None or power.answers(asked) == "yes":
+        return Question(asked, power, "", shapes, holds)
+    return Question(asked, power, cheapest_answer(config, plan, belief, asked, manifest), shapes, holds)
+
+
+def outlook_on_shapes(config: StudyConfig, plan: Plan, belief: Belief) -> ShapePower | None:
+    """Held-out points count: they are held out of laws."""
+    groups = shape_groups(plan)
+    if not groups:
+        return None
+    sizes = {size for group in groups for size in group.params}
+    design, cells = shaped([point for point in plan.points if point.size in sizes], groups)
+    ratios = [ratio for group in groups for ratio in group.aspects.values()]
+    what = " and ".join(f"{len(g.params)} of about {g.typical_params:.3g} {g.counted}" for g in groups)
+    what += f", d_model / num_layers from {min(ratios):.3g} to {max(ratios):.3g}"
+    budgets = len({budget for _, budget in cells})
+    return expected_shapes(design, budgets, what, belief.noise, belief.source, level=config.fit.level)
 
 
 def belief_of(config: StudyConfig) -> Belief:

@@ -210,7 +210,12 @@ def plan_next(config: StudyConfig, stored: StudyConfig, folder: Path) -> int:
     """Print the points that tell most of `power.quantity` for `flops` more, and write them as an experiment."""
     require_one_vocabulary(stored, "next=")
     plan = read_plan(folder / "plan.json")
-    asked = config.power.quantity or "ln N_opt"
+    asked = config.power.quantity or NAMES[0]
+    if asked not in NAMES:
+        raise ConfigError(
+            f"power.quantity is {asked!r}, and next= proposes points for a law in N and D: ask for one of "
+            f"{', '.join(NAMES)}, or plan more seeds and shapes by hand"
+        )
     stored = replace(stored, power=replace(stored.power, target=config.power.target or stored.power.target))
     belief = belief_of_study(folder)
     budget = config.flops or NEXT_SHARE * plan.total_flops

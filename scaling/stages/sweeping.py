@@ -16,6 +16,7 @@ from scaling.launching.early import dismiss
 from scaling.launching.slurm import in_flight
 from scaling.launching.tasks import LaunchResult, Task
 from scaling.laws.power import power_words
+from scaling.laws.shape_power import shape_words
 from scaling.planning.schedule import print_schedule, schedule
 from scaling.planning.table import print_findings, print_plan
 from scaling.records import STOP_FILE, recorded
@@ -211,9 +212,11 @@ def dry_run(config: StudyConfig) -> int:
         calibrate(config, plan_study(config), PlainConsole(stderr=True))
     plan = plan_study(config)
     findings = check_plan(config, plan)
-    power = question(config, plan).power
+    asked = question(config, plan)
+    power, shapes = asked.power, asked.shapes
     if config.json:
-        PlainConsole().print_json(data=to_plain(plan) | {"power": finite_or_null(to_plain(power))})
+        expected = {"power": finite_or_null(to_plain(power)), "shapes": finite_or_null(to_plain(shapes))}
+        PlainConsole().print_json(data=to_plain(plan) | expected)
     else:
         wide = PlainConsole(width=None if sys.stdout.isatty() else 220)
         slots = study_slots(config.runtime, config.launch, config.cache_folder)
@@ -222,8 +225,10 @@ def dry_run(config: StudyConfig) -> int:
         print_devices(config, plan, slots, wide)
         if parts := parts_left(config, plan, plan.points):
             print_schedule("what is left", schedule(parts, workers), wide)
-        if power is not None:
+        if power is not None and not asked.holds_size:
             wide.print(power_words(power), soft_wrap=True)
+        if shapes is not None:
+            wide.print(shape_words(shapes), soft_wrap=True)
         print_findings(findings, wide)
     return EXIT_BAD_CONFIG if refusals(findings) else 0
 

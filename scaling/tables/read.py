@@ -115,7 +115,7 @@ def read_table(
         keep_only(draft, *only)
     if options.where is not None:
         keep_where(draft, options.where)
-    wrong_flops = set_wrong_flops_aside(draft)
+    wrong_flops = set_wrong_flops_aside(draft, asked="flops" in given)
     budgets_only_where_they_group(draft, asked="budget" in given)
     run = _runs(draft)
     curves, recipes = None, None
@@ -133,7 +133,8 @@ def read_table(
     kept = draft.kept
     if not len(kept):
         raise TableError(_none_left(str(path), sheet, draft.reasons))
-    beside = tuple(column.take(kept.tolist()) for column in draft.beside(*JUDGED))
+    judged = (*draft.beside(*JUDGED), *draft.beside("label", "result", grouping=True))
+    beside = tuple(column.take(kept.tolist()) for column in judged)
     on_the_way = None
     if curves is not None and run is not None:
         on_the_way = _observations(draft, curves.rows, [run[i] for i in curves.rows.tolist()], convention)

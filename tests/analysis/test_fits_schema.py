@@ -2,12 +2,14 @@
 
 import csv
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from hydra import compose, initialize_config_dir
 
+from scaling.analysis.shapes import shapes_json
 from scaling.analysis.study import forecast, split_records
 from scaling.analysis.table_report import report_on_table
 from scaling.analysis.text import with_text
@@ -16,7 +18,9 @@ from scaling.checks.catalogue import check_table, in_fits_json
 from scaling.config import table_options
 from scaling.config_folder import config_folder
 from scaling.data.oracle import KnownEntropy
+from scaling.values import to_plain
 from tests.analysis.conftest import make_records
+from tests.analysis.test_shapes import found, planted, shapes_study
 from tests.analysis.test_study import OPTIONS, report_of, study
 from tests.analysis.test_text import other_set, repeated_study
 from tests.analysis.test_vocabulary import in_bits, vocabulary_plan
@@ -35,6 +39,7 @@ MAPS = {
     "structure",
 }
 INTERVAL = {"low", "high", "level", "method"}
+ESTIMATE = {"value", "low", "high"}
 WHOLE = {"observations.excluded", "findings", "refused"}  # documented as one
 
 
@@ -44,7 +49,7 @@ def keys(value: Any, at: str = "") -> set[str]:
         return set()
     if isinstance(value, list):
         return set().union(*(keys(item, f"{at}[]") for item in value)) if value else set()
-    if not isinstance(value, dict) or set(value) == INTERVAL:
+    if not isinstance(value, dict) or set(value) in (INTERVAL, ESTIMATE):
         return set()
     if at.rpartition(".")[2] in MAPS:
         return set().union(*({f"{at}.{{name}}"} | keys(item, f"{at}.{{name}}") for item in value.values()), set())
@@ -82,6 +87,13 @@ def the_text(folder: Path) -> dict[str, Any]:
     return with_text(report, split_records(planned, records), OPTIONS, None, known, laws).fits_json["text"]  # type: ignore[no-any-return]
 
 
+def the_shapes(folder: Path) -> dict[str, Any]:
+    config, planned = shapes_study(folder)
+    records = planted(planned, noise=0.003)
+    records[0] = replace(records[0], final_loss_nats=9.0)
+    return to_plain(shapes_json(found(config, planned, records)))  # type: ignore[no-any-return]
+
+
 def test_the_page_names_every_key_and_no_other(tmp_path: Path) -> None:
     documented = set(re.findall(r"^\| `([^`]+)` \|", PAGE.read_text(), re.MULTILINE))
     planned, records = study(), make_records(study(), noise=0.003)
@@ -92,5 +104,6 @@ def test_the_page_names_every_key_and_no_other(tmp_path: Path) -> None:
     of_table = a_table(tmp_path)
     assert set(of_study) == set(of_table) - {"reading", "influence"}
     text = {"text": the_text(tmp_path)}
-    assert keys(of_study) | keys(of_table) | keys(text) == documented
+    of_shapes = {"shapes": the_shapes(tmp_path)}
+    assert keys(of_study) | keys(of_table) | keys(text) | keys(of_shapes) == documented
     assert {entry["law"] for entry in of_study["ledger"]} == {"selected", "chinchilla"}
