@@ -6,6 +6,7 @@ Two studies, or two tables of losses. Studies share their noise where size, toke
 and the interval is the narrower for it. It is refused where the validation text or the way of counting differs.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -74,8 +75,8 @@ def sides(options: CompareOptions) -> tuple[Side, Side]:
     return study_sides(found)
 
 
-def main() -> None:
-    run_hydra(task, "compare", about=__doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    run_hydra(task, "compare", command="compare", about=__doc__, argv=argv)
 
 
 if __name__ == "__main__":

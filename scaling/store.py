@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from scaling.folders import below, require_no_link, study_lock
+from scaling.json_text import NotJson, parse_json
 from scaling.records import RunRecord, record_path
 from scaling.specs import Plan
-from scaling.values import NotJson, ValueMismatch, from_file, parse_json, read_file, to_plain, write_atomically
+from scaling.values import ValueMismatch, from_file, read_file, to_plain, write_atomically
 
 STORE_FILE = "store.sqlite"
 LEDGER_FILE = "forecasts.jsonl"

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -31,7 +30,6 @@ from scaling.shapes import (
     size_models,
 )
 from scaling.specs import Plan
-from scaling.values import to_plain
 
 SHARE = 0.01  # of the compute, that a band of ratios costs at most
 STEP = 1e-3  # in ln D, for the slope of a law
@@ -78,10 +76,9 @@ class _Compared:
 def with_shapes(
     report: StudyReport, records: Sequence[RunRecord], options: FitOptions, belief: Belief, *, asked: bool
 ) -> StudyReport:
-    """The report with what it says of shapes, also in its fits.json. `asked`: the study's question names them."""
+    """The report with what it says of shapes. `asked`: the study's question names them."""
     found = study_shapes(report.plan, records, report.surface.fit, options, belief, asked=asked)
-    content = None if found is None else shapes_json(found)
-    return replace(report, shapes=found, fits_json={**report.fits_json, "shapes": content})
+    return replace(report, shapes=found)
 
 
 def study_shapes(
@@ -319,31 +316,3 @@ def _cell(losses: _Losses, common: FloatArray, groups: Sequence[ShapeGroup], num
         best = None
     params = groups[losses.cells[number][0]].typical_params
     return ShapeCell(params, math.exp(float(losses.tokens[rows].mean())), len(rows), best)
-
-
-def shapes_json(found: Shapes) -> dict[str, Any]:
-    """`shapes` of fits.json."""
-    valley = found.valley
-    return {
-        "asked": found.asked,
-        "status": "too few" if valley is None else valley.kind,
-        "reason": found.reason,
-        "level": found.level,
-        "best": to_plain(found.best),
-        "band": found.band and {"share": found.share, "low": found.band[0], "high": found.band[1]},
-        "largest_loss_cost": valley and math.expm1(valley.largest),
-        "effect": valley and valley.effect,
-        "misfit": valley and valley.misfit,
-        "freedom": valley and valley.freedom,
-        "taken_out": {"by": found.taken_out, "moved": found.moved},
-        "odd": to_plain(found.odd),
-        "best_with_odd": to_plain(found.best_with_odd),
-        "slope_from": found.slope_from,
-        "noise_from": found.noise_from,
-        "groups": [
-            {"params": group.typical_params, "counted": group.counted, "spread": group.spread, "slope": to_plain(slope)}
-            for group, slope in zip(found.groups, found.slopes, strict=True)
-        ],
-        "sizes": to_plain(found.shapes),
-        "cells": to_plain(found.cells),
-    }

@@ -78,15 +78,22 @@ def repeated_data(study: PlannedStudy) -> Iterator[Finding]:
     if not repeated:
         return
     most = max(point.epochs or 0.0 for point in repeated)
+    fitted = [point for point in study.plan.points if not point.held_out]
+    fresh = [point for point in fitted if (point.epochs or 0.0) <= REPEATED]
     none_fresh = all((point.epochs or 0.0) > REPEATED for point in study.plan.points)
-    hopeless = none_fresh or most > EPOCHS_REFUSE
+    # Too few for the plain laws, which are then fitted to points whose text was worth less and less.
+    too_few = min(len({p.params for p in fresh}), len({p.tokens for p in fresh})) < MIN_LEVELS
+    worn = too_few and any((point.epochs or 0.0) > EPOCHS_WARN for point in fitted)
+    hopeless = none_fresh or worn or most > EPOCHS_REFUSE
+    why = "none sees fresh text alone" if none_fresh else f"only {len(fresh)} of the fitted ones are fresh"
     yield Finding(
         "repeated_data",
         "refuse" if hopeless else "warn" if most > EPOCHS_WARN else "info",
         f"{len(repeated)} of {len(study.plan.points)} points train for more than one epoch, at most {most:,.1f} "
         f"(warn above {EPOCHS_WARN:.0f}, refuse above "
-        f"{EPOCHS_REFUSE:,.0f}){'; none sees fresh text alone' if none_fresh else ''}.",
-        "Use a larger corpus or smaller budgets: a law of fresh text needs points that see it once."
+        f"{EPOCHS_REFUSE:,.0f}){f'; {why}' if none_fresh or worn else ''}.",
+        f"Use a larger corpus or smaller budgets: a law of fresh text needs points that see it once, of {MIN_LEVELS} "
+        "sizes and token counts at least."
         if hopeless
         else "Use a larger corpus or smaller budgets; a law of unique tokens is needed for the rest.",
         "Muennighoff et al. 2023, arXiv 2305.16264",

@@ -7,6 +7,7 @@ from scaling.checks.evidence import PlannedStudy
 from scaling.findings import Finding
 from scaling.laws.quantities import LIMITS
 from scaling.laws.shape_power import ShapePower
+from scaling.numbers import scientific
 from scaling.shapes import ASPECT
 
 
@@ -21,7 +22,7 @@ def unanswerable(study: PlannedStudy) -> Iterator[Finding]:
     if power.answers(quantity) == "yes":
         return
     sd, (good, bad) = power[quantity].sd, LIMITS[quantity]
-    asked = f"{quantity} at {power.target_flops:.3g} FLOPs"
+    asked = f"{quantity} at {scientific(power.target_flops)} FLOPs"
     if math.isfinite(sd):
         numbers = f"The plan would know {asked} with a standard deviation of {sd:.2g}"
     else:

@@ -8,6 +8,7 @@ from itertools import accumulate
 from scaling.checks.evidence import PlannedStudy
 from scaling.findings import Finding
 from scaling.laws.distributions import normal_tail, t_quantile
+from scaling.numbers import plural
 from scaling.specs import PlannedPoint, RunSpec, Schedule
 
 JUMP_WARN = 2.0
@@ -50,7 +51,8 @@ def rule_jumps(study: PlannedStudy) -> Iterator[Finding]:
         yield Finding(
             "rule_jumps",
             "warn",
-            f"{len(faults)} leaps of the recipe, the largest: {max(faults)[1]} (warn when a number changes more than "
+            f"{plural(len(faults), 'leap')} of the recipe, the largest: {max(faults)[1]} (warn when a number changes "
+            "more than "
             f"{JUMP_WARN:g} times and more than N or D does, or turns back by {REVERSAL_WARN:g} times).",
             "Evaluate each rule at the point's own N and D, and look at the columns of the dry run.",
             "public isoFLOP studies whose batch and decay belong to another horizon; docs/recipe.md",

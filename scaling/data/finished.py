@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from scaling.data.integrity import digest_of
+from scaling.data.integrity import digest_of, write_whole
 from scaling.data.manifest import DroppedCounts, SplitCounts
 from scaling.data.spool import Side, Spool, SpooledSet
 
@@ -89,22 +89,16 @@ class Finished:
 
     def _finish(self, words: Path, told: object, files: Iterable[Path]) -> None:
         digests = {str(file.relative_to(self._folder.parent)): digest_of(file).sha256 for file in files}
-        _write(words, json.dumps({"told": told, "files": digests}))
+        write_whole(words, json.dumps({"told": told, "files": digests}))
 
 
 def is_of(folder: Path, identity: str) -> bool:
     """Whether a folder that was left behind is of this corpus."""
     try:
-        return (folder / IDENTITY_FILE).read_text() == identity
+        return (folder / IDENTITY_FILE).read_bytes() == identity.encode()
     except OSError:
         return False
 
 
 def name_after(folder: Path, identity: str) -> None:
-    _write(folder / IDENTITY_FILE, identity)
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    write_whole(folder / IDENTITY_FILE, identity)

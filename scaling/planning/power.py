@@ -74,10 +74,16 @@ def plan_power(plan: Plan, belief: Belief, target: float | None = None, *, level
 def points_for_the_laws(plan: Plan) -> list[PlannedPoint]:
     """The points that are not held out, without those that repeat their text where the others carry the laws alone: as
     the analysis will take them (`analysis.study.split_records`)."""
-    fitted = [point for point in plan.points if not point.held_out]
-    fresh = [point for point in fitted if (point.epochs or 0.0) <= REPEATED]
+    apart = set(repeated_apart(plan))
+    return [point for point in plan.points if not point.held_out and point not in apart]
+
+
+def repeated_apart(plan: Plan) -> list[PlannedPoint]:
+    """The points, held out or not, that go to the law of repeated data: none where the others do not carry the plain
+    laws."""
+    fresh = [point for point in plan.points if not point.held_out and (point.epochs or 0.0) <= REPEATED]
     carries = min(len({p.params for p in fresh}), len({p.tokens for p in fresh})) >= MIN_LEVELS
-    return fresh if carries else fitted
+    return [point for point in plan.points if carries and (point.epochs or 0.0) > REPEATED]
 
 
 def default_target(plan: Plan) -> float:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from scaling.analysis.prior import NoBelief, measured_belief
 from scaling.checks.evidence import Question
-from scaling.config import PLAN_FILE, ConfigError, StudyConfig
+from scaling.config import PLAN_FILE, ConfigError, StudyConfig, of_study
 from scaling.data.manifest import Manifest
 from scaling.laws.design import Belief
 from scaling.laws.quantities import LIMITS
@@ -16,11 +16,38 @@ from scaling.planning.extension import additions, extended_grid, grid_overrides
 from scaling.planning.power import default_target, plan_power, points_for_the_laws
 from scaling.planning.proposals import Proposals, propose
 from scaling.records import read_records
+from scaling.report.numbers import amount, scientific
 from scaling.shapes import ASPECT, holds_size, shape_groups, shaped
 from scaling.specs import Plan, read_plan
 from scaling.terminal import warn
 
 REACH = (1.0, 4.0, 16.0)  # how much more than the plan's largest point a point to add may cost, tried in this order
+
+
+def asked(config: StudyConfig) -> str:
+    """The study's question in a sentence: the user's, or what its corpus and its grid ask."""
+    if config.question is not None:
+        return config.question
+    grid, source = config.grid, config.data.source
+    names = [size.name for size in grid.sizes]
+    decoders = f"a decoder of {names[0]}" if len(names) == 1 else f"decoders of {names[0]} to {names[-1]}"
+    text = config.data.name if config.data.name != source.kind or source.path is None else source.path
+    budgets = [budget for size in grid.sizes for budget in size.budgets or grid.budgets]
+    low, high = min(budgets), max(budgets)
+    if config.power.quantity == ASPECT:
+        return f"Wide or deep: which shape of {decoders} does best on {text}?"
+    if grid.unique_tokens:
+        return f"What is a further epoch over the same text of {text} worth to {decoders}?"
+    if grid.kind == "isoflop":
+        spent = (
+            f"of {scientific(low, 2)} to {scientific(high, 2)} FLOPs" if low < high else f"of {scientific(low)} FLOPs"
+        )
+        return f"Which of the {decoders} does best on {text} for budgets {spent}?"
+    per = " for each parameter" if grid.kind == "tokens_per_param" else ""
+    return (
+        f"How does the loss of {decoders} on {text} fall with their parameters and their training tokens, "
+        f"{amount(low)} to {amount(high)}{per}?"
+    )
 
 
 def question(config: StudyConfig, plan: Plan, manifest: Manifest | None = None) -> Question:
@@ -61,9 +88,7 @@ def belief_of(config: StudyConfig) -> Belief:
 
 def belief_of_study(folder: Path) -> Belief:
     """Raises ConfigError: no plan there, or no usable law."""
-    path = folder / PLAN_FILE
-    if not path.exists():
-        raise ConfigError(f"{folder} holds no {PLAN_FILE}, so it is no study: name a folder such as runs/default")
+    path = of_study(folder, PLAN_FILE)
     try:
         return measured_belief(read_plan(path), list(read_records(folder, warn)))
     except NoBelief as error:

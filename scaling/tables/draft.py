@@ -94,12 +94,13 @@ class Draft:
         recur."""
         fields = {self.sheet.names[one.column] for one in self.found.values()}
         names = [n for n in dict.fromkeys(self.sheet.names) if n and n not in fields and n not in self.options.ignore]
+        first = {name: i for i, name in reversed(list(enumerate(self.sheet.names)))}
         out = []
         for name in names:
             role = role_of(name)
             if role in roles and (not grouping or self._groups_rows(name)):
                 if name not in self.beside_known:
-                    column = self.sheet.columns[self.sheet.names.index(name)]
+                    column = self.sheet.columns[first[name]]
                     self.beside_known[name] = Beside(name, role, tuple(values_of(column)))
                 out.append(self.beside_known[name])
         return out

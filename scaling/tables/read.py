@@ -101,16 +101,31 @@ def read_table(
     if study:
         path = _points_of(path)
     sheet = read_sheet(path, given.values())
-    if len(sheet.problems) == len(sheet.lines):
-        raise TableError(_none_left(str(path), sheet, sheet.problems))
     if study:
         given = {f: name for f, name in STUDY_COLUMNS.items() if f != "budget" or _is_whole(sheet, name)} | given
         convention = convention or STUDY_CONVENTION
-    draft = draft_of(str(path), sheet, given, options)
+    return table_of_sheet(source, str(path), sheet, given, options, convention, only, study=study)
+
+
+def table_of_sheet(
+    source: str,
+    path: str,
+    sheet: Sheet,
+    given: Mapping[str, str],
+    options: ReadingOptions,
+    convention: str | None = None,
+    only: tuple[str, str] | None = None,
+    *,
+    study: bool = False,
+) -> Table:
+    """As `read_table`, of cells that are there. `given` are the sheet's names of fields; messages call it `path`."""
+    if len(sheet.problems) == len(sheet.lines):
+        raise TableError(_none_left(path, sheet, sheet.problems))
+    draft = draft_of(path, sheet, given, options)
     for row, reason in unusable_rows({f: c for f, c in draft.numbers.items() if f in (*REQUIRED, *OPTIONAL)}).items():
         draft.reasons.setdefault(row, reason)
     if not len(draft.kept):
-        raise TableError(_none_left(str(path), sheet, draft.reasons))
+        raise TableError(_none_left(path, sheet, draft.reasons))
     if only is not None:
         keep_only(draft, *only)
     if options.where is not None:
@@ -132,7 +147,7 @@ def read_table(
     again = keep_fresh(draft)
     kept = draft.kept
     if not len(kept):
-        raise TableError(_none_left(str(path), sheet, draft.reasons))
+        raise TableError(_none_left(path, sheet, draft.reasons))
     judged = (*draft.beside(*JUDGED), *draft.beside("label", "result", grouping=True))
     beside = tuple(column.take(kept.tolist()) for column in judged)
     on_the_way = None

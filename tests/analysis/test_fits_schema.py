@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from hydra import compose, initialize_config_dir
 
-from scaling.analysis.shapes import shapes_json
 from scaling.analysis.study import forecast, split_records
 from scaling.analysis.table_report import report_on_table
 from scaling.analysis.text import with_text
 from scaling.analysis.vocabulary import vocabulary_laws
-from scaling.checks.catalogue import check_table, in_fits_json
+from scaling.checks.catalogue import check_table
 from scaling.config import table_options
 from scaling.config_folder import config_folder
 from scaling.data.oracle import KnownEntropy
+from scaling.results_json import fits_json, shapes_json
 from scaling.values import to_plain
 from tests.analysis.conftest import make_records
 from tests.analysis.test_shapes import found, planted, shapes_study
@@ -71,7 +71,7 @@ def a_table(folder: Path) -> dict[str, Any]:
         overrides = ["out=x", "bootstrap=20", "holdout='0.2'", "+targets.points=[[1e9,1e10]]"]
         composed = compose("fit", [f"source={folder / 'points.csv'}", *overrides])
         report = report_on_table(table_options(composed), "command")
-    return in_fits_json(report.fits_json, check_table(report))
+    return fits_json(replace(report, findings=check_table(report)))
 
 
 def the_text(folder: Path) -> dict[str, Any]:
@@ -84,7 +84,8 @@ def the_text(folder: Path) -> dict[str, Any]:
     )
     report = report_of(planned, records, folder, ())
     known = KnownEntropy(rate=1.0, floor=1.1, context=64)
-    return with_text(report, split_records(planned, records), OPTIONS, None, known, laws).fits_json["text"]  # type: ignore[no-any-return]
+    found = with_text(report, split_records(planned, records), OPTIONS, None, known, laws)
+    return fits_json(found)["text"]  # type: ignore[no-any-return]
 
 
 def the_shapes(folder: Path) -> dict[str, Any]:
@@ -100,9 +101,9 @@ def test_the_page_names_every_key_and_no_other(tmp_path: Path) -> None:
     held_out = {(p.run_id, p.tokens) for p in planned.points if p.held_out}
     first_wave = [r for r in records if (r.run_id, r.budget_tokens) not in held_out]
     made, _ = forecast(planned, first_wave, OPTIONS, ())
-    of_study = in_fits_json(report_of(planned, records, tmp_path, tuple(made)).fits_json, ())
+    of_study = fits_json(report_of(planned, records, tmp_path, tuple(made)))
     of_table = a_table(tmp_path)
-    assert set(of_study) == set(of_table) - {"reading", "influence"}
+    assert set(of_study) - {"text", "shapes"} == set(of_table) - {"reading", "influence"}
     text = {"text": the_text(tmp_path)}
     of_shapes = {"shapes": the_shapes(tmp_path)}
     assert keys(of_study) | keys(of_table) | keys(text) | keys(of_shapes) == documented
