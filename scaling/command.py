@@ -177,7 +177,7 @@ TOLD = (ConfigError, DataError, FolderError, ValueMismatch, SlurmError, HydraExc
 @contextmanager
 def told_in_one_paragraph(exit_codes: list[int], argv: Sequence[str] | None = None) -> Iterator[None]:
     """What a user can cause, in one paragraph and an exit code; `debug=true` in `argv`, or in the command line of the
-    process where left out, shows the traceback too."""
+    process where left out, shows the traceback too, and `json=true` prints the paragraph for programs."""
     try:
         yield
     except BrokenPipeError:

@@ -52,12 +52,9 @@ def test_whoever_is_named_is_told_of_the_end(tmp_path: Path, capsys: pytest.Capt
     assert "warn: notify: " in capsys.readouterr().err
 
 
-def test_a_mistake_is_json_too_where_that_is_asked_for(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["plan", "json=true"])
+def test_a_mistake_is_json_too_where_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     codes: list[int] = []
-    with told_in_one_paragraph(codes):
+    with told_in_one_paragraph(codes, ["json=true"]):
         raise ConfigError("the value, the constraint, the remedy")
     said = capsys.readouterr()
     assert json.loads(said.out) == {"error": "the value, the constraint, the remedy", "exit_code": 2}
