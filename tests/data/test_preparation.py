@@ -205,6 +205,22 @@ def test_what_a_killed_one_had_finished_is_not_done_again(
         assert (folder / file.name).read_bytes() == file.read_bytes(), file.name
 
 
+def test_what_was_finished_and_is_damaged_is_made_again(
+    tmp_path: Path, texts: list[str], write_jsonl: WriteJsonl, local_config: LocalConfig, python: Python
+) -> None:
+    path, root = write_jsonl(texts), tmp_path / "cache"
+    config = local_config(path)
+    straight = prepare(config, tmp_path / "straight")
+    assert python(PROGRAM, str(path), str(root), "measuring").returncode == -signal.SIGKILL
+    (partial,) = root.glob(".*.partial")
+    tokens, words = partial / "train.bin", partial / "spool" / "spool.json"
+    tokens.write_bytes(bytes([tokens.read_bytes()[0] ^ 1]) + tokens.read_bytes()[1:])
+    words.write_bytes(words.read_bytes()[:50])
+    folder = prepare(config, root)
+    for file in straight.iterdir():
+        assert (folder / file.name).read_bytes() == file.read_bytes(), file.name
+
+
 def test_a_finished_part_whose_words_are_damaged_is_made_anew(tmp_path: Path) -> None:
     finished, counts, file = Finished(tmp_path), SplitCounts(1, 2, 3, 4, 5, 6), tmp_path / "train.bin"
     file.touch()
