@@ -19,6 +19,7 @@ from scaling.checks import (
     plausibility,
     power,
     profiles,
+    programs,
     reading,
     recipe,
     residuals,
@@ -77,6 +78,9 @@ RUNNING: tuple[Check[MeasuredStudy], ...] = (
     running.past_its_best,
     running.mixed_tokenizers,
     running.moving_validation,
+    programs.mixed_code,
+    programs.nats_of_bytes,
+    programs.unchecked_program,
     running.confounded_machines,
 )
 
