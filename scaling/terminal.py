@@ -27,6 +27,10 @@ class PlainConsole(Console):
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(visible(text), **options)
 
+    def on_broken_pipe(self) -> None:
+        """Rich would exit with 1, as if something had failed: the command ends as those of a shell do."""
+        raise BrokenPipeError
+
     def print_json(self, json: str | None = None, **options: Any) -> None:
         """For a program it is not looked through for colours, which takes longer than all else of a large study."""
         if self.is_terminal or json is not None:

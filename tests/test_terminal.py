@@ -1,11 +1,15 @@
 """Every command at a terminal: JSON for programs, no colour where none is wanted, a mistake told in one paragraph."""
 
 import importlib
+import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
+from scaling.command import told_in_one_paragraph
+from scaling.terminal import PlainConsole
 from tests.planted_study import planted_study
 from tests.test_usage import COMMANDS
 
@@ -74,3 +78,15 @@ def test_no_color_is_respected_on_a_terminal(
     monkeypatch.setenv("NO_COLOR", "1")
     run("scaling.plan", "experiment=data_constrained")
     assert "\x1b[33m" not in capsys.readouterr().out
+
+
+def test_a_reader_who_has_left_ends_a_command_as_those_of_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stdout", Closed())
+    codes: list[int] = []
+    with told_in_one_paragraph(codes):
+        PlainConsole().print("a table")
+    assert codes == [141]
