@@ -20,13 +20,14 @@ verbs    `planning`: rules for learning rate, batch and shapes; grids; what a pl
 nouns    `specs`: what shall be trained; `records`, `curves`: what happened; `findings`: what a check saw
          `machine`: a worker's place; `datasheets`, `verdicts`: what vendors say of a GPU, and what its check found
          `speeds`: what a step takes on this machine; `corners`: a grid's learning rates, checked
+         `trainers`: a trainer of somebody else, what it is told and where its numbers stand
          `tables`: anyone's table of losses, read with an account of every line
          `shapes`: which sizes of a plan differ in their shape and not in N
          `results`: what a study found; `store`: its ledger and database; `values`, `json_text`: dataclasses from and to
          JSON
          `folders`: whose a folder is, who writes it now; `terminal`: what commands say
-         `exits`: exit codes; `lazy`: public names that are imported when they are used
          `names`, `numbers`, which everyone may use: what a mistyped name may have meant, numbers as they are read
+         `exits`: exit codes; `lazy`: public names that are imported when they are used
 leaves   `model`: the decoder, its parameter and FLOP counts
          `data`: corpora, tokenizers, token files
          `laws`: functional forms, fits, intervals (numpy and scipy alone)

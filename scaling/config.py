@@ -21,9 +21,11 @@ from scaling.keys import ANYWHERE, ONLY, reads, typed_keys
 from scaling.launching.config import LaunchConfig
 from scaling.names import nearest, nearest_path
 from scaling.planning.config import GridConfig, ModelOptions, RecipeConfig, TimeModel
+from scaling.planning.external import require_trainable, with_own_keys
 from scaling.planning.power import PowerConfig
 from scaling.sinks.config import require_known as require_known_sinks
 from scaling.specs import Plan, read_plan
+from scaling.trainers.config import TrainerConfig
 from scaling.training.config import Runtime
 from scaling.tuning.config import TuneOptions
 from scaling.values import (
@@ -94,6 +96,7 @@ class StudyConfig:
     sinks: tuple[str, ...] = ()
     notify: tuple[str, ...] = ()
     overwrite: bool = False
+    trainer: TrainerConfig | None = None
 
     def __post_init__(self) -> None:
         require_name("study", self.study)
@@ -101,7 +104,15 @@ class StudyConfig:
             raise ValueError(f"study is {shown(self.study)}; it names a folder: use letters, digits, '_', '-' and '.'")
         require_known_sinks(self.sinks)
         context, batch = self.model.context, self.recipe.batch_tokens
-        if batch < context:
+        if self.trainer is not None:
+            require_trainable(self.grid, self.trainer, self.fit.convention)
+        elif self.recipe.schedule == "own" or any(size.keys for size in self.grid.sizes) or self.recipe.keys:
+            stray = [*self.recipe.keys, *(key for size in self.grid.sizes for key in size.keys)]
+            raise ValueError(
+                f"{f'the key {stray[0]}' if stray else 'recipe.schedule=own'} is for a trainer of your own and no "
+                "trainer is named: add trainer=..., or remove it"
+            )
+        if self.trainer is None and batch < context:
             raise ValueError(
                 f"recipe.batch_tokens is {batch}, less than one context of {context} tokens: raise it to a multiple of "
                 f"{context}, or lower model.context"
@@ -340,6 +351,7 @@ def _root(kind: type[T], composed: DictConfig) -> T:
         if not isinstance(plain, dict):
             raise ConfigError(f"the config is {plain!r}; it must be a mapping")
         plain.pop("hydra", None)
+        plain = with_own_keys({str(key): item for key, item in plain.items()})
         require_within(plain)
         return from_plain(kind, plain, "config")
 

@@ -7,4 +7,5 @@ EXIT_NO_ANSWER = 3  # all went well, and the study, the table or the rounds stil
 EXIT_REQUEUE = 75  # a run was told to go and has saved itself: start it again
 EXIT_BUSY = 76  # another process has the run
 EXIT_INTERRUPTED = 130  # as of a shell's commands that INT ends
+EXIT_LOST = 137  # as of a command that KILL ends: somebody ended a run's program, and another try may go well
 EXIT_NOBODY_LISTENS = 141  # as of those that PIPE ends

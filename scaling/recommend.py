@@ -14,7 +14,7 @@ from pathlib import Path
 from hydra import compose
 from omegaconf import DictConfig
 
-from scaling.analysis.observations import CONVENTIONS, observations, usable
+from scaling.analysis.observations import CONVENTIONS, conventions_of, observations, usable
 from scaling.analysis.recommend import (
     NoRecommendation,
     RecommendOptions,
@@ -46,6 +46,7 @@ from scaling.report.recommendation import print_recommendation
 from scaling.results import Recommendation
 from scaling.specs import Plan, read_plan
 from scaling.stages.checkup import prepared_manifest
+from scaling.stages.declared import command_of_the_best
 from scaling.stages.outlook import room_of
 from scaling.stages.study import plan_study
 from scaling.stages.tables import open_table, tell
@@ -92,7 +93,7 @@ def measured_study(options: RecommendOptions) -> tuple[StudyConfig, Plan, list[R
 
 
 def ask_study(options: RecommendOptions, config: StudyConfig, plan: Plan, records: list[RunRecord]) -> Asked:
-    counts = {c.text: observations(plan, records, c) for c in CONVENTIONS.values()}
+    counts = {c.text: observations(plan, records, c) for c in conventions_of(plan)}
     rows = counts[CONVENTIONS["total"].text]
     speed = options.flops_per_second or measured_speed(records)
     forecast = SelectedForecast(rows)
@@ -102,9 +103,8 @@ def ask_study(options: RecommendOptions, config: StudyConfig, plan: Plan, record
 
 def ask_table(options: RecommendOptions, table: Table) -> Asked:
     rows, speed = table.observations, options.flops_per_second
-    forecast = SelectedForecast(rows)
     source = f"{plural(len(rows), 'row')} of {options.source}"
-    return Asked(rows, speed, answer_for(options, rows, source, speed, forecast))
+    return Asked(rows, speed, answer_for(options, rows, source, speed, SelectedForecast(rows)))
 
 
 def from_study(options: RecommendOptions) -> int:
@@ -114,6 +114,12 @@ def from_study(options: RecommendOptions) -> int:
     rows, speed, answer = asked.rows, asked.speed, asked.answer
     if not answer.reachable or refusals(answer.findings):
         return show(options, answer, None, "", speed)
+    if config.trainer is not None:
+        code = show(options, answer, None, "", speed)
+        words, command = command_of_the_best(config, plan, answer)
+        if not options.json:
+            print(f"{words}\nTrain it: {command}")
+        return code
     room = room_of(config, prepared_manifest(config))
     chosen = shape_for(room, rows, answer)
     try:

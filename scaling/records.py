@@ -32,7 +32,7 @@ TRUNK_FILE, BRANCH_FILE = "trunk.pt", "branch.pt"
 # In a study's folder: no worker starts, or goes on past its next step, while it is there. The next sweep removes it.
 STOP_FILE = "STOP"
 
-PointStatus = Literal["done", "diverged", "out_of_memory", "stopped_early"]
+PointStatus = Literal["done", "diverged", "out_of_memory", "stopped_early", "failed"]
 RunState = Literal["running", "done", "interrupted", "failed"]
 RunPart = Literal["whole", "trunk", "branch"]
 
@@ -101,7 +101,8 @@ class RunRecord:
     `seconds` and `tokens_per_second` are of that path's training steps, evaluation left out; the trunk that
     several points share is counted in each, as it is in `energy_joules`. `loss_sem_nats` is the standard error over
     validation windows. Of a point that `stopped_early` the final loss is that of the trunk where it stopped, under an
-    undecayed learning rate and on fewer tokens than planned: no fit takes it.
+    undecayed learning rate and on fewer tokens than planned: no fit takes it. A point that `failed` is another
+    program's that ended without the loss that was planned; the next sweep tries it again.
 
     `skipped_steps` are steps whose fp16 gradient overflowed, which the scaler leaves out. `mfu` is the counted FLOPs
     per second over `peak_flops_per_second`, which is that of measured matrix products in the precision of training on
@@ -301,5 +302,11 @@ def set_aside_damaged(run_folder: Path, budgets: Iterable[int]) -> None:
             path.replace(path.with_suffix(".damaged"))
 
 
+def has_ended(run_folder: Path, budget_tokens: int) -> bool:
+    """Whether a point needs no more training: what `failed` is for the next sweep to try again."""
+    record = recorded(run_folder, budget_tokens)
+    return record is not None and record.status != "failed"
+
+
 def is_done(run_folder: Path, budgets: tuple[int, ...]) -> bool:
-    return all(recorded(run_folder, budget) is not None for budget in budgets)
+    return all(has_ended(run_folder, budget) for budget in budgets)

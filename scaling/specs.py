@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 from scaling.model.config import ADDED_LATER, ModelConfig
 from scaling.model.counting import count_training_flops
+from scaling.trainers.program import Program
 from scaling.values import ValueMismatch, read_json, require_name, shown, to_plain
 
-ScheduleKind = Literal["wsd", "cosine", "linear"]
+ScheduleKind = Literal["wsd", "cosine", "linear", "own"]
 OptimizerKind = Literal["adamw", "muon"]
 SPEC_VERSION = 1
 
@@ -52,7 +53,8 @@ class Schedule:
     wsd     constant, and linear to zero over the last `cooldown_share` of each budget's steps: one trunk serves
             every budget (Hägele et al. 2024, arXiv 2405.18392);
     cosine  half a cosine to `final_lr_share` of the peak (Hoffmann et al. 2022, arXiv 2203.15556);
-    linear  straight to zero (Bergsma et al. 2025, arXiv 2502.15938).
+    linear  straight to zero (Bergsma et al. 2025, arXiv 2502.15938);
+    own     whatever the trainer of somebody else makes of it: no more than the numbers that it is told.
     """
 
     kind: ScheduleKind
@@ -130,7 +132,7 @@ class RunSpec:
     `budgets` are tokens, each a whole number of batches, ascending. The id hashes all but the budgets, so that a
     larger budget added later continues the same trunk; under a schedule that depends on its horizon there is one
     budget and it belongs to the id. `corpus` is the corpus' fingerprint; `unique_tokens` restricts training to a
-    prefix of it.
+    prefix of it. `program` is what trains it where that is not this project.
     """
 
     size: str
@@ -144,6 +146,7 @@ class RunSpec:
     budgets: tuple[int, ...]
     divergence: DivergenceRule = field(default=DivergenceRule(), metadata=ADDED_LATER)
     evaluations: Evaluations = field(default=Evaluations(), metadata=ADDED_LATER)
+    program: Program | None = field(default=None, metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         require_name("size", self.size)
@@ -208,8 +211,9 @@ def _identity(value: Any) -> Any:
 
 @cache
 def _hashed_fields(kind: Any) -> tuple[tuple[str, bool, Any], ...]:
-    """Each field's name, whether it came later, and its default then."""
-    return tuple((f.name, "added_later" in f.metadata, f.default) for f in fields(kind))
+    """Each field's name, whether it came later, and its default then; without what was only told of a run."""
+    hashed = (f for f in fields(kind) if "only_told" not in f.metadata)
+    return tuple((f.name, "added_later" in f.metadata, f.default) for f in hashed)
 
 
 @dataclass(frozen=True)

@@ -31,23 +31,25 @@ def task(composed: "DictConfig") -> int:
     from scaling.config import PLAN_FILE, ConfigError, study_config
     from scaling.folders import require_ours
     from scaling.records import record_path, recorded
+    from scaling.stages.program import check_program, describe_sizes
     from scaling.stages.study import make_tasks, plan_study, prepare_study, write_plan
     from scaling.stages.sweeping import choose_points, dry_run
     from scaling.terminal import PlainConsole
-    from scaling.training.team import leave_team, team_of_this_process
-    from scaling.training.worker import run_folder
+    from scaling.training.entry import leave_team, run_folder, team_of_a_study
     from scaling.values import to_plain
 
     config = study_config(composed)
     if config.dry_run:
         return dry_run(config)
     require_ours(config.folder, "study", key="study", overwrite=config.overwrite)
+    describe_sizes(config, PlainConsole(stderr=True))
     corpora = prepare_study(config)
     plan = plan_study(config)
+    check_program(config, plan.runs)
     if config.point is None:
         raise ConfigError("point is not given: name one, as in point=7, or train them all with -m")
     (point,) = choose_points(plan, [config.point])
-    team = team_of_this_process()
+    team = team_of_a_study(external=config.trainer is not None)
     if team.leads:
         if not (config.folder / PLAN_FILE).exists():
             write_plan(config, plan)  # so that `scaling.status` has something to show
@@ -147,8 +149,7 @@ def serve_tasks() -> None:
 
 def run_one(folder: Path) -> int:
     from scaling.folders import FolderError, storage_words
-    from scaling.training.team import leave_team
-    from scaling.training.worker import run_folder
+    from scaling.training.entry import leave_team, run_folder
 
     if not (folder / JOB_FILE).exists():
         print(f"error: {folder} holds no {JOB_FILE}; the sweep writes one into each run's folder", file=sys.stderr)

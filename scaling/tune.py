@@ -28,6 +28,7 @@ from scaling.planning.config import RecipeConfig
 from scaling.records import JOB_FILE
 from scaling.specs import RunSpec
 from scaling.stages.local import make_workers, study_slots
+from scaling.stages.program import require_our_decoders
 from scaling.stages.study import plan_study, prepare_study, study_cost, take_folder
 from scaling.stages.vocabularies import require_one_vocabulary
 from scaling.terminal import PlainConsole
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 def task(composed: DictConfig) -> int:
     config, options = tune_config(composed)
     require_one_vocabulary(config, "tuning")
+    require_our_decoders(config, "tuning")
     if options.corners:
         from scaling.tune_corners import check_corners
 

@@ -79,6 +79,8 @@ def _convert_union(arguments: tuple[Any, ...], value: object, where: str) -> Any
     if value is None and type(None) in arguments:
         return None
     kinds = [k for k in arguments if k is not type(None)]
+    if type(value) in kinds and type(value) in SCALARS:
+        return _convert(type(value), value, where)
     if isinstance(value, Mapping):
         kinds = [kind for kind in kinds if dataclasses.is_dataclass(kind)] or kinds
     for kind in kinds[:-1]:

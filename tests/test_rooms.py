@@ -14,7 +14,19 @@ LEAVES = {"model", "data", "laws"}
 NOUNS = {
     "tables",
     *("values", "machine", "datasheets", "specs", "speeds", "verdicts", "records", "claims", "curves", "findings"),
-    *("results", "results_json", "exits", "corners", "store", "folders", "terminal", "bounds", "shapes", "json_text"),
+    *(
+        "results",
+        "results_json",
+        "exits",
+        "corners",
+        "store",
+        "folders",
+        "terminal",
+        "bounds",
+        "shapes",
+        "trainers",
+        "json_text",
+    ),
 }
 FACES = {PACKAGE / "__init__.py", PACKAGE / "laws" / "__init__.py"}
 VERBS = {"sinks", "planning", "tuning", "training", "launching", "analysis", "checks", "report"}

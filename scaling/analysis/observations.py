@@ -74,6 +74,13 @@ CONVENTIONS = {
 }
 
 
+def conventions_of(plan: Plan) -> list[Convention]:
+    """Those under which the plan's models can be counted: of another program's, N without embeddings is often not
+    told."""
+    told = all(run.model.external is None or run.model.external.non_embedding_params for run in plan.runs)
+    return [one for one in CONVENTIONS.values() if told or one.params is _total]
+
+
 def usable(plan: Plan, records: Sequence[RunRecord]) -> tuple[list[RunRecord], list[Exclusion]]:
     """Records that a fit may use, in the plan's order, and the planned points that it may not, with reasons."""
     measured = {(record.run_id, record.budget_tokens): record for record in records}

@@ -10,7 +10,7 @@ from scaling.analysis.forecasts import new_forecasts, score
 from scaling.analysis.law_report import Rows, law_report
 from scaling.analysis.ledger import ledger_lines
 from scaling.analysis.noise import seed_noise
-from scaling.analysis.observations import CONVENTIONS, held_out_keys, observations, points_at, usable
+from scaling.analysis.observations import CONVENTIONS, conventions_of, held_out_keys, observations, points_at, usable
 from scaling.analysis.repetition import carry_plain_laws, is_repeated, predict_repeated, will_repeat
 from scaling.findings import Finding
 from scaling.laws.analysis import resample, sample_rows
@@ -145,7 +145,7 @@ def analyse(
     fitted = fitted_rows(plan, measured, options)
     curves = read_segments(folder, plan, tell)
     trunks = trunk_curves(curves, plan, convention)
-    others = [other for other in CONVENTIONS.values() if other is not convention]
+    others = [other for other in conventions_of(plan) if other is not convention]
     asked = Targets.of(options.targets)
     laws = law_report(
         Rows(

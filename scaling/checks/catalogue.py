@@ -19,6 +19,7 @@ from scaling.checks import (
     plausibility,
     power,
     profiles,
+    programs,
     reading,
     recipe,
     residuals,
@@ -52,7 +53,9 @@ PLAN: tuple[Check[PlannedStudy], ...] = (
     recipe.rule_jumps,
     recipe.batch_rounding,
     recipe.warmup_share,
+    recipe.short_warmup,
     recipe.few_steps,
+    recipe.many_steps,
     recipe.undecayed_end,
     recipe.mixed_schedules,
     recipe.learning_rate_corners,
@@ -75,6 +78,9 @@ RUNNING: tuple[Check[MeasuredStudy], ...] = (
     running.past_its_best,
     running.mixed_tokenizers,
     running.moving_validation,
+    programs.mixed_code,
+    programs.nats_of_bytes,
+    programs.unchecked_program,
     running.confounded_machines,
 )
 

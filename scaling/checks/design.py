@@ -7,7 +7,7 @@ from scaling.checks.evidence import PlannedStudy
 from scaling.findings import Finding
 from scaling.laws.repeated import REPEATED
 
-EPOCHS_WARN, EPOCHS_REFUSE = 4.0, 1000.0
+EPOCHS_WARN, EPOCHS_WORN, EPOCHS_REFUSE = 4.0, 16.0, 1000.0  # 16: the half-life of a repeated token
 MIN_LEVELS = 3
 MIN_RATIO_SPREAD = 2.0
 MIN_PROFILE_SIZES = 4
@@ -83,7 +83,7 @@ def repeated_data(study: PlannedStudy) -> Iterator[Finding]:
     none_fresh = all((point.epochs or 0.0) > REPEATED for point in study.plan.points)
     # Too few for the plain laws, which are then fitted to points whose text was worth less and less.
     too_few = min(len({p.params for p in fresh}), len({p.tokens for p in fresh})) < MIN_LEVELS
-    worn = too_few and any((point.epochs or 0.0) > EPOCHS_WARN for point in fitted)
+    worn = too_few and any((point.epochs or 0.0) > EPOCHS_WORN for point in fitted)
     hopeless = none_fresh or worn or most > EPOCHS_REFUSE
     why = "none sees fresh text alone" if none_fresh else f"only {len(fresh)} of the fitted ones are fresh"
     yield Finding(

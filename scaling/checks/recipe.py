@@ -16,6 +16,7 @@ REVERSAL_WARN = 1.5
 ROUNDING_WARN = 0.05
 WARMUP_SHARE_WARN, WARMUP_SHARE_REFUSE = 0.10, 0.25
 STEPS_WARN, STEPS_REFUSE = 500, 100
+WARMUP_SHARE_LEAST, STEPS_MOST = 0.001, 1_000_000
 COOLDOWN_SHARE_WARN = 0.05
 FINAL_LR_SHARE_WARN = 0.2
 CORNER_SIGMAS = 2.0
@@ -106,6 +107,41 @@ def warmup_share(study: PlannedStudy) -> Iterator[Finding]:
             f"{WARMUP_SHARE_WARN:.0%}, refuse above {WARMUP_SHARE_REFUSE:.0%}).",
             "Lower recipe.warmup_params_share or recipe.warmup_min_steps, or raise the smallest budget.",
             "Porian et al. 2024, arXiv 2406.19146",
+        )
+
+
+def short_warmup(study: PlannedStudy) -> Iterator[Finding]:
+    """A warmup that was right for short runs is none in a run a thousand times as long."""
+
+    def share(point: PlannedPoint) -> float:
+        return study.plan.by_id[point.run_id].schedule.warmup_steps / point.steps
+
+    point = min(study.plan.points, key=share)
+    if share(point) < WARMUP_SHARE_LEAST:
+        warmup = study.plan.by_id[point.run_id].schedule.warmup_steps
+        yield Finding(
+            "short_warmup",
+            "warn",
+            f"The warmup is {warmup:,} of {point.steps:,} steps of {point.size} at {point.tokens:,} tokens (warn below "
+            f"{WARMUP_SHARE_LEAST:.1%}).",
+            "Raise recipe.warmup_params_share or recipe.warmup_min_steps: the recipe was tuned on shorter runs.",
+            "a judgement of this program: published runs warm up over 0.1% to 4% of their steps",
+        )
+
+
+def many_steps(study: PlannedStudy) -> Iterator[Finding]:
+    """A batch that was right for small models makes more steps of a large one than anybody has trained."""
+    point = max(study.plan.points, key=lambda point: point.steps)
+    if point.steps > STEPS_MOST:
+        batch = study.plan.by_id[point.run_id].optimizer.batch_tokens
+        yield Finding(
+            "many_steps",
+            "warn",
+            f"{point.size} on {point.tokens:,} tokens takes {point.steps:,} steps of {batch:,} tokens (warn above "
+            f"{STEPS_MOST:,}).",
+            "Raise recipe.batch_tokens, or let it grow with recipe.batch_exponent and recipe.batch_tokens_exponent: "
+            "the recipe was tuned on smaller models and less text.",
+            "McCandlish et al. 2018, arXiv 1812.06162: below the critical batch few tokens are saved",
         )
 
 

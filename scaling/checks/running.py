@@ -20,12 +20,12 @@ WARMUP_ROWS = 5  # rows at the start of a run, where the loss falls by the row
 SKIPPED_WARN = 0.01
 PAST_BEST_SIGMAS = 3.0
 CONFOUNDED = 0.5
-LOST = ("diverged", "out_of_memory")
+LOST = ("diverged", "out_of_memory", "failed")
 MACHINE = ("device", "precision", "parallel", "torch", "code_version")
 
 
 def runs_without_loss(study: MeasuredStudy) -> Iterator[Finding]:
-    """Points that diverged or ran out of memory are missing where it is hardest, which is not at random."""
+    """Points that diverged, failed or ran out of memory are missing where it is hardest, which is not at random."""
     ended = [record for record in study.records if record.status in LOST]
     if ended:
         reasons = Counter(record.status for record in ended)

@@ -37,6 +37,14 @@ def open_dataset(config: SourceConfig) -> HubRows:
             lambda: lines_of(files, config.train_split),
             None if validation is None else lambda: lines_of(files, validation),
         )
+    if Path(config.path).is_dir() and config.name is not None and not (Path(config.path) / "README.md").is_file():
+        held = sorted(each.name for each in Path(config.path).iterdir())[:5]
+        raise DataError(
+            f"data.source.path={config.path!r} holds {', '.join(held) or 'nothing'}, and neither WikiText as its "
+            "authors zip it (wiki.train.raw, wiki.valid.raw, ...) nor a copy of the hub's repository (README.md and "
+            "parquet files): unpack one of them there; or for text of your own take data=local "
+            f"data.source.path={config.path}"
+        )
     if Path(config.path).is_dir():
         return _open(config, "local folder", lambda split: _load(config.path, config.name, None, split, streaming=True))
     absent = obstacle(f"datasets/{config.path}")

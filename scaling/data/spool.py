@@ -248,6 +248,7 @@ def _require_both_sides(config: DataConfig, train_documents: int, validation_doc
         )
     raise DataError(
         f"data.validation_fraction={config.validation_fraction} of {total} documents leaves no document for "
-        f"{missing}: give more documents (one file is one document, a line of a .jsonl is one), another "
-        "fraction, another data.split_salt, or validation text of its own (data.source.validation_path)."
+        f"{missing}: give more documents (a line of a .jsonl is one; a .txt is one, or as many as "
+        "data.source.document_separator='...' cuts it into), another fraction, another data.split_salt, or validation "
+        "text of its own (data.source.validation_path=FILE)."
     )

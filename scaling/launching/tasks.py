@@ -101,7 +101,9 @@ def outcome(task: Task, exit_code: int | None) -> Outcome:
     except OSError as error:
         return Outcome("failed", f"its records cannot be read: {error}")
     records = [record for record in found if record is not None]
-    for kind in ("out_of_memory", "diverged") if task.part != "trunk" else ():  # then each branch tells its own
+    for kind in (
+        ("out_of_memory", "diverged", "failed") if task.part != "trunk" else ()
+    ):  # then each branch tells its own
         for record in records:
             if record.status == kind:
                 return Outcome(kind, f"{kind} at {record.budget_tokens:,} tokens: {record.reason}")

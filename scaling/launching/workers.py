@@ -36,15 +36,17 @@ class Workers(Protocol):
 
 
 class FreshWorkers:
-    """One new process a run, confined to its slot by its environment; with several GPUs, torchrun over them."""
+    """One new process a run, confined to its slot by its environment; with several GPUs, torchrun over them, but where
+    `one_process` leaves them to somebody else's program."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, one_process: bool = False) -> None:
+        self._one_process = one_process
         self._processes: dict[Path, subprocess.Popen[bytes]] = {}
 
     def start(self, folder: Path, slot: Slot) -> None:
         with open_to_append(folder / LOG_FILE) as log:
             self._processes[folder] = subprocess.Popen(
-                [*train_command(len(slot.gpus)), str(folder)],
+                [*train_command(1 if self._one_process else len(slot.gpus)), str(folder)],
                 env={**os.environ, **slot.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

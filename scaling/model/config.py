@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from scaling.model.external import ExternalModel
+
 Positions = Literal["rotary", "learned", "sinusoidal"]
 Norm = Literal["rmsnorm", "layernorm"]
 Activation = Literal["gelu", "swiglu", "relu2"]
@@ -27,6 +29,9 @@ class ModelConfig:
     arXiv 2203.03466, Table 8), so that one tuned learning rate serves every width; None is the standard
     parametrisation. `num_kv_heads` heads of keys and values are shared by equal groups of the `num_heads` query heads
     (Ainslie et al. 2023, arXiv 2305.13245); None gives each query head its own.
+
+    An `external` model is another program's: what it says counts, its shape here is a stand-in, and `context` is what
+    its batches are multiples of.
     """
 
     num_layers: int
@@ -44,6 +49,7 @@ class ModelConfig:
     qk_norm: bool = False
     mup_base_width: int | None = None
     num_kv_heads: int | None = field(default=None, metadata=ADDED_LATER)
+    external: ExternalModel | None = field(default=None, metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         for name in ("num_layers", "d_model", "num_heads", "vocab_size", "context", "d_ff"):

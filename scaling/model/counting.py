@@ -42,6 +42,11 @@ class ParameterCount:
 
 
 def count_parameters(model: ModelConfig) -> ParameterCount:
+    """By group; of an external model the total, as it was described, less the embeddings where that is known."""
+    if model.external is not None:
+        total, inner = model.external.params, model.external.non_embedding_params
+        rest = total if inner is None else inner
+        return ParameterCount(embedding=total - rest, positions=0, attention=0, mlp=rest, norms=0, head=0)
     d = model.d_model
     # A LayerNorm here has a gain and no bias, like an RMSNorm. Two norms a layer and a last one.
     norms = (2 * model.num_layers + 1) * d
@@ -83,7 +88,10 @@ class FlopCount:
 
 
 def count_training_flops(model: ModelConfig) -> FlopCount:
-    """Training FLOPs for each token, counted product by product: the default C is this times D."""
+    """Training FLOPs for each token, counted product by product: the default C is this times D. Of an external model
+    those that were described."""
+    if model.external is not None:
+        return FlopCount(matrices=model.external.flops_per_token, attention=0, head=0)
     per_multiply_add = FLOPS_PER_MULTIPLY_ADD * TRAINING_OVER_FORWARD
     scores_and_values = 2 * model.context * model.d_model
     return FlopCount(

@@ -1,10 +1,11 @@
 """What a person writes to ask for a study: model options, a recipe, a grid. `rules` turns it into numbers."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from scaling.model.config import Activation, Norm, Positions
+from scaling.model.external import Scalar
 from scaling.names import nearest
 from scaling.specs import DivergenceRule, Evaluations, OptimizerKind, ScheduleKind
 from scaling.values import shown
@@ -39,7 +40,8 @@ class ModelOptions:
 class SizeConfig:
     """One decoder of the grid; `budgets` replaces the grid's for this size, `num_kv_heads` the model's.
 
-    Those of its budgets that `held_out` repeats are kept out of the fit, beside the grid's own share.
+    Those of its budgets that `held_out` repeats are kept out of the fit, beside the grid's own share. Of a trainer of
+    somebody else a size has no shape but any `keys`, which are written beside its name.
     """
 
     name: str
@@ -49,6 +51,10 @@ class SizeConfig:
     budgets: tuple[float, ...] | None = None
     num_kv_heads: int | None = None
     held_out: tuple[float, ...] = ()
+    keys: dict[str, Scalar] = field(default_factory=dict)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.num_layers, self.d_model, self.num_heads, self.budgets, self.num_kv_heads))
 
 
 @dataclass(frozen=True)
@@ -156,6 +162,7 @@ class RecipeConfig:
     divergence_*        when a run is given up: see `specs.DivergenceRule`; 0 steps switch the rule off
     momentum            of muon
     z_loss              weight of the squared log partition function in the objective; no loss that is reported has it
+    keys                further ones, that a trainer of somebody else names; they are written beside these
 
     Where a schedule belongs to one budget (cosine, linear), its tokens D may count as well:
     lr_tokens_exponent, batch_tokens_exponent   rates and batch grow as (D / `reference_tokens`) to these powers
@@ -192,6 +199,7 @@ class RecipeConfig:
     batch_tokens_exponent: float = 0.0
     reference_tokens: float = 1e6
     weight_decay_timescale: float | None = None
+    keys: dict[str, Scalar] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._require_one_budget_for_rules_of_tokens()

@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from scaling.model.config import ModelConfig
 from scaling.model.counting import count_parameters, count_training_flops
@@ -11,7 +12,9 @@ from scaling.planning import rules
 from scaling.planning.config import GridConfig, ModelOptions, RecipeConfig, SizeConfig
 from scaling.planning.corpus_facts import CorpusFacts, require_text
 from scaling.planning.cost import Cost
+from scaling.planning.external import Described, as_external, as_told, external_model, require_used
 from scaling.specs import DivergenceRule, Plan, PlannedPoint, RunSpec
+from scaling.trainers.config import TrainerConfig
 
 Cell = tuple[str, int, int | None]  # what replicates share: size, tokens, unique tokens
 
@@ -33,19 +36,31 @@ def make_plan(
     recipe: RecipeConfig,
     corpus: CorpusFacts,
     cost: Cost | None = None,
+    trainer: TrainerConfig | None = None,
+    described: Described = MappingProxyType({}),
 ) -> Plan:
-    """Raises ValueError, in one sentence with value, constraint and remedy, for a grid that cannot be trained."""
+    """With a `trainer` of somebody else the plan is of its runs; `described` is what it said of its sizes.
+
+    Raises ValueError, in one sentence with value, constraint and remedy, for a grid that cannot be trained.
+    """
     runs: list[RunSpec] = []
     asked: dict[tuple[str, int], _Asked] = {}
     replicate_ids: set[str] = set()
     named: set[Cell] = set()
+    if trainer is not None:
+        recipe = as_told(recipe, trainer)
     for size, seed, budgets in _trajectories(grid):
-        model = rules.model_config(size, options, corpus.vocab_size)
+        if trainer is None:
+            model = rules.model_config(size, options, corpus.vocab_size)
+        else:
+            model = external_model(size, trainer, recipe, described)
         for unique, part in _subsets(grid, corpus, model.context):
             wanted = _budgets(grid, size, model, recipe, budgets, unique)
             kept_out = _budgets(grid, size, model, recipe, size.held_out, unique)
             named |= {(size.name, b.tokens, part.unique_tokens) for b in kept_out}
             for run in make_runs(size, model, recipe, part, seed, sorted({b.tokens for b in wanted})):
+                if trainer is not None:
+                    run = as_external(run, trainer, recipe)
                 runs.append(run)
                 if seed != grid.seed:
                     replicate_ids.add(run.id)
@@ -55,6 +70,8 @@ def make_plan(
             f"every point of the grid costs more than grid.max_flops = {grid.max_flops}: raise it, or add smaller "
             "sizes or budgets"
         )
+    if trainer is not None:
+        require_used(trainer, grid, runs)
     require_text(corpus, runs)
     points: list[PlannedPoint] = []
     for run in runs:
@@ -126,7 +143,8 @@ def _budgets(
                 f"size {size.name}: a batch of {batch} tokens is larger than a budget of {tokens:.6g} tokens; lower "
                 "recipe.batch_tokens or raise the budget"
             )
-        wanted.append(_Asked(tokens, nominal_flops, round(tokens / batch) * batch))
+        steps = 1 if model.external is None else model.external.steps_multiple
+        wanted.append(_Asked(tokens, nominal_flops, max(1, round(tokens / batch / steps)) * steps * batch))
     return wanted
 
 

@@ -7,6 +7,7 @@ which points were kept, and how the law was fitted.
 from collections.abc import Iterable, Sequence
 
 from scaling.laws.forms import SumOfPowers
+from scaling.model.config import ModelConfig
 from scaling.report.document import Table
 from scaling.report.numbers import (
     amount,
@@ -58,7 +59,7 @@ def _form(report: LawReport) -> list[Answer]:
 def _training(report: StudyReport) -> list[Answer]:
     runs = report.plan.runs
     models = [run.model for run in runs]
-    optimizers = [run.optimizer for run in runs]
+    optimizers, theirs = [run.optimizer for run in runs], models[0].external is not None
     params = [point.params for point in report.plan.points]
     tokens = [point.tokens for point in report.plan.points]
     epochs = max((point.epochs or 0.0 for point in report.plan.points), default=0.0)
@@ -83,19 +84,25 @@ def _training(report: StudyReport) -> list[Answer]:
         ("On which data?", report.corpus),
         (
             "What is their shape?",
-            f"{_ends(model.num_layers for model in models)} layers, width {_ends(m.d_model for m in models)}, "
-            f"{_ends(m.num_heads for m in models)} heads, context {_ends(m.context for m in models)}, positions "
-            f"{_kinds(m.positions for m in models)}",
+            "as the trainer of the study makes it" if theirs else _shape(models),
         ),
         (
             "With which optimiser and rates?",
-            f"{_kinds(o.kind for o in optimizers)}; peak rate of the matrices "
+            f"{'by that trainer' if theirs else _kinds(o.kind for o in optimizers)}; peak rate of the matrices "
             f"{_ends((o.matrix_lr for o in optimizers), 2)}, batch {_ends(o.batch_tokens for o in optimizers)} tokens, "
             f"weight decay {_ends((o.weight_decay for o in optimizers), 2)}",
         ),
         ("With which schedule?", _schedules(runs)),
         ("Which points were repeated with other seeds?", seeds),
     ]
+
+
+def _shape(models: Sequence[ModelConfig]) -> str:
+    return (
+        f"{_ends(model.num_layers for model in models)} layers, width {_ends(m.d_model for m in models)}, "
+        f"{_ends(m.num_heads for m in models)} heads, context {_ends(m.context for m in models)}, positions "
+        f"{_kinds(m.positions for m in models)}"
+    )
 
 
 def _unknown_training(report: TableReport) -> list[Answer]:

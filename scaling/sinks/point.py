@@ -68,8 +68,7 @@ def settings_of(spec: RunSpec, record: RunRecord) -> dict[str, str | float]:
         "non_embedding_params": record.params.non_embedding,
         "tokens": record.tokens,
         "flops": record.flops,
-        "num_layers": spec.model.num_layers,
-        "d_model": spec.model.d_model,
+        **shape_of(spec),
         "batch_tokens": spec.optimizer.batch_tokens,
         "matrix_lr": spec.optimizer.matrix_lr,
         "embedding_lr": spec.optimizer.embedding_lr,
@@ -79,6 +78,13 @@ def settings_of(spec: RunSpec, record: RunRecord) -> dict[str, str | float]:
         "corpus": spec.corpus,
         "run": record.run_id,
     }
+
+
+def shape_of(spec: RunSpec) -> dict[str, str | float]:
+    external = spec.model.external
+    if external is None:
+        return {"num_layers": spec.model.num_layers, "d_model": spec.model.d_model}
+    return {f"size.{key}": value for key, value in external.size.items()}
 
 
 def own_curve(spec: RunSpec, record: RunRecord, run_folder: Path) -> list[CurveRow]:

@@ -40,6 +40,8 @@ def calibrate(config: StudyConfig, plan: Plan, console: PlainConsole) -> None:
 
     Raises ConfigError where a probe fails.
     """
+    if config.trainer is not None:
+        raise ConfigError("calibrate=true measures steps of our own decoders, and the trainer is another: leave it out")
     known = study_calibration(config)
     missing: dict[str, RunSpec] = {shape_of(run): run for run in plan.runs if shape_of(run) not in known.by_shape}
     if not missing:

@@ -83,6 +83,8 @@ def with_findings(config: StudyConfig, report: StudyReport, before: tuple[Findin
 
 
 def prepared_manifest(config: StudyConfig) -> Manifest | None:
-    """Of the study's corpus, if it is prepared."""
+    """Of the study's corpus, if it is prepared; None where another program has one to itself."""
+    if config.trainer is not None:
+        return None
     folder = corpus_folder(config.data, config.cache_folder)
     return read_manifest(folder) if is_whole(folder, fingerprint(config.data)) else None

@@ -183,7 +183,7 @@ def study_report(
             folder=config.folder,
             question=asked(config),
             command="python -m scaling.sweep",
-            corpus=f"{config.data.name}: {config.data.description}",
+            corpus=corpus_words(config),
             findings=(),
             other_ledgers=read_ledgers(config.folder.parent, warn),
             tell=warn,
@@ -216,9 +216,15 @@ def _write(config: StudyConfig, plan: Plan, records: list[RunRecord], exclusions
     save_study(folder, plan, rows, exclusions, fits_json(report))
 
 
+def corpus_words(config: StudyConfig) -> str:
+    if config.trainer is None:
+        return f"{config.data.name}: {config.data.description}"
+    return f"{config.trainer.validation.get('name', 'of its own')}, as the trainer has it"
+
+
 def entropy_of(config: StudyConfig) -> KnownEntropy | None:
     """Of the text of a study, where it is known and the corpus is still there."""
-    if config.data.source.kind != "synthetic" or prepared_manifest(config) is None:
+    if config.trainer is not None or config.data.source.kind != "synthetic" or prepared_manifest(config) is None:
         return None
     corpus = Corpus.open(corpus_folder(config.data, config.cache_folder))
     return known_entropy(config.data.source, corpus, config.model.context)

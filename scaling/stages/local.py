@@ -35,7 +35,7 @@ def run_here(
 
     console = PlainConsole(stderr=True)
     with shared_slots(config, console) as slots:
-        workers = make_workers(slots)
+        workers = make_workers(slots) if config.trainer is None else FreshWorkers(one_process=True)
         options = PoolOptions(fail_fast=config.fail_fast, retry=config.retry, open_gate=open_gate)
         if slots.by_memory:
             plan = read_json(Plan, config.folder / PLAN_FILE)
@@ -51,6 +51,13 @@ def run_here(
                 return run_pool(tasks, slots, workers, options=options, on_change=look, on_outcome=progress.tell)
         finally:
             workers.close()
+
+
+def launch_options(config: StudyConfig) -> LaunchConfig:
+    """With as many GPUs for each point as its program takes."""
+    if config.trainer is None or config.trainer.gpus <= 1 or not visible_gpus():
+        return config.launch
+    return replace(config.launch, gpus_per_point=config.trainer.gpus)
 
 
 def study_slots(runtime: Runtime, launch: LaunchConfig, cache: Path = Path("cache")) -> Slots:
@@ -88,8 +95,8 @@ def shared_slots(config: StudyConfig, console: PlainConsole) -> Iterator[Slots]:
     asked for in so many words, each GPU has one worker."""
     from scaling.stages.gpu import shares_gpus
 
-    slots = study_slots(config.runtime, config.launch, config.cache_folder)
-    if not shares_gpus(slots.free):
+    slots = study_slots(config.runtime, launch_options(config), config.cache_folder)
+    if config.trainer is not None or not shares_gpus(slots.free):
         yield slots
         return
     with serving(sorted({gpu for slot in slots.free for gpu in slot.gpus})) as service:

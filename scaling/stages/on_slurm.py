@@ -10,6 +10,7 @@ from scaling.launching.batches import JobGroup, SlurmOptions, arrays, group_task
 from scaling.launching.slurm import Kind, Submission
 from scaling.launching.tasks import LaunchResult, Task, outcome
 from scaling.numbers import plural
+from scaling.stages.local import launch_options
 from scaling.terminal import PlainConsole
 
 
@@ -29,7 +30,7 @@ class Cluster:
     def __init__(self, config: StudyConfig, options: SlurmOptions) -> None:
         self.config, self.options = config, options
         self.folder = config.folder.absolute()
-        on_gpus = config.launch.gpus_per_point if config.runtime.device == "cuda" else 0
+        on_gpus = launch_options(config).gpus_per_point if config.runtime.device == "cuda" else 0
         self.gpus = on_gpus if options.gpus is None else options.gpus
         self.cpus = config.runtime.threads if options.cpus_per_task is None else options.cpus_per_task
 

@@ -103,7 +103,7 @@ def room_of(config: StudyConfig, manifest: Manifest | None = None) -> Room:
 def cheapest_answer(config: StudyConfig, plan: Plan, belief: Belief, asked: str, manifest: Manifest | None) -> str:
     """The points that would make the plan answer, in words, with the overrides that add them."""
     good, _ = LIMITS[asked]
-    if config.grid.unique_tokens or config.grid.vocab_sizes:
+    if config.grid.unique_tokens or config.grid.vocab_sizes or config.trainer is not None:
         return (
             "Add sizes or budgets to the grid, or ask for less with power.target, or for nothing: power.quantity=null."
         )

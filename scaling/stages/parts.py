@@ -8,10 +8,9 @@ from scaling.config import StudyConfig
 from scaling.folders import below, study_lock
 from scaling.launching.tasks import Task
 from scaling.planning.parts import Part, is_one_task, parts_of
-from scaling.records import BRANCH_FILE, JOB_FILE, TRUNK_FILE, branch_folder, recorded
+from scaling.records import BRANCH_FILE, JOB_FILE, TRUNK_FILE, branch_folder, has_ended
 from scaling.specs import Plan, PlannedPoint
-from scaling.stages.study import study_cost, take_folder
-from scaling.training.config import Job
+from scaling.stages.study import make_job, study_cost, take_folder
 from scaling.values import write_json
 
 
@@ -28,11 +27,11 @@ def make_parts(
         for task in tasks:
             spec = plan.by_id[task.run_folder.name]
             # Budgets that are already there stay in the job: it says all that its run is for.
-            there = [b for b in spec.budgets if recorded(task.run_folder, b) is not None]
-            job = Job(
+            there = [b for b in spec.budgets if has_ended(task.run_folder, b)]
+            job = make_job(
+                config,
                 replace(spec, budgets=tuple(sorted({*wanted[spec.id], *there}))),
-                config.runtime,
-                str(corpora[spec.corpus].resolve()),
+                corpora,
                 task.part,
                 task.budgets[0] if task.part == "branch" else None,
             )
@@ -54,7 +53,7 @@ def parts_left(config: StudyConfig, plan: Plan, points: Sequence[PlannedPoint]) 
 
 
 def _missing(config: StudyConfig, points: Sequence[PlannedPoint]) -> list[PlannedPoint]:
-    return [p for p in points if recorded(config.folder / p.run_id, p.tokens) is None]
+    return [p for p in points if not has_ended(config.folder / p.run_id, p.tokens)]
 
 
 def _by_run(points: Sequence[PlannedPoint]) -> dict[str, list[PlannedPoint]]:

@@ -24,6 +24,7 @@ from scaling.records import read_records
 from scaling.specs import Plan, read_plan
 from scaling.stages.checkup import prepared_manifest
 from scaling.stages.outlook import belief_of_study, room_of
+from scaling.stages.program import require_our_decoders
 from scaling.stages.study import plan_study
 from scaling.stages.vocabularies import require_one_vocabulary
 from scaling.terminal import PlainConsole, warn
@@ -88,6 +89,7 @@ def in_rounds(config: StudyConfig, sweep: Callable[[StudyConfig], int]) -> int:
         return sweep(config)
     goal = parse_until(config.until)
     require_one_vocabulary(config, "until=")
+    require_our_decoders(config, "until=")
     if config.max_flops is None:
         raise ConfigError("until is given without max_flops: say what it may cost in all, for example max_flops=1e15")
     console = PlainConsole(stderr=True)
@@ -211,6 +213,7 @@ def write_round(folder: Path, made: Round) -> Round:
 def plan_next(config: StudyConfig, stored: StudyConfig, folder: Path) -> int:
     """Print the points that tell most of `power.quantity` for `flops` more, and write them as an experiment."""
     require_one_vocabulary(stored, "next=")
+    require_our_decoders(stored, "next=")
     plan = read_plan(folder / "plan.json")
     asked = config.power.quantity or NAMES[0]
     if asked not in NAMES:

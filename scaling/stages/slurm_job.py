@@ -16,9 +16,9 @@ from scaling.launching.pool import PoolOptions, run_pool
 from scaling.launching.slots import Slot, Slots, cpu_environment, gpu_environment
 from scaling.launching.slurm import Submission
 from scaling.launching.tasks import LaunchResult, Task
-from scaling.launching.workers import FreshWorkers, WarmWorkers
+from scaling.launching.workers import FreshWorkers, WarmWorkers, Workers
 from scaling.machine import SLOT
-from scaling.records import JOB_FILE, LOG_FILE, STOP_FILE, recorded
+from scaling.records import JOB_FILE, LOG_FILE, STOP_FILE, has_ended
 from scaling.stages.study import make_tasks, prepare_study
 from scaling.training.config import Job
 from scaling.values import ValueMismatch, open_to_append, read_json, write_json
@@ -67,7 +67,7 @@ def run_group(study_folder: Path, submission: Submission, run_ids: Sequence[str]
     if in_this_process:
         os.environ.update(environment)
         # Seconds of imports, in which a notice may come as well.
-        from scaling.training.worker import run_folder
+        from scaling.training.entry import run_folder
     if early:  # told before anything was begun
         comeback.notice(early[0])
         code = EXIT_REQUEUE
@@ -101,16 +101,20 @@ def _pool(
     environment: dict[str, str],
     comeback: "Comeback",
 ) -> LaunchResult:
-    tasks = []
+    tasks, theirs = [], False
     for order, run_id in enumerate(run_ids):
         folder = study_folder / run_id
-        budgets = read_json(Job, folder / JOB_FILE).spec.budgets
-        missing = tuple(budget for budget in budgets if recorded(folder, budget) is None)
+        job = read_json(Job, folder / JOB_FILE)
+        theirs = theirs or job.trainer is not None
+        missing = tuple(budget for budget in job.spec.budgets if not has_ended(folder, budget))
         if missing:
             tasks.append(Task(folder, float(-order), missing))
     gpus = tuple(gpu for gpu in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu)
     slots = Slots([Slot("job", gpus if submission.gpus > 1 else (), environment)])
-    workers = FreshWorkers() if environment[SLOT] == "gpu" else WarmWorkers(environment)
+    if theirs:
+        workers: Workers = FreshWorkers(one_process=True)
+    else:
+        workers = FreshWorkers() if environment[SLOT] == "gpu" else WarmWorkers(environment)
     options = PoolOptions(fail_fast=submission.fail_fast, retry=submission.retry)
     try:
         return run_pool(tasks, slots, workers, options=options, on_signal=comeback.notice)

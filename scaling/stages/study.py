@@ -13,18 +13,21 @@ from scaling.folders import below, study_lock, take
 from scaling.launching.gpus import gpu_names, visible_gpus
 from scaling.launching.tasks import Task
 from scaling.planning.config import TimeModel
-from scaling.planning.corpus_facts import corpus_facts
+from scaling.planning.corpus_facts import CorpusFacts, corpus_facts
 from scaling.planning.cost import Cost
+from scaling.planning.external import NO_CORPUS
 from scaling.planning.plan import join_plans, make_plan
 from scaling.planning.time_models import time_model
-from scaling.records import JOB_FILE, is_done, read_records, recorded
+from scaling.records import JOB_FILE, RunPart, has_ended, is_done, read_records
 from scaling.sinks.config import require_installed
 from scaling.sinks.publish import publish
-from scaling.specs import Plan, PlannedPoint
+from scaling.specs import Plan, PlannedPoint, RunSpec
 from scaling.stages.calibrate import study_calibration
 from scaling.stages.checkup import prepared_manifest
+from scaling.stages.program import described, prepare_program
 from scaling.stages.vocabularies import each_vocabulary
 from scaling.terminal import PlainConsole
+from scaling.trainers.config import TrainerConfig
 from scaling.training.config import Job
 from scaling.values import write_json
 
@@ -34,6 +37,8 @@ AUTO = "auto"
 def plan_study(config: StudyConfig) -> Plan:
     """Raises ConfigError, and DataError where there is no text of the user's to be prepared. Writes nothing and imports
     no torch; epochs are known once the corpus is prepared."""
+    if config.trainer is not None:
+        return _plan_external(config, config.trainer)
     source = config.data.source
     if source.kind == "local" and prepared_manifest(config) is None:
         readable_files(Path(str(source.path)))
@@ -55,7 +60,25 @@ def plan_study(config: StudyConfig) -> Plan:
         raise ConfigError(str(error)) from None
 
 
+def _plan_external(config: StudyConfig, trainer: TrainerConfig) -> Plan:
+    try:
+        return make_plan(
+            config.study,
+            grid=config.grid,
+            options=config.model,
+            recipe=config.recipe,
+            corpus=CorpusFacts(str(trainer.validation.get("name", NO_CORPUS)), 1, None, None),
+            cost=study_cost(config),
+            trainer=trainer,
+            described=described(config, trainer),
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
 def study_cost(config: StudyConfig) -> Cost:
+    if config.trainer is not None:
+        return Cost(config.time_model)
     manifest = prepared_manifest(config)
     validation_tokens = 0 if manifest is None else manifest.validation.tokens
     validation_tokens = min(validation_tokens, config.recipe.evaluate_most_tokens or validation_tokens)
@@ -86,6 +109,9 @@ def prepare_study(config: StudyConfig, console: PlainConsole | None = None) -> d
     except ValueError as error:
         raise ConfigError(str(error)) from None
     console = console or PlainConsole(stderr=True)
+    if config.trainer is not None:
+        prepare_program(config, config.trainer, console)
+        return {}
     return {
         fingerprint(one.data): prepare(one.data, one.cache_folder, lambda stage: console.print(f"prepare: {stage}"))
         for one in each_vocabulary(config)
@@ -137,7 +163,7 @@ def list_tasks(config: StudyConfig, plan: Plan, points: Sequence[PlannedPoint], 
     tasks = []
     for run_id, wanted in by_run.items():
         folder = config.folder / run_id
-        missing = tuple(tokens for tokens in wanted if recorded(folder, tokens) is None)
+        missing = tuple(tokens for tokens in wanted if not has_ended(folder, tokens))
         if missing:
             seconds = wave_seconds(plan, cost, run_id, wave)
             tasks.append(Task(folder, seconds, missing, plan.by_id[run_id].size))
@@ -168,10 +194,22 @@ def write_jobs(
         if is_done(folder, tuple(wanted)):
             continue
         # Budgets that are already there stay in the job: its progress counts them and the worker skips them.
-        there = [b for b in plan.by_id[run_id].budgets if recorded(folder, b) is not None]
+        there = [b for b in plan.by_id[run_id].budgets if has_ended(folder, b)]
         spec = replace(plan.by_id[run_id], budgets=tuple(sorted({*wanted, *there})))
         job = below(config.folder, f"{run_id}/{JOB_FILE}")
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(job, Job(spec, config.runtime, str(corpora[spec.corpus].resolve())))
+        write_json(job, make_job(config, spec, corpora))
         folders.append(folder)
     return folders
+
+
+def make_job(
+    config: StudyConfig,
+    spec: RunSpec,
+    corpora: Mapping[str, Path],
+    part: RunPart = "whole",
+    budget: int | None = None,
+) -> Job:
+    """Of a run, or of a part of it. Another program has its text to itself."""
+    corpus = "" if config.trainer is not None else str(corpora[spec.corpus].resolve())
+    return Job(spec, config.runtime, corpus, part, budget, config.trainer)

@@ -23,9 +23,10 @@ from scaling.specs import Plan, PlannedPoint
 from scaling.stages.calibrate import calibrate
 from scaling.stages.checkup import Watch, check_plan, prepared_manifest
 from scaling.stages.gpu import check_new_gpu, print_devices, settled_runtime
-from scaling.stages.local import study_slots
+from scaling.stages.local import launch_options, study_slots
 from scaling.stages.outlook import question
 from scaling.stages.parts import make_parts, parts_left
+from scaling.stages.program import check_program, describe_sizes
 from scaling.stages.study import (
     list_tasks,
     make_tasks,
@@ -87,7 +88,9 @@ def sweep_study(
     console = PlainConsole(stderr=True)
     require_ours(config.folder, "study", key="study", overwrite=config.overwrite)
     require_writable(config.folder)
+    describe_sizes(config, console)
     plan = plan_study(config)
+    check_program(config, plan.runs)
     findings = check_plan(config, plan)
     print_findings(findings, console)
     told |= {"refused": [finding.name for finding in refusals(findings)], "findings": to_plain(findings)}
@@ -112,7 +115,7 @@ def sweep_study(
     if submit is not None and hand_over(config, plan, corpora, chosen, submit, whole=points is None):
         return 0
     jobs = config
-    if launch_parts is not None:
+    if launch_parts is not None and config.trainer is None:
         slots = study_slots(config.runtime, config.launch, config.cache_folder)
         check_new_gpu(config, slots, console)
         # For the jobs alone: the study's own config says what was asked for.
@@ -214,9 +217,11 @@ def write_forecasts(config: StudyConfig, plan: Plan, console: PlainConsole) -> N
 
 def dry_run(config: StudyConfig) -> int:
     """Print the plan, its cost and what speaks against it; write nothing but what `calibrate=true` measures."""
+    describe_sizes(config, PlainConsole(stderr=True))
     if config.calibrate:
         calibrate(config, plan_study(config), PlainConsole(stderr=True))
     plan = plan_study(config)
+    check_program(config, plan.runs)
     findings = check_plan(config, plan)
     asked = question(config, plan)
     power, shapes = asked.power, asked.shapes
@@ -226,10 +231,11 @@ def dry_run(config: StudyConfig) -> int:
         print_findings(refusals(findings), PlainConsole(stderr=True))
     else:
         wide = PlainConsole()
-        slots = study_slots(config.runtime, config.launch, config.cache_folder)
+        slots = study_slots(config.runtime, launch_options(config), config.cache_folder)
         workers = len(slots.free)
         print_plan(plan, study_cost(config), workers, wide, all_columns=config.columns == "all")
-        print_devices(config, plan, slots, wide)
+        if config.trainer is None:
+            print_devices(config, plan, slots, wide)
         if config.columns == "all" and (parts := parts_left(config, plan, plan.points)):
             print_schedule("what is left", schedule(parts, workers), wide)
         if power is not None and not asked.holds_size:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from scaling.records import RunPart
 from scaling.specs import RunSpec
+from scaling.trainers.config import TrainerConfig
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
@@ -63,6 +64,8 @@ class Job:
     whole    the trunk and every branch, one after the other, in the run's folder
     trunk    the trunk alone, in the run's folder; where a branch begins, its state goes to the branch's folder
     branch   the branch of `budget` alone, in a folder of its own inside the run's
+
+    With a `trainer` all of it is that program's.
     """
 
     spec: RunSpec
@@ -70,6 +73,7 @@ class Job:
     corpus_folder: str
     part: RunPart = "whole"
     budget: int | None = None
+    trainer: TrainerConfig | None = None
 
     @property
     def total_steps(self) -> int:

@@ -2,12 +2,9 @@
 
 import importlib
 import logging
-import signal
-import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import FrameType
 
 import torch
 from filelock import FileLock, Timeout
@@ -16,6 +13,7 @@ from scaling.claims import trains_whole, works_elsewhere
 from scaling.exits import EXIT_BUSY, EXIT_DONE, EXIT_FAILED, EXIT_REQUEUE
 from scaling.records import JOB_FILE, LOCK_FILE, STOP_FILE, RunPart
 from scaling.training.config import Job
+from scaling.training.notices import Notices
 from scaling.training.provenance import git_commit
 from scaling.training.status import StatusWriter
 from scaling.training.team import Team, team_of_this_process
@@ -24,7 +22,6 @@ from scaling.values import ValueMismatch, read_json, remove_left_overs
 
 log = logging.getLogger(__name__)
 
-SECONDS_BETWEEN_LOOKS_FOR_STOP = 1.0
 SECONDS_FOR_THE_LOCK = 2.0  # others ask for an instant who holds it
 
 
@@ -86,7 +83,7 @@ def _claim(folder: Path, lock: ExitStack, part: RunPart) -> bool:
     return True
 
 
-def _run_locked(job: Job, folder: Path, team: Team, notices: "Notices") -> int:
+def _run_locked(job: Job, folder: Path, team: Team, notices: Notices) -> int:
     torch.set_num_threads(job.runtime.threads)
     with StatusWriter(folder, job.total_steps, part=job.part, silent=not team.leads) as status:
         status.write("running")
@@ -105,27 +102,3 @@ def _run_locked(job: Job, folder: Path, team: Team, notices: "Notices") -> int:
             raise
         status.write("done")
     return EXIT_DONE
-
-
-class Notices:
-    """Whether somebody wants this process to save and leave: by a signal, or by the study's STOP file, which is
-    looked for at most once a second."""
-
-    def __init__(self, stop_file: Path, on_signal: Callable[[int], None], received: list[int]) -> None:
-        self._stop_file, self._on_signal, self._received = stop_file, on_signal, received
-        self._told = False
-        self._looked_at = float("-inf")
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-            signal.signal(number, self._receive)
-
-    def _receive(self, number: int, _: FrameType | None) -> None:
-        self._received.append(number)
-
-    def given(self) -> bool:
-        if self._received and not self._told:
-            self._told = True
-            self._on_signal(self._received[0])
-        if not self._received and time.monotonic() - self._looked_at >= SECONDS_BETWEEN_LOOKS_FOR_STOP:
-            self._looked_at = time.monotonic()
-            self._told = self._told or self._stop_file.exists()
-        return self._told

@@ -65,6 +65,8 @@ SINS = [
     ("warmup_share", "warn", planned(recipe={"warmup_min_steps": 80})),
     ("warmup_share", "refuse", planned(recipe={"warmup_min_steps": 200})),
     ("few_steps", "warn", planned(recipe={"batch_tokens": 1024})),
+    ("short_warmup", "warn", planned({"budgets": (1e6, 2e6, 1e8), "max_flops": None}, {"warmup_params_share": 0.0})),
+    ("many_steps", "warn", planned({"budgets": (1e6, 2e6, 6e8), "max_flops": None})),
     ("few_steps", "refuse", planned(recipe={"batch_tokens": 4096, "warmup_min_steps": 2})),
     ("batch_rounding", "warn", planned(recipe={"batch_tokens": 65536, "warmup_min_steps": 1})),
     ("undecayed_end", "warn", planned(recipe={"cooldown_share": 0.04})),
@@ -78,8 +80,8 @@ SINS = [
     ),
     ("thin_profiles", "warn", planned({**ISOFLOP, "sizes": SIZES[:3]})),
     ("repeated_data", "info", planned({"budgets": (6e6, 1.2e7, 2.4e7), "replicates": ()})),
-    ("repeated_data", "warn", planned({"budgets": (3e6, 6e6, 1e7, 5e7), "replicates": ()})),
-    ("repeated_data", "refuse", planned({"budgets": (1e7, 2e7, 5e7), "replicates": ()})),  # one fresh token count
+    ("repeated_data", "warn", planned({"budgets": (1e7, 2e7, 5e7), "replicates": ()})),
+    ("repeated_data", "refuse", planned({"budgets": (1e7, 2e8, 3e8), "replicates": ()})),  # one fresh token count
     ("repeated_data", "refuse", planned({"budgets": (3e7, 5e7, 1e8), "replicates": ()})),  # no point is fresh
     ("repeated_data", "refuse", planned({"budgets": (6e6, 1.2e7, 2e10), "max_flops": None, "replicates": ()})),
     ("no_replicates", "info", planned({"replicates": ()})),

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scaling.data import hub, hub_access
-from scaling.data.config import DataConfig, DataError, TokenizerConfig, ValidationSet
+from scaling.data.config import DataConfig, DataError, SourceConfig, TokenizerConfig, ValidationSet
 from scaling.data.corpus import Corpus
 from scaling.data.prepare import prepare
 
@@ -175,3 +175,13 @@ def test_a_damaged_file_is_named(repository: Path, tmp_path: Path, shipped: Call
     config = replace(config, source=replace(config.source, path=str(repository)))
     with pytest.raises(DataError, match="cannot be read"):
         prepare(config, tmp_path / "cache")
+
+
+def test_a_folder_of_plain_text_is_no_wikitext_and_the_way_to_read_it_is_named(tmp_path: Path) -> None:
+    """In one error, with the whole remedy."""
+    (tmp_path / "mine.txt").write_text("some text")
+    config = SourceConfig(kind="hub", path=str(tmp_path), name="wikitext-2-raw-v1", revision="local")
+    with pytest.raises(
+        DataError, match=r"holds mine\.txt, and neither WikiText .* take data=local data\.source\.path="
+    ):
+        hub.open_dataset(config)

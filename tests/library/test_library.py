@@ -225,6 +225,6 @@ def test_commands_return_values_and_print_nothing(tmp_path: Path, capfd: pytest.
     assert not list((tmp_path / "runs").rglob("experiment"))
     _, other = planted_study(tmp_path, "study=other")
     assert scaling.load(config.folder).compare(tmp_path / "runs" / other.study).num_pairs > 0
-    with pytest.raises(ValueError, match="no such key exists: did you mean"):
+    with pytest.raises(ValueError, match="no such key exists"):
         scaling.plan("grid.sises=3")
     assert capfd.readouterr() == ("", "")
