@@ -158,6 +158,14 @@ class LawReport:
         return self.laws[0]
 
     @property
+    def law(self) -> FittedLaw:
+        """The study's law: Chinchilla's, or that along the line which all rows lie on."""
+        along = self.analysis.along
+        if along is None:
+            return self.surface
+        return next(law for law in self.laws if law.fit is along.fit)
+
+    @property
     def lines(self) -> tuple[FittedLaw, ...]:
         """The power laws of one variable, with and without floor."""
         return tuple(law for law in self.laws if law.fit.law.name.startswith("power"))

@@ -17,24 +17,28 @@ from scaling.results import LawReport
 
 def answer(report: LawReport, more: Sequence[Block] = ()) -> Section:
     """`more` follows where there is a law."""
-    fit = report.surface.fit
+    fit = report.law.fit
+    answered = fit.usable or report.analysis.line is not None
     blocks: list[Block] = [verdict(report)]
-    if fit.usable and refusals(report.findings):
+    if answered and refusals(report.findings):
         blocks.append(Paragraph(_withheld(report)))
-    elif fit.usable:
-        blocks += [Formula(fitted_formula(report)), Facts(tuple(_facts(report)))]
+    elif answered:
+        if fit.usable:
+            blocks.append(Formula(fitted_formula(report)))
+        blocks += [Facts(tuple(_facts(report)))]
         blocks += [table for table in (optima_table(report), points_asked_table(report)) if table is not None]
-        blocks += [parameter_table(report)]
+        if fit.usable:
+            blocks.append(parameter_table(report))
         blocks += [Paragraph(text) for text in (_worth(report),) if text]
         blocks += more
     return Section("answer", "Answer", tuple(blocks))
 
 
 def verdict(report: LawReport) -> Verdict:
-    fit = report.surface.fit
+    fit, line = report.surface.fit, report.analysis.line
     result = held_out_score(report)
     warnings = [f for f in report.findings if f.level == "warn"]
-    if not fit.usable:
+    if not fit.usable and line is None:
         return Verdict("stop", "No law", sentence(f"The fit is {fit.status.replace('_', ' ')}: {fit.message}"))
     tested = _tested(result, held_out=report.held_out is not None)
     refused = refusals(report.findings)
@@ -54,7 +58,20 @@ def verdict(report: LawReport) -> Verdict:
         tone, words = "careful", f"Forced past {plural(len(overruled), 'refusal')}: {_names(overruled)}"
     if warnings:
         tested += f" {plural(len(warnings), 'check')} warned: see below."
+    if line is not None:
+        words += f", {line.title}"
+        tested = f"{_along_words(report)} {tested}"
     return Verdict(tone, words, tested)
+
+
+def _along_words(report: LawReport) -> str:
+    line, law = report.analysis.line, report.law
+    assert line is not None
+    floor = "" if law.fit.usable else f" Its floor is not known: the fit is {law.fit.status}: {law.fit.message}."
+    return (
+        f"All rows lie at {line.words}, and the law is one along it. Nothing here says what N is best for a budget: "
+        f"that needs rows off the line.{floor}"
+    )
 
 
 def _names(findings: Sequence[Finding]) -> str:
@@ -96,7 +113,7 @@ def _one_sided(result: Score) -> str:
 
 def fitted_formula(report: LawReport) -> str:
     """The law with its numbers in it; no number of a fit that did not converge."""
-    fit = report.surface.fit
+    fit = report.law.fit
     assert fit.usable
     if not isinstance(fit.law, SumOfPowers):
         return fit.law.formula
@@ -111,7 +128,7 @@ def fitted_formula(report: LawReport) -> str:
 
 
 def _facts(report: LawReport) -> list[Fact]:
-    fit, rows = report.surface.fit, report.fitted
+    fit, rows = report.law.fit, report.fitted
     result = held_out_score(report)
     rms = residual_rms(fit)
     facts = []
@@ -166,7 +183,7 @@ def _exponent_fact(report: LawReport) -> list[Fact]:
 def _worth(report: LawReport) -> str | None:
     """What each term of the law is worth at the largest measured point, in nats: where more would help."""
     fit = report.surface.fit
-    if not isinstance(fit.law, SumOfPowers):
+    if not isinstance(fit.law, SumOfPowers) or not fit.usable:
         return None
     rows = report.fitted if report.held_out is None else report.held_out
     at = int(rows.flops.argmax())

@@ -15,8 +15,9 @@ def selected(report: LawReport) -> str:
     if asked is None:
         return f"No forecast was selected: {sentence(report.analysis.selection_message)}"
     what = "an average over forms" if len(asked.average.members) > 1 else "one form"
+    of = "The best N and D of a budget and the losses there are" if asked.line is None else "Losses along the line are"
     return (
-        f"The best N and D of a budget and the losses there are forecast by {what}: {sentence(asked.why)} "
+        f"{of} forecast by {what}: {sentence(asked.why)} "
         f"{_tested(asked.backtest)}{_sampled(report)}"
     )
 

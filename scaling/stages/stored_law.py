@@ -70,12 +70,18 @@ def ask(content: Mapping[str, Any], options: AskOptions) -> StoredAnswer:
     except (ValueError, KeyError, TypeError) as problem:
         raise ConfigError(f"{source} cannot be asked: {problem}") from None
     budgets: list[tuple[Best, PointForecast]] = []
-    for flops in targets.flops or ():
+    line, asked_points = asked.line, targets.points
+    if line is not None:
+        asked_points = (*map(line.at, targets.flops or ()), *asked_points)
+    for flops in (targets.flops or ()) if line is None else ():
         best = asked.best(flops, options.level)
         if best is None:
             raise ConfigError(
                 f"{source} has no N of least loss at {flops:.3g} FLOPs: ask at N and D, by targets.points"
             )
         budgets.append((best, forecast_points(asked, [(best.params, best.tokens)], options.level)[0]))
-    points = forecast_points(asked, targets.points, options.level)
+    try:
+        points = forecast_points(asked, asked_points, options.level)
+    except ValueError as error:  # off the line of the rows
+        raise ConfigError(str(error)) from None
     return StoredAnswer(asked.average.reach.flops, tuple(budgets), points)
