@@ -325,8 +325,10 @@ class Crossing:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What B is worth in A's compute. `verdict`, `trend` and `clear`, by budgets, are sentences."""
+    """What B is worth in A's compute. `verdict`, `trend` and `clear`, by budgets, are sentences. `line` is the one along
+    which both are read, in words; None where each is at its own optimum."""
 
+    line: str | None
     a: str
     b: str
     unit: str

@@ -95,6 +95,7 @@ def compare(a: Side, b: Side, *, flops: Sequence[float] | None = None, level: fl
     rows = tuple(MultiplierRow(g.flops, math.exp(g.log_multiplier), *found.interval(g, level)) for g in found.gaps)
     at = MultiplierRow(reference, math.exp(found.reference.log_multiplier), *found.interval(found.reference, level))
     return Comparison(
+        line=None if found.line is None else found.line.words,
         a=a.name,
         b=b.name,
         unit=a.unit,

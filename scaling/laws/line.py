@@ -56,12 +56,22 @@ class Line:
         """The law that is trusted first, then its rival."""
         return power_law(self.variable), power_law(self.variable, floor=False)
 
-    def at(self, flops: float) -> tuple[float, float]:
-        """Give N and D of a budget (6 N D = flops)."""
+    def along(self, flops: FloatArray) -> Points:
+        """Give the points of budgets (6 N D = flops), [m]."""
         beyond = np.log(flops / 6 / self.params / self.tokens)
         share = 0.0 if np.isinf(self.slope) else 1 / (1 + self.slope)
-        params = float(self.params * np.exp(share * beyond))
-        return params, flops / 6 / params
+        params = self.params * np.exp(share * beyond)
+        return Points(params, flops / 6 / params, np.asarray(flops))
+
+    def at(self, flops: float) -> tuple[float, float]:
+        """Give N and D of a budget (6 N D = flops)."""
+        there = self.along(np.array([flops]))
+        return float(there.params[0]), float(there.tokens[0])
+
+    def same(self, other: "Line") -> bool:
+        """Say whether another line is this one, over a decade of compute about the other's middle."""
+        middle = 6 * other.params * other.tokens
+        return bool(self.holds(other.along(middle * np.array([0.3, 1.0, 3.0]))).all())
 
     def holds(self, at: Points | Observations) -> BoolArray:
         """Say which points lie on it, [m]."""

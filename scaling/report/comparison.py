@@ -10,7 +10,8 @@ from scaling.terminal import PlainConsole
 
 def print_comparison(found: Comparison, console: PlainConsole) -> None:
     """The verdict, the multiplier by compute, and where the two cross."""
-    lines = [f"A: {found.a}. B: {found.b}. Losses in {found.unit}; C is 6 N D at each recipe's own optimum."]
+    where = "at each recipe's own optimum" if found.line is None else f"along {found.line}, for both"
+    lines = [f"A: {found.a}. B: {found.b}. Losses in {found.unit}; C is 6 N D {where}."]
     if found.correlation is None:
         lines.append("No rows are paired by size, tokens, seed and data order: the two are taken as independent.")
     else:
