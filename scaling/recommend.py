@@ -74,7 +74,7 @@ def from_study(options: RecommendOptions) -> int:
     speed = options.flops_per_second or measured_speed(records)
     forecast = SelectedForecast(rows)
     answer = answer_for(options, rows, f"{len(rows)} points of {plan.study}", speed, forecast, counts)
-    if not answer.reachable or refusals(answer.findings):
+    if not answer.reachable or answer.line is not None or refusals(answer.findings):  # no shape without a best N
         return show(options, answer, None, "", speed)
     room = room_of(config, prepared_manifest(config))
     chosen = shape_for(room, rows, answer)
@@ -103,7 +103,7 @@ def from_table(options: RecommendOptions) -> int:
     rows = table.observations
     speed = options.flops_per_second
     answer = answer_for(options, rows, f"{len(rows)} rows of {options.source}", speed, SelectedForecast(rows))
-    if not answer.reachable or refusals(answer.findings):
+    if not answer.reachable or answer.line is not None or refusals(answer.findings):  # no shape without a best N
         return show(options, answer, None, "", speed)
     config = study_config(compose("sweep"))
     name = experiment_name(options)

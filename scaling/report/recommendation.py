@@ -12,25 +12,28 @@ from scaling.terminal import PlainConsole
 
 def print_recommendation(answer: Recommendation, console: PlainConsole, *, refused: bool) -> None:
     """What was asked, the answer with its intervals, how it moves, and what to doubt."""
-    say(console, f"{asked(answer.goal)}, by the law of {answer.source} (intervals {answer.level:.0%}).")
+    goal = asked(answer.goal)
+    if answer.line is not None:
+        goal = f"Along {answer.line}: {goal.replace('Best for', 'for')}"
+    say(console, f"{goal}, by the law of {answer.source} (intervals {answer.level:.0%}).")
     for finding in answer.findings:
         say(console, f"{finding.level_words} {finding.name}: {finding.numbers} {finding.remedy}")
     if refused:
         return
+    along = "" if answer.line is None else f" along {answer.line}"
     if not answer.reachable:
         say(
             console,
-            f"Unreachable: the floor of the law is {ranged(answer.floor, '.4f')}, so no model on any number of tokens "
-            "gets there.",
+            f"Unreachable{along}: the floor of the law is {ranged(answer.floor, '.4f')}, so no model on any number of "
+            "tokens gets there.",
         )
         return
     assert answer.params is not None
     assert answer.tokens is not None
     assert answer.flops is not None
     assert answer.expected_loss is not None
-    assert answer.band is not None
     table = Table()
-    for heading in ("", "best", "interval"):
+    for heading in ("", "best" if answer.line is None else f"at {answer.line}", "interval"):
         table.add_column(heading, justify="left" if not heading else "right")
     for name, value in (("N parameters", answer.params), ("D tokens", answer.tokens), ("training FLOPs", answer.flops)):
         table.add_row(name, f"{value.value:.4g}", ends(value, ".3g"))
@@ -39,6 +42,13 @@ def print_recommendation(answer: Recommendation, console: PlainConsole, *, refus
     if answer.inference_flops is not None:
         table.add_row("serving FLOPs", f"{answer.inference_flops:.4g}", "")
     console.print(table)
+    if answer.band is None:
+        say(
+            console,
+            f"All rows lie at {answer.line}, and so does this answer: whether another N is better for the same compute "
+            f"no row says. {distance(answer.decades_beyond)}",
+        )
+        return
     (low, low_tokens), (high, high_tokens) = answer.band
     say(
         console,
