@@ -11,16 +11,15 @@ gets worse as it grows.
 import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
 from benchmarks.laws_scenarios import base
 from scaling.laws.backtest import forecaster
-from statistics import NormalDist
-from scaling.laws.forms import CHINCHILLA
 from scaling.laws.fit import fit_law
+from scaling.laws.forms import CHINCHILLA
 from scaling.laws.line import line_of
-from scaling.laws.noise import linearise
 from scaling.laws.observations import FloatArray, Observations, Points, points
 
 LEVEL = 0.9
@@ -80,6 +79,7 @@ def oracle_half_width(ladder: Ladder, noise: float) -> float:
     assert line is not None
     fit = fit_law(line.forms[0], ladder.rows, delta=np.inf)
     theta = fit.theta
+
     def slopes(at: Points | Observations) -> FloatArray:
         return np.asarray(fit.law.gradient(theta, at) * theta[:, None] / fit.law.predict(theta, at))
 

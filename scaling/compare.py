@@ -23,9 +23,9 @@ from scaling.analysis.compare import (
 from scaling.analysis.gate import FEW_RUNS, hold_at_gate
 from scaling.command import run_hydra
 from scaling.config import PLAN_FILE, ConfigError, compare_options, stored_config
+from scaling.laws.gate import GateResult
 from scaling.records import read_records
 from scaling.report.comparison import print_comparison, print_gate
-from scaling.results import GateResult
 from scaling.specs import read_plan
 from scaling.stages.tables import open_table, tell
 from scaling.stages.vocabularies import require_one_vocabulary

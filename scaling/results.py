@@ -9,7 +9,6 @@ from scaling.laws.agreement import Answer
 from scaling.laws.analysis import Analysis
 from scaling.laws.bootstrap import Bootstrap
 from scaling.laws.decide import Goal
-from scaling.laws.gate import Decision, NextRun, Worth
 from scaling.laws.fit import Fit
 from scaling.laws.floor import FloorInterval
 from scaling.laws.intervals import Interval, Prediction
@@ -273,48 +272,14 @@ class Ranged:
 
 
 @dataclass(frozen=True)
-class GatedRun:
-    """A run of the variant, and what its FLOPs are worth in the baseline's."""
-
-    params: float
-    tokens: float
-    loss: float
-    worth: Worth
-
-
-@dataclass(frozen=True)
-class GateResult:
-    """A few runs of B against A's law. `together` is their common multiplier; `decision` is promote, drop or undecided,
-    by `evidence`, the log likelihood ratio of `wanted` over 1, at plus or minus `boundary`. `next` is the further run
-    that would decide, None where none is needed. `num_own` rows of A are the very runs of B and not in its law."""
-
-    a: str
-    b: str
-    unit: str
-    line: str | None
-    level: float
-    num_points: int
-    num_own: int
-    runs: tuple[GatedRun, ...]
-    together: Worth
-    wanted: float
-    risk: float
-    evidence: float
-    boundary: float
-    decision: Decision
-    next: NextRun | None
-    verdict: str
-
-
-@dataclass(frozen=True)
 class Recommendation:
     """What the law says of a goal. N counts all parameters, or what the table counts; C is 6 N D.
 
     `expected_loss` is the selected forecast at (params, tokens) with the interval of a measurement there. `band` is
     the least and the largest N that lose at most `share` of the compute, each with its D. `least_params` and
     `least_tokens` are what a loss takes if the other were unlimited. Where the goal is unreachable, all of these are
-    None and `floor` says why. `line` is the one that all rows lie on, in words: N and D are then those on it, nothing is
-    said of the best N, and `band`, `law_loss` and what only the other could be are None.
+    None and `floor` says why. `line` is the one that all rows lie on, in words: N and D are then those on it, nothing
+    is said of the best N, and `band`, `law_loss` and what the other could be at least are None.
     """
 
     source: str
@@ -362,8 +327,8 @@ class Crossing:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What B is worth in A's compute. `verdict`, `trend` and `clear`, by budgets, are sentences. `line` is the one along
-    which both are read, in words; None where each is at its own optimum."""
+    """What B is worth in A's compute. `verdict`, `trend` and `clear`, by budgets, are sentences. `line` is the one
+    along which both are read, in words; None where each is at its own optimum."""
 
     line: str | None
     a: str

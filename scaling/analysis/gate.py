@@ -7,9 +7,8 @@ import numpy as np
 from scaling.analysis.compare import GateOptions, Incomparable, Side
 from scaling.laws.analysis import sample_rows
 from scaling.laws.backtest import forecaster
-from scaling.laws.gate import Gate, Worth, gate
+from scaling.laws.gate import Gate, GatedRun, GateResult, Worth, gate
 from scaling.laws.observations import BoolArray, points
-from scaling.results import GatedRun, GateResult
 
 FEW_RUNS = 4
 

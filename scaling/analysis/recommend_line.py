@@ -90,13 +90,11 @@ def recommend_along(
 
 
 def _first_below(flops: FloatArray, losses: FloatArray, wanted: float) -> float | None:
-    """The least compute from which on the loss is below what is wanted."""
-    above = np.flatnonzero(losses > wanted)
-    if len(above) == len(flops) or not len(above):
+    """The least compute at which the loss is what is wanted."""
+    reached = np.flatnonzero(losses <= wanted)
+    if not len(reached) or reached[0] == 0:
         return None
-    i = int(above[-1])
-    if i == len(flops) - 1:
-        return None
+    i = int(reached[0]) - 1
     before, after = np.log(losses[i]), np.log(losses[i + 1])
     share = float((before - np.log(wanted)) / (before - after))
     return float(flops[i] * (flops[i + 1] / flops[i]) ** share)

@@ -150,8 +150,8 @@ class Forecaster:
         return Prediction(np.exp(moments.mean), *ends, level, method)
 
     def best(self, flops: float, level: float = 0.95) -> Best | None:
-        """Give the N and D of least loss for a budget; None where the loss has no minimum along it, and where all rows lie on
-        one line.
+        """Give the N and D of least loss for a budget; None where the loss has no minimum along it, or all rows lie
+        on one line.
 
         Raises:
             ValueError: level is no probability.

@@ -1,8 +1,9 @@
 """Forms under weightings, each fitted to the rows below every cut of a ladder, as one batch of lanes a form.
 
-Two ways to fit. Where the trusted form (Chinchilla's, or a power law along a line) is right, every row counts by its noise and Huber's loss is nearly a square: no
-other way uses the rows better. Where it errs, rows near the target tell most and large residuals tell least: rows are
-weighted by C^w, and the loss is nearly an absolute value, under this form and others.
+Two ways to fit. Where the trusted form is right (Chinchilla's, or a power law along a line), every row counts by its
+noise and Huber's loss is nearly a square: no other way uses the rows better. Where it errs, rows near the target tell
+most and large residuals tell least: rows are weighted by C^w, and the loss is nearly an absolute value, under this form
+and others.
 
 Legend: K candidates, J cuts, n rows, m points, P parameters of a candidate.
 """

@@ -83,7 +83,8 @@ class Gate:
         noise = average.new_run.at(6 * at.params * at.tokens)
         alike = np.where(runs[:, None] == runs[None, :], average.share / (1 + average.share), 0.0)
         np.fill_diagonal(alike, 1.0)
-        wider = self.asked.backtest.widening.stretch(decades_beyond(average.reach.flops, at))
+        # A backtest that went better than announced is no reason to trust a law more where its rows lie.
+        wider = np.maximum(self.asked.backtest.widening.stretch(decades_beyond(average.reach.flops, at)), 1.0)
         return np.asarray(alike * np.outer(noise, noise) + np.outer(wider, wider) * average.covariance(at))
 
     def expected(self, u: float, at: Points | None = None) -> FloatArray:
@@ -158,7 +159,7 @@ class Gate:
         """The ratio, and its derivative by the gains, [n]; smaller the fewer rows tell the noise."""
         wanted = self.expected(math.log(self.worth), at)
         pull = np.linalg.solve(covariance, wanted) * self._caution
-        return float(pull @ (gain - wanted / 2)), pull
+        return float(pull @ (gain - wanted / 2)), np.asarray(pull, dtype=np.float64)
 
     @property
     def _caution(self) -> float:
@@ -210,3 +211,37 @@ def gate(asked: Forecaster, variant: Observations, worth: float, risk: float) ->
     at = points(variant.params, variant.tokens)
     at = at if asked.line is None else asked.line.on(at)
     return Gate(asked, at, np.log(variant.loss), variant.trajectory_index(), worth, risk)
+
+
+@dataclass(frozen=True)
+class GatedRun:
+    """A run of the variant, and what its FLOPs are worth in the baseline's."""
+
+    params: float
+    tokens: float
+    loss: float
+    worth: Worth
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """A few runs of B against A's law. `together` is their common multiplier; `decision` is promote, drop or undecided,
+    by `evidence`, the log likelihood ratio of `wanted` over 1, at plus or minus `boundary`. `next` is the further run
+    that would decide, None where none is needed. `num_own` rows of A are the very runs of B and not in its law."""
+
+    a: str
+    b: str
+    unit: str
+    line: str | None
+    level: float
+    num_points: int
+    num_own: int
+    runs: tuple[GatedRun, ...]
+    together: Worth
+    wanted: float
+    risk: float
+    evidence: float
+    boundary: float
+    decision: Decision
+    next: NextRun | None
+    verdict: str

@@ -19,7 +19,7 @@ from scaling.laws.decide import TRAINING, cheapest, loss_at
 from scaling.laws.design import Noise, psi_moments
 from scaling.laws.distributions import t_two_sided
 from scaling.laws.fit import Fit, fit_law
-from scaling.laws.forms import CHINCHILLA, SumOfPowers
+from scaling.laws.forms import CHINCHILLA, Law
 from scaling.laws.line import Line, line_of, under_six
 from scaling.laws.noise import Linearised, huber_moments, linearise, shared_correlation
 from scaling.laws.observations import FloatArray, IntArray, Observations
@@ -130,7 +130,10 @@ def multiplier(
     budgets = np.append(np.asarray(flops, dtype=np.float64), reference)
 
     def gradients(function: Compared, at: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return _gradients(lambda *both: function(*both, laws), surface_a, at_a, surface_b, at_b, at)
+        def both(of_a: FloatArray, of_b: FloatArray, at: FloatArray) -> FloatArray:
+            return function(of_a, of_b, at, laws)
+
+        return _gradients(both, surface_a, at_a, surface_b, at_b, at)
 
     values, slopes = gradients(log_multiplier, budgets)
     gaps = [Gap(float(c), float(v), _sd(g, covariance)) for c, v, g in zip(budgets, values, slopes, strict=True)]
@@ -195,7 +198,7 @@ class Budgeted:
         line: None for the best N.
     """
 
-    law: SumOfPowers
+    law: Law
     line: Line | None = None
 
     def loss(self, theta: FloatArray, flops: FloatArray) -> FloatArray:

@@ -139,7 +139,8 @@ def _selected(analysis: Analysis) -> Json:
     asked = analysis.forecaster
     if asked is None:
         return {
-            "law": None, "line": None, "weights": None, "why": analysis.selection_message, "num_rows": None, "heldout": None,
+            "law": None, "line": None, "weights": None,
+            "why": analysis.selection_message, "num_rows": None, "heldout": None,
             "candidates": [], "covariance": None, "misfit": None, "noise": None, "reach": None, "widen": None,
             "tested_decades": None, "tested": False, "backtest": [],
         }  # fmt: skip

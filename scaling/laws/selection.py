@@ -18,8 +18,8 @@ from scaling.laws.candidates import Candidate, fit_candidates
 from scaling.laws.fit import Fit, fit_law
 from scaling.laws.forms import CHINCHILLA, CROSS, Law
 from scaling.laws.joint import INTERACTION
-from scaling.laws.line import Line, line_of, under_six
 from scaling.laws.ladder import Cut, ladder
+from scaling.laws.line import Line, line_of, under_six
 from scaling.laws.misfit import Misfit, known_misfit, misfit, tangent
 from scaling.laws.noise import NOTHING_SHARED, RowNoise, SharedNoise, row_noise, shared_noise
 from scaling.laws.objective import DELTA
@@ -100,7 +100,7 @@ def select(
     there = {fit.law.name: fit for fit in known if fit.objective.delta == delta}
     plain = [there.get(law.name) or fit_law(law, observations, delta=delta) for law in forms]
     carried = [fit for fit in plain if fit.parameters]
-    if not carried:
+    if not carried or (line is not None and not plain[0].parameters):
         raise ValueError("no form can be fitted: " + "; ".join(dict.fromkeys(fit.message for fit in plain)))
     cuts = ladder(observations, trusted)
     noise = row_noise(carried[0].residuals, observations.flops, len(carried[0].parameters))

@@ -15,7 +15,7 @@ from scaling.laws.line import Line
 from scaling.laws.misfit import DIRECTIONS, Misfit, Tangent
 from scaling.laws.repeated import DATA_CONSTRAINED
 
-LINES = (power_law(variable, floor) for variable in VARIABLES for floor in (True, False))
+LINES: tuple[Law, ...] = tuple(power_law(variable, floor) for variable in VARIABLES for floor in (True, False))
 LAWS: dict[str, Law] = {law.name: law for law in (CHINCHILLA, CROSS, INTERACTION, DATA_CONSTRAINED, *LINES)}
 Json = dict[str, Any]
 
@@ -87,7 +87,9 @@ def stored_forecaster(selected: Mapping[str, Any]) -> Forecaster:
     bent, noise, reach = selected["misfit"], selected["noise"], selected["reach"]
     line, around = _line(selected.get("line")), None
     if bent["around"] is not None:
-        around = Tangent(np.array(bent["around"]), bent["log_params"], bent["log_tokens"], None if line is None else line.variable)
+        around = Tangent(
+            np.array(bent["around"]), bent["log_params"], bent["log_tokens"], None if line is None else line.variable
+        )
     own = np.array(selected["covariance"]["own"], dtype=np.float64)
     shared = selected["covariance"]["shared"]
     return Forecaster(
