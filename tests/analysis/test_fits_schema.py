@@ -69,6 +69,12 @@ def a_table(folder: Path) -> dict[str, Any]:
     return in_fits_json(report.fits_json, check_table(report))
 
 
+def a_ladder() -> dict[str, Any]:
+    with initialize_config_dir(str(config_folder().resolve()), version_base="1.3"):
+        composed = compose("fit", [f"source={PAGE.parent / 'tables/ladder.csv'}", "out=x", "bootstrap=0"])
+        return report_on_table(table_options(composed), "command").fits_json
+
+
 def the_text(folder: Path) -> dict[str, Any]:
     """`text` of a study that has all of it: validation sets, vocabularies, repeated text and a known entropy."""
     planned, records = repeated_study()
@@ -92,5 +98,5 @@ def test_the_page_names_every_key_and_no_other(tmp_path: Path) -> None:
     of_table = a_table(tmp_path)
     assert set(of_study) == set(of_table) - {"reading", "influence"}
     text = {"text": the_text(tmp_path)}
-    assert keys(of_study) | keys(of_table) | keys(text) == documented
+    assert keys(of_study) | keys(of_table) | keys(a_ladder()) | keys(text) == documented
     assert {entry["law"] for entry in of_study["ledger"]} == {"selected", "chinchilla"}
