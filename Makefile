@@ -65,7 +65,7 @@ test-launchers: ## other people's launchers (joblib, submitit, ray), in an envir
 	test -x $(LAUNCHERS)/bin/python || $(PYTHON) -m venv $(LAUNCHERS)
 	$(LAUNCHERS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch==2.13.0
 	$(LAUNCHERS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[joblib,submitit,ray]' pytest
+		--editable '.[demo,joblib,submitit,ray]' pytest
 	$(LAUNCHERS)/bin/python -m pytest -m "slow or slurm" tests/launching/test_any_launcher.py tests/slurm/test_submitit.py $(ARGS)
 
 .PHONY: chaos

@@ -153,6 +153,12 @@ def broken_largest(study: Study) -> Study:
     return study.scale(lambda r: 1.25 if r is worst else 1.0)
 
 
+def bent_beyond(study: Study) -> Study:
+    """What is held out is a tenth worse than the law of the rest says."""
+    fitted = {(r.run_id, r.budget_tokens) for r in study.fitted}
+    return study.scale(lambda r: 1.0 if (r.run_id, r.budget_tokens) in fitted else 1.1)
+
+
 def rounded_budgets(study: Study) -> Study:
     """Budgets are told by their rounded exponent, so that neighbours become one."""
 
@@ -227,6 +233,7 @@ SINS: dict[str, tuple[str, Sin]] = {
     "narrow_intervals": ("default", narrow_bootstrap),
     "extrapolation": ("default", far_target),
     "lack_of_fit": ("default", tuned_in_the_middle),
+    "one_sided": ("default", bent_beyond),
     "uneven_noise": ("default", noisy_small),
     "odd_points": ("default", broken_cells),
     "few_points_decide": ("default", short_runs),

@@ -193,6 +193,8 @@ def report(
         whole,
         fitted=rows,
         fitted_records=split.fitted,
+        held_out=observations(plan, split.held_out, CONVENTIONS["total"]) if split.held_out else None,
+        held_out_records=split.held_out,
         records=measured,
         curves=segments,
         noise=seed_noise(measured),

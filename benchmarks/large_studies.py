@@ -109,7 +109,7 @@ def plant(study: StudyConfig) -> int:
 
 def study_costs(root: Path, num_points: int, recipe: str) -> Iterator[tuple[str, int, Cost]]:
     study = study_of(root, num_points, recipe)
-    write_experiment(root / "experiments", study.study, study, "Planted.")
+    write_experiment(root / "experiments", study.study, study, "Planted.", in_study=False)
     chosen = [f"--config-dir={root / 'experiments'}", f"experiment={study.study}", "force=[unanswerable,few_steps]"]
     at = [f"study={study.study}", f"runs={study.runs}"]
     count = plant(study)

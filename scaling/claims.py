@@ -53,10 +53,11 @@ def _locks(study_folder: Path) -> list[Path]:
 
 
 def tidy(study_folder: Path) -> None:
-    """Remove temporary files that killed processes left in a study's folders; a run that is at work does so itself."""
+    """Remove temporary files that killed processes left in a study's folders; a run that is at work does so itself, and
+    what is no lock is its worker's to tell."""
     remove_left_overs(study_folder)
     for lock in _locks(study_folder):
-        with contextlib.suppress(Timeout), FileLock(lock, timeout=0):
+        with contextlib.suppress(Timeout, OSError), FileLock(lock, timeout=0):
             remove_left_overs(lock.parent)
 
 

@@ -1,6 +1,7 @@
 """What every entry shares: configs found from any folder, and errors of one paragraph with an exit code."""
 
 import csv
+import json
 import os
 import re
 import sys
@@ -10,21 +11,25 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 import hydra
-from hydra.errors import HydraException, OverrideParseException
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from hydra_plugins.scaling._register import register
-from scaling.config import ConfigError
+from scaling.config import ConfigError, StudyConfig
 from scaling.config_folder import config_folder
 from scaling.data.config import DataError
+from scaling.exits import EXIT_BAD_CONFIG, EXIT_INTERRUPTED, EXIT_NOBODY_LISTENS
 from scaling.folders import FolderError, storage_words
+from scaling.keys import key_paths, not_read
 from scaling.launching.slurm import SlurmError
+from scaling.names import nearest
 from scaling.terminal import visible
 from scaling.usage import asks_for_help, usage, with_flags_as_overrides
 from scaling.values import ValueMismatch
 
-EXIT_BAD_CONFIG = 2
+NO_SUCH_KEY = re.compile(r"Could not (?:override|delete from config\.) '(?P<key>[^']+)'")
 # Keys whose values are read as they are typed. A test holds these against what the configs say is text.
 TEXTS = {
     *(
@@ -46,6 +51,7 @@ TEXTS = {
         "power.prior",
         "power.quantity",
         "power.source",
+        "time_model.name",
         "data.source.document_separator",
         "data.name",
         "data.description",
@@ -57,25 +63,52 @@ TEXTS = {
 }
 # Keys below one that is null until somebody sets it.
 ADDED = {"targets.flops", "targets.points", "fit.targets.flops", "fit.targets.points"}
-LISTS_OF_TEXT = {"ignore", "conventions"}
+LISTS_OF_TEXT = {"ignore", "conventions", "notify"}
 # Hydra takes a choice that is a number for none.
 ALSO_CALLED = {"time_model=4090": "time_model=rtx4090"}
-EXIT_NO_ANSWER = 3  # all went well, and the study, the table or the rounds still do not answer
-EXIT_INTERRUPTED, EXIT_NOBODY_LISTENS = 130, 141  # as of a shell's commands that INT and PIPE end
 
 
 def run_hydra(
-    task: Callable[[DictConfig], int], config_name: str, *, about: str | None, overrides: Sequence[str] = ()
-) -> None:
+    task: Callable[[DictConfig], int],
+    config_name: str,
+    *,
+    command: str,
+    about: str | None,
+    overrides: Sequence[str] = (),
+    argv: Sequence[str] | None = None,
+) -> NoReturn:
     """Compose `config_name` with the command line's overrides, run `task`, exit with what it returns.
 
-    `about` is the entry's docstring, which `--help` shows above the keys; `overrides` are the entry's own, before those
-    of the command line. A mistake of the user is told in one paragraph and exits with 2; `debug=true` shows the
-    traceback.
+    `command` is the entry's name, by which `scaling.keys` knows what it reads; `about` its docstring, which `--help`
+    shows above the keys; `overrides` are the entry's own, before those of the command line; `argv` is the command line
+    without the program, that of this process where left out. A mistake of the user is told in one paragraph and exits
+    with 2; `debug=true` shows the traceback.
     """
+    with _command_line(argv):
+        _run_hydra(task, config_name, command, about, overrides)
+
+
+@contextmanager
+def _command_line(argv: Sequence[str] | None) -> Iterator[None]:
+    """Hydra reads the command line of the process and refuses to begin twice: this lends it one, and a fresh start."""
+    before, running = list(sys.argv), GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        if argv is not None:
+            sys.argv[1:] = argv
+        yield
+    finally:
+        sys.argv[:] = before
+        GlobalHydra.instance().hydra = running
+
+
+def _run_hydra(
+    task: Callable[[DictConfig], int], config_name: str, command: str, about: str | None, overrides: Sequence[str]
+) -> NoReturn:
     sys.argv[1:] = [ALSO_CALLED.get(argument, argument) for argument in with_flags_as_overrides(sys.argv[1:])]
     if asks_for_help(sys.argv[1:]):
-        print(usage(about or "", config_folder(), config_name))
+        group = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), None)
+        print(usage(about or "", config_folder(), config_name, command) if group is None else help_on(group))
         sys.exit(0)
     sys.argv[1:] = [as_text(argument) for argument in sys.argv[1:]]
     # Hydra would print its own account of an error and swallow the exception.
@@ -94,9 +127,19 @@ def run_hydra(
             exit_codes.append(task(composed))
 
     with told_in_one_paragraph(exit_codes):
+        said = not_read(command, sys.argv[1:])
+        if said is not None:
+            raise ConfigError(said)
         register()
         hydra.main(config_path=str(config_folder()), config_name=config_name, version_base="1.3")(run)()
     leave(max(exit_codes, default=0))
+
+
+def help_on(group: str) -> str:
+    """`--help grid`: the keys of a group."""
+    from scaling.reference import GROUPS, help_of
+
+    return help_of(group) if group in GROUPS else f"--help {group}: no such group, {nearest(group, GROUPS)}"
 
 
 def as_text(argument: str) -> str:
@@ -132,7 +175,9 @@ TOLD = (ConfigError, DataError, FolderError, ValueMismatch, SlurmError, HydraExc
 
 
 @contextmanager
-def told_in_one_paragraph(exit_codes: list[int]) -> Iterator[None]:
+def told_in_one_paragraph(exit_codes: list[int], argv: Sequence[str] | None = None) -> Iterator[None]:
+    """What a user can cause, in one paragraph and an exit code; `debug=true` in `argv`, or in the command line of the
+    process where left out, shows the traceback too."""
     try:
         yield
     except BrokenPipeError:
@@ -140,11 +185,23 @@ def told_in_one_paragraph(exit_codes: list[int]) -> Iterator[None]:
     except KeyboardInterrupt:
         print("interrupted: what was measured stays, and no file is half-written", file=sys.stderr)
         exit_codes.append(EXIT_INTERRUPTED)
-    except TOLD as error:
-        if any(argument.lower() == "debug=true" for argument in sys.argv[1:]):
+    except (*TOLD, ValueError) as error:
+        if not isinstance(error, TOLD) and not raised_in(error, "omegaconf"):
+            raise
+        typed = sys.argv[1:] if argv is None else argv
+        if any(argument.lower() == "debug=true" for argument in typed):
             traceback.print_exc()
-        print(f"error: {visible(explain(error))}", file=sys.stderr)
+        words = explain(error)
+        print(f"error: {visible(words)}", file=sys.stderr)
+        if "json=true" in typed:
+            print(json.dumps({"error": words, "exit_code": EXIT_BAD_CONFIG}))
         exit_codes.append(EXIT_BAD_CONFIG)
+
+
+def raised_in(error: Exception, package: str) -> bool:
+    """Whether it comes from there, and not from us: OmegaConf has errors of Python's own for some paths of keys."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__", "")).startswith(package)
 
 
 def leave(code: int) -> NoReturn:
@@ -157,8 +214,20 @@ def leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
+LONGEST_MESSAGE = 2_000  # letters
+
+
 def explain(error: Exception) -> str:
-    """The message in one paragraph; Hydra's advice to append an unknown key with + would only move the error."""
+    """The message in one paragraph that a person reads: of one that shows a giant of a value, beginning and end."""
+    words = _explained(error)
+    if len(words) <= LONGEST_MESSAGE:
+        return words
+    begin, end = words[: LONGEST_MESSAGE // 2], words[-(LONGEST_MESSAGE // 4) :]
+    return f"{begin}... ({len(words) - len(begin) - len(end):,} letters) ...{end}"
+
+
+def _explained(error: Exception) -> str:
+    """Hydra's advice to append an unknown key with + would only move the error."""
     if isinstance(error, OSError) and not isinstance(error, HydraException):  # some of whose kinds are both
         return storage_words(error)
     if isinstance(error, OverrideParseException):
@@ -169,8 +238,21 @@ def explain(error: Exception) -> str:
             f"{key} is {value!r}, which cannot be read: outside of quotes there is no place for accents, '=', commas "
             f"or brackets that are not closed; write {key}='\"...\"' where text is meant, or correct it"
         )
+    if not isinstance(error, TOLD):
+        return f"a key of the command line leads nowhere ({error}): lists are given whole, as in grid.budgets=[1e6,2e6]"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, choice = error.missing_cfg_file.rpartition("/")
+        return f"{group} is {choice}, and no such choice exists: {nearest(choice, error.options)}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     kept = [line for line in lines if not line.startswith(("To append to your config", "full_key:", "object_type="))]
-    if any(line.startswith("Could not override") for line in kept):
-        kept.append("No such key exists: correct its name; `--cfg job` prints those that do.")
+    wrong = NO_SUCH_KEY.match(kept[0]) if kept else None
+    if wrong is not None:
+        return f"{wrong['key']} is given, and no such key exists: {nearest_key(wrong['key'])}"
     return " ".join(kept)
+
+
+def nearest_key(key: str) -> str:
+    """The end of a message: keys of that name elsewhere, or with a name like it."""
+    known = list(key_paths(StudyConfig))
+    elsewhere = [other for other in known if other.rpartition(".")[2] == key.rpartition(".")[2]]
+    return f"did you mean {' or '.join(elsewhere[:3])}?" if elsewhere else nearest(key, known)

@@ -7,6 +7,7 @@ the further run that would decide. Studies share their noise where size, tokens,
 and the interval is the narrower for it. It is refused where the validation text or the way of counting differs.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -87,8 +88,8 @@ def sides(options: CompareOptions) -> tuple[Side, Side]:
     return study_sides(found)
 
 
-def main() -> None:
-    run_hydra(task, "compare", about=__doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    run_hydra(task, "compare", command="compare", about=__doc__, argv=argv)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields, replace
+from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -16,7 +17,9 @@ from scaling.bounds import require_within
 from scaling.config_folder import config_folder
 from scaling.data.config import DataConfig
 from scaling.folders import below, study_lock
+from scaling.keys import ANYWHERE, ONLY, reads, typed_keys
 from scaling.launching.config import LaunchConfig
+from scaling.names import nearest, nearest_path
 from scaling.planning.config import GridConfig, ModelOptions, RecipeConfig, TimeModel
 from scaling.planning.power import PowerConfig
 from scaling.sinks.config import require_known as require_known_sinks
@@ -44,6 +47,7 @@ Forcing = TypeVar("Forcing", "CompareOptions", "RecommendOptions")
 
 PLAN_FILE, CONFIG_FILE = "plan.json", "config.json"
 OF_ONE_COMMAND = (
+    "columns",
     *("dry_run", "json", "debug", "point", "next", "flops", "until", "max_flops", "overwrite"),
     *("gpu_hours", "gpus", "sizes"),
 )
@@ -58,7 +62,7 @@ class StudyConfig:
     """A study from question to report: the root of `configs/sweep.yaml`."""
 
     study: str
-    question: str
+    question: str | None
     runs: str
     cache: str
     data: DataConfig
@@ -71,6 +75,7 @@ class StudyConfig:
     launch: LaunchConfig
     fit: FitOptions
     dry_run: bool = False
+    columns: Literal["all"] | None = None
     json: bool = False
     debug: bool = False
     point: int | None = None
@@ -87,6 +92,7 @@ class StudyConfig:
     gpus: int = 1
     sizes: tuple[float, float] | None = None
     sinks: tuple[str, ...] = ()
+    notify: tuple[str, ...] = ()
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -124,6 +130,9 @@ def shipped_time_model(name: str) -> TimeModel:
     """As `time_model=name` has it."""
     plain = OmegaConf.to_container(OmegaConf.load(config_folder() / "time_model" / f"{name}.yaml"))
     return from_plain(TimeModel, plain, f"time_model={name}")
+
+
+KEYS = frozenset(f.name for f in fields(StudyConfig))
 
 
 def study_config(composed: DictConfig) -> StudyConfig:
@@ -192,19 +201,33 @@ def _with(composed: DictConfig, keys: set[str]) -> DictConfig:
 
 def stored_plan(config: StudyConfig) -> Plan:
     """The plan that the study's last sweep wrote. Raises ConfigError where there is none."""
-    path = config.folder / PLAN_FILE
-    if not path.exists():
+    return read_plan(of_study(config.folder, PLAN_FILE))
+
+
+def of_study(folder: Path, name: str) -> Path:
+    """The path of a file that a study's sweep writes. Raises ConfigError where it is not there."""
+    if (folder / name).exists():
+        return folder / name
+    if folder.is_dir() and name == PLAN_FILE:
         raise ConfigError(
-            f"{config.folder} holds no {PLAN_FILE}: run `python -m scaling.sweep study={config.study}` first"
+            f"{folder} is no study, for it holds no {name}: `python -m scaling.sweep study={folder.absolute().name}` "
+            "makes it one"
         )
-    return read_plan(path)
+    if folder.is_dir():
+        raise ConfigError(
+            f"{folder} holds no {name}: run `python -m scaling.sweep study={folder.absolute().name}`, which trains "
+            "nothing anew"
+        )
+    studies = (each.parent.name for each in folder.parent.glob(f"*/{PLAN_FILE}"))
+    there = f"in {folder.parent} {nearest(folder.name, studies)}" if folder.parent.is_dir() else nearest_path(folder)
+    raise ConfigError(
+        f"{folder} is no folder of a study (`python -m scaling.sweep study={folder.name}` makes one); {there}"
+    )
 
 
 def stored_config(folder: Path) -> StudyConfig:
     """The config that the study's last sweep ran with. Raises ConfigError where there is none."""
-    path = folder / CONFIG_FILE
-    if not path.exists():
-        raise ConfigError(f"{folder} holds no {CONFIG_FILE}: run the study's sweep again, which trains nothing anew")
+    path = of_study(folder, CONFIG_FILE)
     plain = read_plain(path)
     try:
         require_within(plain)
@@ -221,6 +244,23 @@ def config_here(folder: Path) -> StudyConfig:
         return replace(stored, runs=str(folder.parent), study=folder.absolute().name)
 
 
+def require_as_stored(config: StudyConfig, command: str, typed: Sequence[str]) -> None:
+    """Raises ConfigError for an override, of those `typed`, that a command on a study would pass over: one that it does
+    not read, and that is not what the study was made with either."""
+    mine: dict[str, Any] = {}
+    for key in typed_keys(typed):
+        path = key.split(".")
+        if path[0].partition("/")[0] in ANYWHERE | ONLY[command] or path[0] not in KEYS:
+            continue
+        mine = mine or {"now": to_plain(config), "stored": to_plain(stored_config(config.folder))}
+        now, stored = ((reduce(lambda inner, name: inner[name], path, plain)) for plain in mine.values())
+        if now != stored:
+            raise ConfigError(
+                f"{key} is given, and {config.folder} was made with another: `python -m scaling.{command}` takes the "
+                f"study as it is ({reads(command)}); leave {key} out, or sweep again"
+            )
+
+
 def refit_config(composed: DictConfig, typed: Sequence[str]) -> StudyConfig:
     """The config that the study's last sweep ran with, under what the command line says: its overrides are `typed`.
 
@@ -230,10 +270,11 @@ def refit_config(composed: DictConfig, typed: Sequence[str]) -> StudyConfig:
     config = study_config(composed)
     if not (config.folder / CONFIG_FILE).exists():
         return config
-    paths = [override.partition("=")[0].lstrip("+~").split(".") for override in typed]
+    paths = [key.split(".") for key in typed_keys(typed)]
     paths = [path for path in paths if path[0] != "hydra" and not path[0].startswith("hydra/")]
-    if not {path[0] for path in paths} <= {f.name for f in fields(StudyConfig)}:
+    if not {path[0] for path in paths} <= KEYS:
         return config
+    require_as_stored(config, "fit", typed)
     merged, now = to_plain(stored_config(config.folder)), to_plain(config)
     for path in [["runs"], ["study"], *paths]:
         into, value = merged, now

@@ -7,7 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from scaling.values import NotJson, ValueMismatch, from_file, parse_json, read_file
+from scaling.json_text import NotJson, parse_json
+from scaling.values import LARGEST, ValueMismatch, from_file, read_file
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def read_losses(path: Path, tell: Callable[[str], None] = lambda words: None) ->
             tokens, train, validation = (tuple(row[name] for row in rows) for name in names)
             known = [loss for loss in (*train, *validation) if loss is not None]
             usual = {int}.issuperset(map(type, tokens)) and {float}.issuperset(map(type, known))
-            if len(rows) == len(lines) and usual and min(tokens, default=0) >= 0 and all(map(math.isfinite, known)):
+            in_range = min(tokens, default=0) >= 0 and max(tokens, default=0) <= LARGEST
+            if len(rows) == len(lines) and usual and in_range and all(map(math.isfinite, known)):
                 return Losses(tokens, train, validation)
     kept = read_curve(path, tell)
     return Losses(

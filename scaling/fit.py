@@ -6,7 +6,7 @@ Example: python -m scaling.fit source=points.csv out=laws holdout=0.2
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,9 +18,10 @@ from omegaconf import DictConfig, OmegaConf
 from scaling.analysis.config import TableOptions
 from scaling.analysis.law_report import optimal_allocation
 from scaling.analysis.table_report import report_on_table
-from scaling.checks.catalogue import check_table, in_fits_json
-from scaling.command import EXIT_NO_ANSWER, run_hydra
+from scaling.checks.catalogue import check_table
+from scaling.command import run_hydra
 from scaling.config import ConfigError, ask_options, refit_config, stored_plan, table_options
+from scaling.exits import EXIT_NO_ANSWER
 from scaling.findings import gravest_first, refusals
 from scaling.folders import require_ours, study_lock, take
 from scaling.report.figures.catalogue import draw_figures
@@ -28,8 +29,11 @@ from scaling.report.figures.plate import Figures
 from scaling.report.summary import print_forecasts, print_groups, print_summary
 from scaling.report.tables import FARTHEST
 from scaling.report.write import write_table_report
+from scaling.results import GroupLaw
+from scaling.results_json import fits_json
 from scaling.stages.by_group import fit_groups
 from scaling.stages.checkup import check_plan
+from scaling.stages.ending import last_words
 from scaling.stages.finish import FITS_FILE, finish_study
 from scaling.stages.stored_law import ask, stored_law
 from scaling.stages.tables import open_table
@@ -46,11 +50,10 @@ def task(composed: DictConfig) -> int:
     if config.json:
         PlainConsole().print_json(data=finished.fits_json)
     else:
-        print(finished.verdict)
+        for line in last_words(config, finished):
+            PlainConsole().print(line, soft_wrap=True)
     if finished.unwritten is not None:
         raise finished.unwritten
-    if not config.json:
-        print(finished.page)
     return EXIT_NO_ANSWER if finished.withheld else 0
 
 
@@ -69,16 +72,16 @@ def fit_table(composed: DictConfig, command: str) -> int:
     except TableError as error:
         raise ConfigError(str(error)) from None
     findings = gravest_first((*before, *check_table(report, options.force)))
-    report = replace(report, findings=findings, fits_json=in_fits_json(report.fits_json, findings))
+    report = replace(report, findings=findings)
     figures = draw_figures(report) if options.figures else Figures()
     # The answer first: a disk that takes no file does not take it back.
     if options.json:
-        PlainConsole().print_json(data=report.fits_json)
+        PlainConsole().print_json(data=fits_json(report))
     else:
         print_summary(report, PlainConsole())
     take(out, "table", key="out", overwrite=options.overwrite)
     with study_lock(out):
-        write_json(out / FITS_FILE, report.fits_json)
+        write_json(out / FITS_FILE, fits_json(report))
         page = write_table_report(report, out, figures)
     if not options.json:
         print(page)
@@ -97,21 +100,25 @@ def ask_stored(composed: DictConfig, stored: Mapping[str, Any]) -> int:
 
 
 def fit_by(options: TableOptions, command: str) -> int:
-    laws, page = fit_groups(options, command)
-    if options.json:
-        PlainConsole().print_json((Path(options.out) / FITS_FILE).read_text())
-    else:
-        print_groups(options.source, str(options.by), laws, PlainConsole())
+    def tell(laws: Sequence[GroupLaw], content: dict[str, Any]) -> None:
+        if options.json:
+            PlainConsole().print_json(data=content)
+        else:
+            print_groups(options.source, str(options.by), laws, PlainConsole())
+
+    laws, page = fit_groups(options, command, tell)
+    if not options.json:
         print(page)
     return 0 if all(law.status == "converged" for law in laws) else EXIT_NO_ANSWER
 
 
-def main() -> None:
-    if asks_for_help(sys.argv[1:]) or any(argument.startswith("source=") for argument in sys.argv[1:]):
-        command = shlex.join(["python", "-m", "scaling.fit", *sys.argv[1:]])
-        run_hydra(partial(fit_table, command=command), "fit", about=__doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    argv = sys.argv[1:] if argv is None else argv
+    if asks_for_help(argv) or any(argument.startswith("source=") for argument in argv):
+        command = shlex.join(["python", "-m", "scaling.fit", *argv])
+        run_hydra(partial(fit_table, command=command), "fit", command="fit source=", about=__doc__, argv=argv)
     else:
-        run_hydra(task, "sweep", about=__doc__)
+        run_hydra(task, "sweep", command="fit", about=__doc__, argv=argv)
 
 
 if __name__ == "__main__":

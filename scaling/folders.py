@@ -167,7 +167,7 @@ def replace_files(folder: Path, group: str, files: Mapping[str, bytes], *, flush
             parent.mkdir(parents=True, exist_ok=True)
             remove_left_overs(parent)
         for name, content in files.items():
-            if not (paths[name].is_file() and paths[name].read_bytes() == content):
+            if not (paths[name].is_file() and _is(paths[name], content)):
                 write_atomically(paths[name], content, flush=flush, name="pending")
         for name in before.keys() - now.keys():
             _remove(folder, name, before[name])
@@ -181,12 +181,21 @@ def _remove(folder: Path, name: str, digest: str) -> None:
         path = below(folder, name)
     except FolderError:
         return  # a list that somebody else made
-    if path.is_file() and not path.is_symlink() and hashlib.sha256(path.read_bytes()).hexdigest() == digest:
+    if path.is_file() and not path.is_symlink() and _digest(path) == digest:
         path.unlink()
         for parent in path.parents:
             if parent == folder or any(parent.iterdir()):
                 break
             parent.rmdir()
+
+
+def _is(path: Path, content: bytes) -> bool:
+    return path.stat().st_size == len(content) and path.read_bytes() == content
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def require_no_link(path: Path) -> None:

@@ -42,13 +42,14 @@ class Options:
     debug: bool = False
 
 
-def main() -> None:
-    if asks_for_help(sys.argv[1:]):
+def main(argv: Sequence[str] | None = None) -> None:
+    argv = sys.argv[1:] if argv is None else argv
+    if asks_for_help(argv):
         print(f"{(__doc__ or '').strip()}\n\n{KEYS}")
         sys.exit(0)
     exit_codes: list[int] = []
-    with told_in_one_paragraph(exit_codes):
-        exit_codes.append(check(parsed(sys.argv[1:])))
+    with told_in_one_paragraph(exit_codes, argv):
+        exit_codes.append(check(parsed(argv)))
     sys.exit(max(exit_codes))
 
 

@@ -11,6 +11,7 @@ Example: python -m scaling.plan grid=isoflop recipe=cosine
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -33,12 +34,12 @@ def task(composed: DictConfig) -> int:
     return plan_next(config, config_here(folder), folder)
 
 
-def main() -> None:
-    if any(argument.startswith("gpu_hours=") for argument in sys.argv) and not any(
-        argument.startswith("experiment=") for argument in sys.argv
-    ):
-        sys.argv.insert(1, "experiment=gpu")
-    run_hydra(task, "sweep", about=__doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    argv = sys.argv[1:] if argv is None else argv
+    for_hours = any(argument.startswith("gpu_hours=") for argument in argv)
+    named = any(argument.startswith("experiment=") for argument in argv)
+    own = ("experiment=gpu",) if for_hours and not named else ()
+    run_hydra(task, "sweep", command="plan", about=__doc__, overrides=own, argv=argv)
 
 
 if __name__ == "__main__":

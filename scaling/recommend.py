@@ -3,19 +3,18 @@
 Example: python -m scaling.recommend study=default flops=1e14
 
 It prints N, D and the loss to expect, each with its interval, and writes the nearest real shape as an experiment that
-runs as it is. The forecast of a study's goes into its ledger, and is scored if that point is ever trained.
+runs as it is. Nothing goes into the study's ledger: its sweep predicts that point before it trains it.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hydra import compose
 from omegaconf import DictConfig
 
-from scaling.analysis.forecasts import new_forecasts
-from scaling.analysis.observations import CONVENTIONS, observations, points_at, usable
+from scaling.analysis.observations import CONVENTIONS, observations, usable
 from scaling.analysis.recommend import (
     NoRecommendation,
     RecommendOptions,
@@ -23,19 +22,22 @@ from scaling.analysis.recommend import (
     goal_of,
     recommend,
 )
-from scaling.command import EXIT_NO_ANSWER, run_hydra
+from scaling.command import run_hydra
 from scaling.config import (
     PLAN_FILE,
     ConfigError,
+    StudyConfig,
     config_here,
     recommend_options,
     study_config,
     write_experiment,
 )
+from scaling.exits import EXIT_NO_ANSWER
 from scaling.findings import refusals
 from scaling.laws.fit import fit_law
 from scaling.laws.forms import CHINCHILLA
 from scaling.laws.observations import Observations
+from scaling.numbers import plural, scientific
 from scaling.planning.candidates import Room
 from scaling.planning.choose import Chosen, choose_shape
 from scaling.planning.extension import Addition, extended_grid
@@ -48,7 +50,7 @@ from scaling.stages.outlook import room_of
 from scaling.stages.study import plan_study
 from scaling.stages.tables import open_table, tell
 from scaling.stages.vocabularies import require_one_vocabulary
-from scaling.store import SELECTED, read_forecasts, save_forecasts
+from scaling.tables.read import Table
 from scaling.terminal import PlainConsole, warn
 from scaling.values import finite_or_null, to_plain
 
@@ -61,7 +63,24 @@ def task(composed: DictConfig) -> int:
         raise ConfigError(str(error)) from None
 
 
-def from_study(options: RecommendOptions) -> int:
+@dataclass(frozen=True)
+class Asked:
+    """An answer with the rows and the speed (FLOPs a second, None where not known) that it is from."""
+
+    rows: Observations
+    speed: float | None
+    answer: Recommendation
+
+
+def recommended(options: RecommendOptions) -> Recommendation:
+    """The answer alone. Raises NoRecommendation, ConfigError."""
+    if options.study is None:
+        return ask_table(options, open_table(str(options.source), options, options.force)[0]).answer
+    return ask_study(options, *measured_study(options)).answer
+
+
+def measured_study(options: RecommendOptions) -> tuple[StudyConfig, Plan, list[RunRecord]]:
+    """The study and the records that its law is fitted to. Raises ConfigError."""
     folder = Path(options.runs) / str(options.study)
     config = config_here(folder)
     require_one_vocabulary(config, "a recommendation")
@@ -69,12 +88,30 @@ def from_study(options: RecommendOptions) -> int:
     records, _ = usable(plan, list(read_records(folder, warn)))
     if not records:
         raise ConfigError(f"{folder} has no measured point that a law could be fitted to: run its sweep first")
+    return config, plan, records
+
+
+def ask_study(options: RecommendOptions, config: StudyConfig, plan: Plan, records: list[RunRecord]) -> Asked:
     counts = {c.text: observations(plan, records, c) for c in CONVENTIONS.values()}
     rows = counts[CONVENTIONS["total"].text]
     speed = options.flops_per_second or measured_speed(records)
     forecast = SelectedForecast(rows)
-    answer = answer_for(options, rows, f"{len(rows)} points of {plan.study}", speed, forecast, counts)
-    if not answer.reachable or answer.line is not None or refusals(answer.findings):  # no shape without a best N
+    answer = answer_for(options, rows, f"{plural(len(rows), 'point')} of {plan.study}", speed, forecast, counts)
+    return Asked(rows, speed, answer)
+
+
+def ask_table(options: RecommendOptions, table: Table) -> Asked:
+    rows, speed = table.observations, options.flops_per_second
+    source = f"{plural(len(rows), 'row')} of {options.source}"
+    return Asked(rows, speed, answer_for(options, rows, source, speed, SelectedForecast(rows)))
+
+
+def from_study(options: RecommendOptions) -> int:
+    config, plan, records = measured_study(options)
+    folder = Path(options.runs) / str(options.study)
+    asked = ask_study(options, config, plan, records)
+    rows, speed, answer = asked.rows, asked.speed, asked.answer
+    if not answer.reachable or answer.line is not None or refusals(answer.findings):
         return show(options, answer, None, "", speed)
     room = room_of(config, prepared_manifest(config))
     chosen = shape_for(room, rows, answer)
@@ -83,27 +120,20 @@ def from_study(options: RecommendOptions) -> int:
     except ValueError as error:
         raise ConfigError(str(error)) from None
     wider = replace(config, grid=grid)
-    point = find_point(plan_study(wider), chosen)
+    plan_study(wider)  # whatever speaks against it is told before anything is written
     with answered_anyway(options, answer, chosen, speed):
         out = Path(options.out or folder / "recommend")
         name, words = experiment_name(options), about(options, chosen)
         command = write_experiment(out, name, wider, words, in_study=options.out is None)
-        known = {(f.run_id, f.tokens) for f in read_forecasts(folder, warn)}
-        if point not in known | {(r.run_id, r.budget_tokens) for r in records}:
-            planned = plan_study(wider)
-            at = points_at(planned, [point], CONVENTIONS["total"])
-            prediction = forecast.predict(float(at.params[0]), float(at.tokens[0]), config.fit.level)
-            save_forecasts(folder, new_forecasts(prediction, planned, [point], records, SELECTED))
     return show(options, answer, chosen, command, speed)
 
 
 def from_table(options: RecommendOptions) -> int:
     table, findings = open_table(str(options.source), options, options.force)
     tell(table, findings)
-    rows = table.observations
-    speed = options.flops_per_second
-    answer = answer_for(options, rows, f"{len(rows)} rows of {options.source}", speed, SelectedForecast(rows))
-    if not answer.reachable or answer.line is not None or refusals(answer.findings):  # no shape without a best N
+    asked = ask_table(options, table)
+    rows, speed, answer = asked.rows, asked.speed, asked.answer
+    if not answer.reachable or answer.line is not None or refusals(answer.findings):
         return show(options, answer, None, "", speed)
     config = study_config(compose("sweep"))
     name = experiment_name(options)
@@ -114,8 +144,17 @@ def from_table(options: RecommendOptions) -> int:
     config = replace(config, study=name, question=about(options, chosen), grid=grid, power=power)
     with answered_anyway(options, answer, chosen, speed):
         out = Path(options.out or "recommend")
-        command = write_experiment(out, name, config, about(options, chosen), in_study=False)
-    return show(options, answer, chosen, command, speed)
+        words = f"{about(options, chosen)}\n{other_text(config)}"
+        command = write_experiment(out, name, config, words, in_study=False)
+    return show(options, answer, chosen, command, speed, other_text(config))
+
+
+def other_text(config: StudyConfig) -> str:
+    """Of an experiment that a table recommends."""
+    return (
+        f"It trains on data={config.data.name}, this program's default text, with model and recipe of its defaults: no "
+        "table says what its losses were measured on. Add data=... and recipe=... of your own."
+    )
 
 
 @contextmanager
@@ -157,18 +196,12 @@ def answer_for(
 def shape_for(room: Room, rows: Observations, answer: Recommendation) -> Chosen:
     assert answer.params is not None, "only what is reachable has a shape"
     assert answer.tokens is not None
-    theta = fit_law(CHINCHILLA, rows).theta
+    assert answer.band is not None
+    theta, ((low, _), (high, _)) = fit_law(CHINCHILLA, rows).theta, answer.band
     try:
-        return choose_shape(room, theta, answer.goal, answer.params.value, answer.tokens.value)
+        return choose_shape(room, theta, answer.goal, answer.params.value, answer.tokens.value, (low, high))
     except ValueError as error:
         raise ConfigError(str(error)) from None
-
-
-def find_point(plan: Plan, chosen: Chosen) -> tuple[str, int]:
-    """The planned point of the shape: the grid's own seed comes first."""
-    return next(
-        (p.run_id, p.tokens) for p in plan.points if (p.size, p.tokens) == (chosen.site.size.name, chosen.tokens)
-    )
 
 
 def measured_speed(records: Sequence[RunRecord]) -> float | None:
@@ -189,13 +222,14 @@ def about(options: RecommendOptions, chosen: Chosen) -> str:
     source = options.study if options.source is None else options.source
     return (
         f"{experiment_name(options)}, recommended from {source}: {chosen.site.size.name}, {chosen.tokens:,} tokens, "
-        f"{chosen.flops:.3g} training FLOPs."
+        f"{scientific(chosen.flops)} training FLOPs."
     )
 
 
 def show(
-    options: RecommendOptions, answer: Recommendation, chosen: Chosen | None, command: str, speed: float | None
-) -> int:
+    options: RecommendOptions, answer: Recommendation, chosen: Chosen | None, command: str, speed: float | None,
+    note: str = "",
+) -> int:  # fmt: skip
     refused = bool(refusals(answer.findings))
     if options.json:
         shape = (
@@ -204,24 +238,31 @@ def show(
             else {**to_plain(chosen.site.size), "params": chosen.params, "tokens": chosen.tokens, "flops": chosen.flops}
         )
         plain = to_plain(answer) if not refused else {"findings": to_plain(answer.findings), "reachable": None}
-        PlainConsole().print_json(data=finite_or_null(plain | {"shape": shape, "experiment": command or None}))
+        PlainConsole().print_json(
+            data=finite_or_null(plain | {"shape": shape, "experiment": command or None, "note": note or None})
+        )
     else:
         print_recommendation(answer, PlainConsole(), refused=refused)
         if chosen is not None:
             size = chosen.site.size
-            hours = "" if speed is None else f", {chosen.flops / speed / 3600:.3g} h at {speed:.3g} FLOPs a second"
+            hours = (
+                "" if speed is None else f", {chosen.flops / speed / 3600:.3g} h at {scientific(speed)} FLOPs a second"
+            )
             print(
                 f"Nearest shape: {size.num_layers} layers of {size.d_model} with {size.num_heads} heads, "
-                f"{chosen.params:,} parameters, on {chosen.tokens:,} tokens: {chosen.flops:.3g} counted FLOPs{hours}; "
+                f"{chosen.params:,} parameters, on {chosen.tokens:,} tokens: {scientific(chosen.flops)} counted "
+                f"FLOPs{hours}; "
                 f"by the law a loss of {chosen.law_loss:.4f}."
             )
             if command:
                 print(f"Train it: {command}")
-    return EXIT_NO_ANSWER if refused else 0
+            if note:
+                print(note)
+    return EXIT_NO_ANSWER if refused or answer.reachable is None else 0
 
 
-def main() -> None:
-    run_hydra(task, "recommend", about=__doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    run_hydra(task, "recommend", command="recommend", about=__doc__, argv=argv)
 
 
 if __name__ == "__main__":

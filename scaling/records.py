@@ -36,9 +36,6 @@ PointStatus = Literal["done", "diverged", "out_of_memory", "stopped_early"]
 RunState = Literal["running", "done", "interrupted", "failed"]
 RunPart = Literal["whole", "trunk", "branch"]
 
-# Exit codes of a worker.
-EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_BUSY = 0, 1, 75, 76
-
 
 @dataclass(frozen=True)
 class Provenance:

@@ -1,7 +1,7 @@
 """What a study found: the value that the analysis makes and the report shows. Nothing here computes or reads."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from scaling.data.oracle import KnownEntropy
 from scaling.findings import Finding
@@ -15,6 +15,7 @@ from scaling.laws.intervals import Interval, Prediction
 from scaling.laws.observations import Observations
 from scaling.laws.optimum import Allocation
 from scaling.records import RunRecord
+from scaling.shapes import Shapes
 from scaling.specs import Plan
 from scaling.store import Exclusion, Forecast
 from scaling.tables.account import Reading
@@ -131,14 +132,15 @@ class Repetition:
     errors: tuple[HeldOutError, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LawReport:
     """What every report shows, wherever its losses come from.
 
     `fitted` are the rows that the laws were fitted to, `held_out` those kept back (None until they are measured),
     both under the main convention. `analysis` has every form and the selected forecast; `laws` are its forms in their
-    order, Chinchilla's first. `estimators` and `conventions` ask for the best N of the first target in several ways.
-    Missing is None or empty, and the report says so.
+    order, Chinchilla's first. `source` is where the rows came from, `rule` says which were kept out (None: none), and
+    `excluded` which are not used and why (None: those of `fitted`). `estimators` and `conventions` ask for the best N
+    of the first target in several ways. Missing is None or empty, and the report says so.
     """
 
     fitted: Observations
@@ -146,11 +148,19 @@ class LawReport:
     optima: tuple[OptimalAllocation, ...]
     noise: SeedNoise | None
     findings: tuple[Finding, ...]
-    fits_json: dict[str, Any]
+    source: str
+    rule: str | None
+    excluded: tuple[tuple[object, str], ...] | None
+    seconds: Mapping[str, float]
     analysis: Analysis
     laws: tuple[FittedLaw, ...]
     estimators: tuple[Answer, ...]
     conventions: tuple[Answer, ...]
+
+    def __repr__(self) -> str:
+        held = 0 if self.held_out is None else len(self.held_out)
+        said = ", ".join(f"{law.title} {law.fit.status}" for law in self.laws[:3])
+        return f"<{type(self).__name__}: {len(self.fitted)} rows fitted, {held} held out; {said} ...>"
 
     @property
     def surface(self) -> FittedLaw:
@@ -176,7 +186,7 @@ class LawReport:
         return self.analysis.heldout_prediction
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class StudyReport(LawReport):
     """All of a study.
 
@@ -184,8 +194,8 @@ class StudyReport(LawReport):
     `exclusions` are the points that no plain fit may use, each with its reason. `ledger` says how the forecasts of
     all studies in the folder came out, this one's included. `validation_laws` are there where a corpus has several
     validation sets, `vocabulary_laws` where the grid has several
-    vocabularies, `repetition` where text was repeated, `entropy` where that of the text is known; `floor` says how
-    well the fitted rows pin E.
+    vocabularies, `repetition` where text was repeated, `entropy` where that of the text is known, `shapes` where sizes
+    are shapes of one N; `floor` says how well the fitted rows pin E.
     """
 
     study: str
@@ -205,6 +215,7 @@ class StudyReport(LawReport):
     repetition: Repetition | None = None
     floor: FloorInterval | None = None
     entropy: KnownEntropy | None = None
+    shapes: Shapes | None = None
 
 
 @dataclass(frozen=True)
@@ -223,18 +234,16 @@ class RowInfluence:
     ratio: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class TableReport(LawReport):
     """All that anyone's table of losses says.
 
-    `rule` says which rows were kept out, None where none were; `by_run`, that the table names its training runs;
-    `reading`, what became of each line. `repetition` is there where text was repeated in rows that are not `fitted`;
-    `influence` has the rows that move the best N most, the first before all others.
+    `by_run` says that the table names its training runs; `reading`, what became of each line. `repetition` is there
+    where text was repeated in rows that are not `fitted`; `influence` has the rows that move the best N most, the first
+    before all others.
     """
 
-    source: str
     command: str
-    rule: str | None
     by_run: bool
     reading: Reading
     repetition: Repetition | None = None
@@ -277,9 +286,10 @@ class Recommendation:
 
     `expected_loss` is the selected forecast at (params, tokens) with the interval of a measurement there. `band` is
     the least and the largest N that lose at most `share` of the compute, each with its D. `least_params` and
-    `least_tokens` are what a loss takes if the other were unlimited. Where the goal is unreachable, all of these are
-    None and `floor` says why. `line` is the one that all rows lie on, in words: N and D are then those on it, nothing
-    is said of the best N, and `band`, `law_loss` and what the other could be at least are None.
+    `least_tokens` are what a loss takes if the other were unlimited. Where the goal is unreachable, or it cannot be
+    told whether it is (None: the loss lies within the interval of the floor), all of these are None and `floor` says
+    why. `line` is the one that all rows lie on, in words: N and D are then those on it, nothing is said of the best
+    N, and `band`, `law_loss` and what the other could be at least are None.
     """
 
     source: str
@@ -287,7 +297,7 @@ class Recommendation:
     num_points: int
     goal: Goal
     level: float
-    reachable: bool
+    reachable: bool | None
     floor: Ranged
     params: Ranged | None
     tokens: Ranged | None

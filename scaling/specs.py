@@ -254,6 +254,9 @@ class Plan:
     runs: tuple[RunSpec, ...]
     points: tuple[PlannedPoint, ...]
 
+    def __repr__(self) -> str:
+        return f"<Plan of {self.study}: {len(self.points)} points on {len(self.runs)} trajectories>"
+
     @cached_property
     def by_id(self) -> dict[str, RunSpec]:
         return {run.id: run for run in self.runs}

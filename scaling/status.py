@@ -6,14 +6,17 @@ It never writes.
 Example: python -m scaling.status study=default --json
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
+from rich import box
 from rich.table import Table
 
 from scaling.analysis.ledger import ledger_lines
 from scaling.command import run_hydra
-from scaling.config import stored_plan, study_config
+from scaling.config import require_as_stored, stored_plan, study_config
+from scaling.numbers import amount, duration, nats, scientific
 from scaling.results import LedgerLine
 from scaling.stages.overview import Overview, PointState, look_at
 from scaling.store import read_ledgers
@@ -25,40 +28,64 @@ MOST_LISTED = 2_000
 
 def task(composed: DictConfig) -> int:
     config = study_config(composed)
+    require_as_stored(config, "status", HydraConfig.get().overrides.task)
     overview = look_at(config.folder, stored_plan(config))
     ledger = ledger_lines(read_ledgers(config.folder.parent, warn))
     if config.json:
         PlainConsole().print_json(data={**to_plain(overview), "ledger": [to_plain(line) for line in ledger]})
     else:
         show(overview, PlainConsole())
-        show_ledger(ledger, PlainConsole())
+        show_ledger([line for line in ledger if line.study == overview.study], PlainConsole())
     return 0
 
 
 def show(overview: Overview, console: PlainConsole) -> None:
     counts = ", ".join(f"{count} {state}" for state, count in sorted(overview.counts.items()))
-    table = Table(title=f"{overview.study}: {counts}", title_justify="left")
+    console.print(f"{overview.study}: {counts}")
+    done = [point for point in overview.points if point.state == "done"]
+    if done:
+        losses = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+        losses.add_column("size")
+        losses.add_column("tokens: loss in nats/token, the mean over seeds")
+        for size, words in by_size(done):
+            losses.add_row(size, words)
+        console.print(losses)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for column in ("point", "run", "D tokens", "state", "detail"):
         table.add_column(column)
-    listed = worth_listing(overview.points)
+    others = [point for point in overview.points if point.state != "done"]
+    listed = worth_listing(others)
     for point in listed:
         table.add_row(str(point.point), point.run_id, f"{point.tokens:,}", point.state, in_words(point))
-    console.print(table)
-    if len(listed) < len(overview.points):
-        console.print(
-            f"{len(listed):,} of {len(overview.points):,} points are listed, those that are not done first; --json has "
-            "all"
-        )
+    if listed:
+        console.print(table)
+    if len(listed) < len(others):
+        console.print(f"{len(listed):,} of {len(others):,} points that are not done are listed; --json has all")
     cost = overview.cost
-    spent = [f"{cost.flops:.3g} FLOPs"]
+    spent = [f"{scientific(cost.flops)} FLOPs"]
     spent += [f"{cost.core_hours:.3g} core-hours"] if cost.core_hours or not cost.gpu_hours else []
     spent += [f"{cost.gpu_hours:.3g} GPU-hours"] if cost.gpu_hours else []
-    left = "unknown" if cost.seconds_left is None else f"{cost.seconds_left:.0f} s"
+    left = "unknown" if cost.seconds_left is None else duration(cost.seconds_left)
     console.print(
-        f"so far {', '.join(spent)}; left {cost.flops_left:.3g} FLOPs, ETA {left} with as many workers as now",
+        f"so far {', '.join(spent)}; left {scientific(cost.flops_left)} FLOPs, ETA {left} with as many workers as now",
     )
     if overview.queue is not None:
         console.print(overview.queue)
+
+
+def by_size(points: Sequence[PointState]) -> Iterator[tuple[str, str]]:
+    """A line for each size, in the plan's order: its budgets with their losses."""
+    losses: dict[str, dict[int, list[float]]] = {}
+    for point in points:
+        if point.loss_nats is not None:
+            # The name of a size has no dash, and every run's begins with it.
+            losses.setdefault(point.run_id.partition("-")[0], {}).setdefault(point.tokens, []).append(point.loss_nats)
+    for size, found in losses.items():
+        cells = (
+            f"{amount(tokens)}: {nats(sum(each) / len(each))}" + (f" ({len(each)})" if len(each) > 1 else "")
+            for tokens, each in sorted(found.items())
+        )
+        yield size, ", ".join(cells)
 
 
 def worth_listing(points: Sequence[PointState]) -> Sequence[PointState]:
@@ -90,8 +117,8 @@ def show_ledger(ledger: Sequence[LedgerLine], console: PlainConsole) -> None:
             )
 
 
-def main() -> None:
-    run_hydra(task, "sweep", about=__doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    run_hydra(task, "sweep", command="status", about=__doc__, argv=argv)
 
 
 if __name__ == "__main__":

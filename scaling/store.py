@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from scaling.folders import below, require_no_link, study_lock
+from scaling.json_text import NotJson, parse_json
 from scaling.records import RunRecord, record_path
 from scaling.specs import Plan
-from scaling.values import NotJson, ValueMismatch, from_file, parse_json, read_file, to_plain, write_atomically
+from scaling.values import ValueMismatch, from_file, read_file, to_plain, write_atomically
 
 STORE_FILE = "store.sqlite"
 LEDGER_FILE = "forecasts.jsonl"
@@ -89,6 +90,7 @@ POINT_COLUMNS = (
     "loss_sem_nats", "bits_per_byte", "perplexity", "word_perplexity", "batch_tokens", "matrix_lr", "warmup_steps",
     "skipped_steps", "seconds", "tokens_per_second", "mfu", "energy_joules", "peak_memory_bytes", "device", "precision",
     "micro_batch_tokens", "processes", "parallel", "torch", "git_commit", "corpus", "tokenizer", "finished_at",
+    "num_layers", "d_model", "num_heads",
 )  # fmt: skip
 
 # A further validation set has these columns, each with the set's name before it.
@@ -152,6 +154,7 @@ def point_row(plan: Plan, record: RunRecord) -> dict[str, Any]:
     known = {
         **{name: getattr(record, name) for name in POINT_COLUMNS if hasattr(record, name)},
         **{name: getattr(record.provenance, name) for name in POINT_COLUMNS if hasattr(record.provenance, name)},
+        **{name: getattr(spec.model, name) for name in ("num_layers", "d_model", "num_heads")},
         "held_out": planned.held_out,
         "replicate": planned.replicate,
         "nominal_tokens": planned.nominal_tokens,

@@ -8,6 +8,8 @@ Example: python -m scaling.sweep study=mine data=local data.source.path=my/texts
 """
 
 import sys
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from scaling.launching.early import warm_up
@@ -26,18 +28,20 @@ def task(composed: "DictConfig") -> int:
     )
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
+    argv = sys.argv[1:] if argv is None else argv
     # Before anything else: workers import torch while this process imports Hydra and plans.
-    warm_up(sys.argv[1:])
+    warm_up(argv)
     from scaling.stages.in_team import share
 
-    share(sweep)
+    share(partial(sweep, argv))
 
 
-def sweep() -> None:
+def sweep(argv: Sequence[str]) -> None:
     from scaling.command import run_hydra
 
-    run_hydra(task, "sweep", about=__doc__, overrides=("hydra.mode=MULTIRUN", "hydra.sweeper.finish=true"))
+    own = ("hydra.mode=MULTIRUN", "hydra.sweeper.finish=true")
+    run_hydra(task, "sweep", command="sweep", about=__doc__, overrides=own, argv=argv)
 
 
 if __name__ == "__main__":

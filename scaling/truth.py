@@ -3,13 +3,17 @@
 Example: python -m scaling.truth experiment=truth
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from hydra.core.hydra_config import HydraConfig
+
 from scaling.command import run_hydra
-from scaling.config import ConfigError, study_config
+from scaling.config import ConfigError, of_study, require_as_stored, study_config
 from scaling.data.oracle import KnownEntropy
 from scaling.laws.floor import FloorInterval
 from scaling.stages.finish import FITS_FILE
+from scaling.terminal import PlainConsole
 from scaling.values import from_file, read_plain
 
 if TYPE_CHECKING:
@@ -21,11 +25,8 @@ MOST_WIDTH = 0.5  # of the fitted E: an interval beyond would hold almost any tr
 
 def task(composed: "DictConfig") -> int:
     config = study_config(composed)
-    path = config.folder / FITS_FILE
-    if not path.exists():
-        raise ConfigError(
-            f"{config.folder} holds no {FITS_FILE}: run `python -m scaling.sweep study={config.study}` first"
-        )
+    require_as_stored(config, "truth", HydraConfig.get().overrides.task)
+    path = of_study(config.folder, FITS_FILE)
     fits = read_plain(path)
     text = (fits.get("text") if isinstance(fits, dict) else None) or {}
     if not isinstance(text, dict):
@@ -38,7 +39,10 @@ def task(composed: "DictConfig") -> int:
     if text.get("floor") is None:
         raise ConfigError(f"the points of {config.study} are too few for a floor: add sizes and budgets")
     found, words = judge(from_file(FloorInterval, text["floor"], path), from_file(KnownEntropy, text["entropy"], path))
-    print(words)
+    if config.json:
+        PlainConsole().print_json(data={"found": found, "words": words, **fits["text"]})
+    else:
+        print(words)
     return 0 if found else EXIT_MISSED
 
 
@@ -58,8 +62,8 @@ def judge(floor: FloorInterval, entropy: KnownEntropy) -> tuple[bool, str]:
     return True, f"FOUND: {numbers}"
 
 
-def main() -> None:
-    run_hydra(task, "sweep", about=__doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    run_hydra(task, "sweep", command="truth", about=__doc__, argv=argv)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,11 @@ from omegaconf import DictConfig
 from scaling.command import run_hydra
 from scaling.config import ConfigError, StudyConfig, tune_config
 from scaling.data.fingerprint import fingerprint
+from scaling.exits import EXIT_INTERRUPTED, EXIT_SOME_FAILED
 from scaling.folders import below, require_no_link, study_lock
 from scaling.launching.runner import SlotRunner
+from scaling.names import nearest
+from scaling.numbers import plural
 from scaling.planning.config import RecipeConfig
 from scaling.records import JOB_FILE
 from scaling.specs import RunSpec
@@ -37,8 +40,6 @@ from scaling.values import to_plain, write_atomically, write_json
 
 if TYPE_CHECKING:
     import optuna
-
-EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 130
 
 
 def task(composed: DictConfig) -> int:
@@ -69,6 +70,7 @@ def search_recipe(config: StudyConfig, options: TuneOptions) -> int:
     corpus = prepare_study(config, console)[fingerprint(config.data)]
     take_folder(config)
     require_no_link(config.folder / "tune.db")
+    recipe_path(config)
 
     def make_run(values: Mapping[str, float], seed: int = config.grid.seed, *, watched: bool = True) -> Run:
         recipe = space.with_values(config.recipe, values)
@@ -101,7 +103,9 @@ def search_recipe(config: StudyConfig, options: TuneOptions) -> int:
             for seed in options.seeds
         }
         if not should_stop() and points:
-            console.print(f"{len(points)} finalists and the default recipe on {len(options.seeds)} new seeds each")
+            console.print(
+                f"{plural(len(points), 'finalist')} and the default recipe on {len(options.seeds)} new seeds each"
+            )
             failed |= train_all(list(runs.values()), runner, should_stop=should_stop)
     for name, reason in failed.items():
         console.print(f"failed: {name}: {reason}", style="red", soft_wrap=True)
@@ -135,7 +139,7 @@ def write_answer(
     config: StudyConfig, options: TuneOptions, study: "optuna.Study", verdict: Verdict, default: RunSpec
 ) -> None:
     recipe = answer.tuned_recipe(config.recipe, verdict)
-    path = config.folder / "recipe" / f"{config.study}.yaml"
+    path = recipe_path(config)
     about = (
         f"Tuned by `python -m scaling.tune study={config.study}` at {options.size} (width {default.model.d_model}) on "
         f"{default.budgets[0]:,} tokens of {config.data.name}: {len(study.trials)} trials, {options.sampler}.",
@@ -159,6 +163,11 @@ def write_answer(
         write_json(config.folder / "tune.json", found)
     if not config.json:
         out.print(f"recipe: {path}\n{how_to_run(config)}", soft_wrap=True)
+
+
+def recipe_path(config: StudyConfig) -> Path:
+    """Raises FolderError where that is not in the study's folder."""
+    return below(config.folder, f"recipe/{config.study}.yaml")
 
 
 def carried(default: RunSpec) -> str:
@@ -213,8 +222,8 @@ def proxy_spec(config: StudyConfig, options: TuneOptions, recipe: RecipeConfig, 
     """The proxy's run under a recipe. Raises ConfigError for one that it cannot have."""
     sizes = [size for size in config.grid.sizes if size.name == options.size]
     if not sizes:
-        names = ", ".join(size.name for size in config.grid.sizes)
-        raise ConfigError(f"size is {options.size!r}; the grid has {names}")
+        names = [size.name for size in config.grid.sizes]
+        raise ConfigError(f"size is {options.size!r}, which the grid does not have: {nearest(options.size, names)}")
     grid = replace(
         config.grid,
         kind="tokens",
@@ -267,8 +276,8 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def main() -> None:
-    run_hydra(task, "tune", about=__doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    run_hydra(task, "tune", command="tune", about=__doc__, argv=argv)
 
 
 if __name__ == "__main__":

@@ -11,13 +11,15 @@ from scaling.analysis.noise import seed_noise
 from scaling.config import ConfigError, StudyConfig
 from scaling.corners import CORNERS_FILE, Corner, Corners, write_corners
 from scaling.data.fingerprint import fingerprint
+from scaling.exits import EXIT_INTERRUPTED, EXIT_SOME_FAILED
 from scaling.model.counting import count_parameters
+from scaling.numbers import plural
 from scaling.records import RunRecord, read_records
 from scaling.specs import RunSpec
 from scaling.stages.local import study_slots
 from scaling.stages.study import plan_study, prepare_study, study_cost, take_folder
 from scaling.terminal import PlainConsole
-from scaling.tune import EXIT_INTERRUPTED, EXIT_SOME_FAILED, slot_runner, stop_on_signals, write_job
+from scaling.tune import slot_runner, stop_on_signals, write_job
 from scaling.tuning import space
 from scaling.tuning.config import TuneOptions
 from scaling.tuning.corners import conclude
@@ -41,7 +43,8 @@ def check_corners(config: StudyConfig, options: TuneOptions) -> int:
         sizes = ", ".join(dict.fromkeys(spec.size for spec in specs[1.0]))
         workers = len(study_slots(config.runtime, config.launch, config.cache_folder).free)
         out.print(
-            f"{len(everything)} runs at the sizes {sizes}, rates times {', '.join(f'{m:g}' for m in multiples)}: some "
+            f"{plural(len(everything), 'run')} at the sizes {sizes}, rates times "
+            f"{', '.join(f'{m:g}' for m in multiples)}: some "
             f"{seconds / workers:.0f} s less what the study has already",
             soft_wrap=True,
         )

@@ -6,7 +6,7 @@ type is refused in the same words everywhere.
 
 import contextlib
 import dataclasses
-import json
+import errno
 import math
 import os
 import re
@@ -19,12 +19,15 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any, BinaryIO, TypeVar
 
+from scaling.json_text import NotJson, json_text, parse_json
+from scaling.names import nearest
+
 T = TypeVar("T")
 
 MOST_SHOWN = 200  # characters of a value in a message
-MOST_INDENTED = 2_000  # items of a list
 SCALARS = frozenset({int, float, str, bool, type(None)})
 LARGEST = 10**36  # FLOPs, of which nobody will have so many
+LARGEST_FILE = 1 << 29  # bytes; a plan of 20,000 points has a tenth
 
 # A temporary file: the name of the file to be, the process, eight digits of chance; up to version 0.2 without these.
 _TEMPORARY = re.compile(r"\.(.+\.\d+-[0-9a-f]{8}|[a-z]+(-\d+)?\.(json|jsonl|pt|html|md)\.\d+)\.tmp")
@@ -96,9 +99,7 @@ def _convert_dataclass(kind: Any, value: object, where: str) -> Any:
     keys = _keys(kind)
     if not value.keys() <= keys.keys():
         unknown = min(str(key) for key in value if key not in keys)
-        raise ValueMismatch(
-            f"{where} has the unknown key {unknown!r}; the keys are {', '.join(sorted(keys))}: correct or remove it"
-        )
+        raise ValueMismatch(f"{where} has the unknown key {unknown!r}: {nearest(unknown, keys)}")
     if len(value) < len(keys):
         missing = [name for name, key in keys.items() if key.required and name not in value]
         if missing:
@@ -226,27 +227,7 @@ def finite_or_null(plain: Any) -> Any:
 
 def write_json(path: Path, value: object) -> None:
     """Write a value as JSON, whole or not at all, as `write_atomically` does."""
-    write_atomically(path, _json_text(to_plain(value)).encode())
-
-
-def _json_text(plain: Any) -> str:
-    """Indented for people; with a line for each item of a list so long that none will read it, since Python's json is
-    ten times as fast without indentation."""
-    return (_in_lines(plain) if _is_long(plain) else json.dumps(plain, indent=1, allow_nan=False)) + "\n"
-
-
-def _is_long(plain: Any) -> bool:
-    if isinstance(plain, dict):
-        return any(map(_is_long, plain.values()))
-    return isinstance(plain, list) and len(plain) > MOST_INDENTED
-
-
-def _in_lines(plain: Any) -> str:
-    if not _is_long(plain):
-        return json.dumps(plain, allow_nan=False)
-    if isinstance(plain, dict):
-        return "{\n" + ",\n".join(f"{json.dumps(key)}: {_in_lines(item)}" for key, item in plain.items()) + "\n}"
-    return "[\n" + ",\n".join(json.dumps(item, allow_nan=False) for item in plain) + "\n]"
+    write_atomically(path, json_text(to_plain(value)).encode())
 
 
 def write_atomically(
@@ -319,49 +300,24 @@ def read_plain(path: Path) -> Any:
 
 
 def read_file(path: Path) -> bytes:
-    """A file's bytes. Raises ValueMismatch and OSError, as `open_file`."""
+    """A file's bytes. Raises ValueMismatch, for a giant too, and OSError, as `open_file`."""
     with open_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > LARGEST_FILE:
+            raise ValueMismatch(f"{path} has {size:,} bytes, more than such a file ever has: move it away")
         return file.read()
 
 
 def open_file(path: Path) -> BinaryIO:
     """Open a file to read it. Raises ValueMismatch for what is none, such as a folder, or a pipe, which would keep its
     reader waiting; FileNotFoundError and other OSErrors as usual."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno not in (errno.ENXIO, errno.ELOOP):
+            raise
+        raise ValueMismatch(f"{path} is a socket or leads to itself: move it away and run the command again") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise ValueMismatch(f"{path} is no file: move it away and run the command again")
     return os.fdopen(descriptor, "rb")
-
-
-class NotJson(ValueError):
-    """A text that is no JSON, or one that different readers would read differently."""
-
-
-def parse_json(text: str | bytes) -> Any:
-    """JSON as the standard has it: no NaN or infinity, each key once. Raises NotJson."""
-    try:
-        return json.loads(text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_each_key_once)
-    except RecursionError:
-        raise NotJson("it is nested too deeply") from None
-    except ValueError as error:  # also of a number with thousands of digits
-        raise NotJson(str(error)) from None
-
-
-def _no_constant(name: str) -> float:
-    raise NotJson(f"it has {name}, which is no number")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise NotJson(f"it has {text}, which is beyond every number that a computer holds")
-    return value
-
-
-def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
-        raise NotJson(f"it has the key {twice!r} twice")
-    return found

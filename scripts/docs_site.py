@@ -6,7 +6,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-BESIDE_DOCS = ("CHANGELOG.md", "CITATION.cff")
+BESIDE_DOCS = ("CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -23,4 +23,6 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """A page of docs/ says ../examples/, a page of examples/ says ../docs/; on the site both are at the top."""
     if page.file.src_uri.startswith("examples/"):
         return markdown.replace("](../docs/", "](../").replace("](../../docs/", "](../../")
+    if page.file.src_uri in BESIDE_DOCS:
+        return markdown.replace("](docs/", "](")
     return markdown.replace("](../examples/", "](examples/")

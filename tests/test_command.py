@@ -14,7 +14,7 @@ from scaling.analysis.compare import CompareOptions
 from scaling.analysis.config import TableOptions
 from scaling.analysis.recommend import RecommendOptions
 from scaling.command import LISTS_OF_TEXT, TEXTS, as_text, explain
-from scaling.config import StudyConfig
+from scaling.config import ConfigError, StudyConfig
 from scaling.tuning.config import TuneOptions
 
 AWKWARD = [
@@ -75,3 +75,10 @@ def test_what_cannot_be_read_is_told_with_its_value(typed: str) -> None:
         OverridesParser.create().parse_overrides([as_text(typed)])
     key, _, value = typed.partition("=")
     assert explain(raised.value).startswith(f"{key} is {value!r}, which cannot be read")
+
+
+def test_a_giant_of_a_value_leaves_a_message_that_is_read() -> None:
+    words = explain(ConfigError(f"columns.flops_unit is {'x' * 100_000!r}; it must be one of GF, TF: correct it"))
+    assert words.startswith("columns.flops_unit is 'xxx")
+    assert words.endswith("it must be one of GF, TF: correct it")
+    assert len(words) < 2_000

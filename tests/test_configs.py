@@ -9,7 +9,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from scaling.config import CONFIG_FILE, StudyConfig, refit_config, study_config
+from scaling.config import CONFIG_FILE, ConfigError, StudyConfig, refit_config, require_as_stored, study_config
 from scaling.config_folder import config_folder
 from scaling.stages.checkup import check_plan
 from scaling.stages.study import plan_study
@@ -59,7 +59,7 @@ def test_a_study_is_judged_again_by_its_own_config(tmp_path: Path) -> None:
     """Under what the command line says; an experiment that it names is all of it."""
     where = ["study=old", f"runs={tmp_path}"]
     made = load(*where, "experiment=data_constrained", "force=[few_steps]")
-    assert refit(*where).question == load().question, "there is no study yet"
+    assert refit(*where).question is None, "there is no study yet"
     made.folder.mkdir()
     write_json(made.folder / CONFIG_FILE, made)
     assert refit(*where) == made
@@ -78,3 +78,15 @@ def test_hydra_leaves_loggers_alone(root: str) -> None:
         composed = compose(root, ["source=x", "out=y"] if root == "fit" else [], return_hydra_config=True)
     for kind in ("job_logging", "hydra_logging"):
         assert composed.hydra[kind].disable_existing_loggers is False
+
+
+def test_a_command_on_a_study_takes_no_other_study(tmp_path: Path) -> None:
+    """What its sweep was given may be said again; another value would be passed over, and is refused."""
+    where = ["study=old", f"runs={tmp_path}", "grid=isoflop", "grid.seed=3"]
+    (tmp_path / "old").mkdir()
+    write_json(tmp_path / "old" / CONFIG_FILE, load(*where))
+    require_as_stored(load(*where), "status", where)
+    require_as_stored(load(*where, "fit.level=0.9"), "fit", [*where, "fit.level=0.9"])
+    for other in ("grid.seed=4", "grid=default", "recipe=cosine", "fit.level=0.9"):
+        with pytest.raises(ConfigError, match=r"is given, and .*old was made with another"):
+            require_as_stored(load(*where, other), "status", [*where, other])

@@ -143,6 +143,7 @@ def test_the_lock_is_reentrant_and_dies_with_its_holder(tmp_path: Path) -> None:
         with study_lock(tmp_path):
             os.write(writing, b"x")
             os.kill(os.getpid(), 9)
+    os.close(writing)  # or a child that dies early is waited for
     assert os.read(reading, 1) == b"x"
     with study_lock(tmp_path):
         pass

@@ -9,17 +9,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from benchmarks import large_studies
 from scaling.analysis import repetition
 from scaling.curves import read_losses
+from scaling.json_text import MOST_INDENTED
+from scaling.laws.influence import CELLS, rows_that_may_pull
 from scaling.laws.observations import Observations
 from scaling.sinks import publish as publishing
 from scaling.sinks.point import FinishedPoint
-from scaling.specs import Plan, PlannedPoint
+from scaling.specs import Plan, PlannedPoint, read_plan
 from scaling.stages.overview import look_at
 from scaling.stages.study import list_tasks
 from scaling.status import MOST_LISTED, worth_listing
 from scaling.store import point_rows
-from scaling.values import MOST_INDENTED, read_plain, write_json
+from scaling.values import read_plain, write_json
 from tests.analysis.conftest import make_records
 from tests.planted_study import planted_study
 
@@ -101,6 +104,7 @@ LINE += '"validation_loss_nats": null}\n'
         (LINE.replace("3.5", "NaN"), 2),
         (LINE.replace("3.5", "1e999"), 2),
         (LINE.replace('"tokens": 512', '"tokens": -1'), 2),
+        (LINE.replace('"tokens": 512', f'"tokens": {10**100}'), 2),
         (LINE.replace('"tokens": 512', '"tokens": 512, "tokens": 3'), 2),
         (LINE.replace("null}", 'null} {"a": 1}'), 2),
         (LINE[:40] + "\n", 2),
@@ -135,3 +139,26 @@ def test_a_jackknife_of_very_many_trajectories_leaves_out_groups(monkeypatch: py
     found = repetition._jackknife(fit, rows, 0.95)  # type: ignore[arg-type]
     assert fits == [90] * 10
     assert found["a"].method == "jackknife by 10 groups of trajectories"
+
+
+def test_the_benchmark_of_large_studies_plants_what_its_commands_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(large_studies, "prepare", lambda *_: tmp_path)
+    monkeypatch.setattr(large_studies, "run", lambda command, **_: asked.append(command))
+    names = [name for name, count, _ in large_studies.study_costs(tmp_path, 50, "cosine") if count == 50]
+    assert len(names) == len(asked) == 6
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert look_at(folder, read_plan(folder / "plan.json")).counts == {"done": 50}
+    assert (tmp_path / "experiments" / "experiment" / f"{folder.name}.yaml").is_file()
+
+
+def test_of_very_many_rows_a_few_are_left_out_in_turn() -> None:
+    """Those that may pull most: each costs a fit of all rows, at once with the others."""
+    rows, residuals = np.geomspace(1e7, 1e9, 100_000), np.full(100_000, 0.01)
+    residuals[[3, 99_990]] = 0.5
+    of = Observations(rows, rows[::-1], np.full(len(rows), 3.0))
+    found = rows_that_may_pull(SimpleNamespace(residuals=residuals), of)  # type: ignore[arg-type]
+    assert len(found) * len(rows) <= CELLS
+    assert {3, 99_990} <= set(found.tolist())

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -124,14 +125,18 @@ def test_a_fit_that_is_stopped_in_its_analysis_keeps_nobody_waiting_and_erases_n
     arguments = ["study=default", f"runs={tmp_path / 'runs'}", f"cache={tmp_path / 'cache'}", *options]
     fit = subprocess.Popen([sys.executable, "-c", STOPPED, *arguments], stderr=subprocess.PIPE, text=True)
     try:
-        assert os.WIFSTOPPED(os.waitpid(fit.pid, os.WUNTRACED)[1])
+        deadline, state = time.monotonic() + 300, (0, 0)
+        while state[0] == 0 and time.monotonic() < deadline:
+            time.sleep(0.05)
+            state = os.waitpid(fit.pid, os.WUNTRACED | os.WNOHANG)
+        assert os.WIFSTOPPED(state[1])
         assert "written to the ledger" in forecast_held_out(config, plan)
         made = (config.folder / LEDGER_FILE).read_bytes()
         with study_lock(config.folder):
             pass
     finally:
         os.kill(fit.pid, signal.SIGCONT)
-        told = fit.communicate(timeout=120)[1]
+        told = fit.communicate(timeout=300)[1]
     assert fit.returncode in (0, 3), told
     assert (config.folder / LEDGER_FILE).read_bytes() == made
     assert len(read_forecasts(config.folder)) == 2 * plan.num_held_out
@@ -148,13 +153,14 @@ def test_a_fit_that_a_later_report_has_overtaken_fits_again(tmp_path: Path, monk
         if not last.exists():
             (tmp_path / "kept").rename(last)
             (config.folder / "fits.json").write_text("{}")
-        return SimpleNamespace(report=SimpleNamespace(findings=(), fits_json={}))
+        return SimpleNamespace(report=SimpleNamespace(findings=()))
 
     def write(config: StudyConfig, plan: Plan, records: list[RunRecord], exclusions: object, laws: object) -> None:
         written.append(len(records))
 
     monkeypatch.setattr(finish, "_fit", fit)
     monkeypatch.setattr(finish, "_write", write)
+    monkeypatch.setattr(finish, "fits_json", lambda report: {})
     monkeypatch.setattr(finish, "verdict", lambda report: SimpleNamespace(words="A law", sentence="Said."))
     assert finish.finish_study(config, plan, ()).unwritten is None
     assert written == [len(plan.points)]

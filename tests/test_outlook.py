@@ -8,7 +8,7 @@ import pytest
 from scaling.config import ConfigError, StudyConfig
 from scaling.findings import Finding
 from scaling.stages.checkup import check_plan
-from scaling.stages.outlook import belief_of, question
+from scaling.stages.outlook import asked, belief_of, question
 from scaling.stages.study import plan_study
 from tests.test_configs import load
 
@@ -62,3 +62,15 @@ def test_a_prior_must_be_a_study(tmp_path: Path) -> None:
 def test_impossible_beliefs_are_refused(override: str) -> None:
     with pytest.raises(ConfigError, match=r"power|noise"):
         load(override)
+
+
+def test_the_question_is_of_the_studys_own_text_and_grid(tmp_path: Path) -> None:
+    """Not of the default's, whatever the text; and the user's words where there are any."""
+    assert asked(load("question=Why?")) == "Why?"
+    assert asked(load()) == (
+        "How does the loss of decoders of 10k to 983k on aws_docs fall with their parameters and their training "
+        "tokens, 262k to 3.15M?"
+    )
+    own = asked(load("data=local", "data.source.path=my/texts", "grid=isoflop"))
+    assert own.startswith("Which of the decoders of 3k to 332k does best on my/texts for budgets of 1.5")
+    assert "same text of synthetic worth" in asked(load("experiment=data_constrained", "question=null"))

@@ -12,13 +12,14 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from scaling.analysis.recommend import RecommendOptions
-from scaling.command import EXIT_NO_ANSWER, config_folder
+from scaling.command import config_folder
 from scaling.config import ConfigError, recommend_options
+from scaling.exits import EXIT_NO_ANSWER
 from scaling.laws.forms import CHINCHILLA
 from scaling.laws.optimum import allocate
 from scaling.recommend import from_study, from_table
 from scaling.stages.finish import finish_study
-from scaling.store import read_forecasts
+from scaling.store import SELECTED, Forecast, read_forecasts, save_forecasts
 from tests.analysis.conftest import ALPHA, BETA, A, B, E, planted_loss
 from tests.planted_study import planted_study
 
@@ -63,20 +64,44 @@ def test_a_budget_gives_the_planted_optimum_and_an_experiment_of_the_same_study(
     shown = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=120)
     assert shown.returncode == 0, shown.stderr
     plan = json.loads(shown.stdout)
-    (forecast,) = read_forecasts(folder / "runs/default")
-    (point,) = [p for p in plan["points"] if p["run_id"] == forecast.run_id]
-    assert point["held_out"]
-    assert point["tokens"] == forecast.tokens == answer["shape"]["tokens"]
+    (point,) = [p for p in plan["points"] if p["size"] == answer["shape"]["name"]]
+    assert point["held_out"], "its sweep predicts it before it trains it"
+    assert point["tokens"] == answer["shape"]["tokens"]
+    assert low <= answer["shape"]["params"] <= high, "a shape within its own band"
     assert len(plan["points"]) == 43
-    assert forecast.low < planted_loss(point["params"], point["tokens"]) < forecast.high
 
 
-def test_the_report_lives_with_a_forecast_that_is_not_planned_yet(tmp_path: Path) -> None:
+def test_questions_are_no_forecasts(tmp_path: Path) -> None:
+    """Neither in the ledger nor in the study's headline; and a ledger that has one of before is read without it."""
     config, plan = planted_study(tmp_path, "fit.bootstrap=0", "fit.figures=false", "runtime.tensorboard=false")
     assert from_study(options(tmp_path, "study=default", "flops=3e13")) == 0
-    finish_study(config, plan, ())
-    (forecast,) = read_forecasts(config.folder)
-    assert forecast.measured is None
+    assert read_forecasts(config.folder) == ()
+    once = Forecast("asked", "1M", 1000, SELECTED, 2.0, 1.9, 2.1, 0.95, "method", "hash", "2026-01-01")
+    save_forecasts(config.folder, [once])
+    assert "not measured yet" not in finish_study(config, plan, ()).verdict
+    assert read_forecasts(config.folder) == (once,)
+
+
+def test_a_loss_within_the_interval_of_the_floor_is_not_told_to_be_out_of_reach(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert from_study(options(folder, "study=default", "loss=1.1")) == 0
+    floor = json.loads(capsys.readouterr().out)["floor"]
+    asked = (floor["low"] + floor["value"]) / 2
+    assert from_study(options(folder, "study=default", f"loss={asked}")) == EXIT_NO_ANSWER
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["reachable"] is None
+    assert [finding["name"] for finding in answer["findings"]] == ["floor"]
+    assert from_study(options(folder, "study=default", f"loss={asked}", "json=false")) == EXIT_NO_ANSWER
+    assert "Not told: the floor of the law is" in capsys.readouterr().out
+
+
+def test_serving_is_another_question_than_the_estimators_answer(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert from_study(options(folder, "study=default", "flops=1e14", "inference_tokens=1e8")) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["estimators"] == answer["conventions"] == []
 
 
 def test_a_loss_below_the_floor_is_unreachable(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,7 +146,8 @@ def test_a_table_is_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     answer = json.loads(capsys.readouterr().out)
     params = float(allocate(CHINCHILLA, TRUTH, 1e19)[0][0])
     assert answer["params"]["low"] < params < answer["params"]["high"]
-    assert (tmp_path / "out/experiment/flops-1e19.yaml").exists()
+    assert "trains on data=aws_docs, this program's default text" in answer["note"]
+    assert "# It trains on data=aws_docs" in (tmp_path / "out/experiment/flops-1e19.yaml").read_text()
     with pytest.raises(ConfigError, match="flops_per_second"):
         ask_table(options(tmp_path, *table, "gpu_hours=8"))
     assert ask_table(options(tmp_path, *table, "gpu_hours=10", "flops_per_second=2e14")) == 0
@@ -145,7 +171,7 @@ def test_a_question_that_is_none_is_refused(tmp_path: Path, overrides: tuple[str
 
 
 def test_a_study_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="holds no"):
+    with pytest.raises(ConfigError, match="is no folder of a study"):
         from_study(options(tmp_path, "study=nothing", "flops=1e14"))
 
 
@@ -158,5 +184,4 @@ def test_a_study_that_was_renamed_is_recommended_from_where_it_is(
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs/default").rglob("*")}
     assert from_study(options(tmp_path, "study=copy", "flops=1e14")) == 0
     assert "study: copy\n" in (tmp_path / "runs/copy/recommend/experiment/flops-1e14.yaml").read_text()
-    assert len(read_forecasts(tmp_path / "runs/copy")) == 1
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs/default").rglob("*")} == before

@@ -1,6 +1,7 @@
 """The direction of imports: what each room may know of the others, and which rooms start without torch."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -8,12 +9,14 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "scaling"
+GROUND = {"names", "numbers"}
 LEAVES = {"model", "data", "laws"}
 NOUNS = {
     "tables",
     *("values", "machine", "datasheets", "specs", "speeds", "verdicts", "records", "claims", "curves", "findings"),
-    *("results", "corners", "store", "folders", "terminal", "bounds"),
+    *("results", "results_json", "exits", "corners", "store", "folders", "terminal", "bounds", "shapes", "json_text"),
 }
+FACES = {PACKAGE / "__init__.py", PACKAGE / "laws" / "__init__.py"}
 VERBS = {"sinks", "planning", "tuning", "training", "launching", "analysis", "checks", "report"}
 ENTRIES = {
     *(
@@ -32,7 +35,7 @@ ENTRIES = {
         "cluster",
     ),
 }
-HYDRA_ROOMS = ENTRIES | {"config", "command"}
+HYDRA_ROOMS = ENTRIES | {"config", "command", "reference", "library"}
 
 
 def imports(path: Path) -> set[str]:
@@ -50,14 +53,16 @@ def room(module: str) -> str:
     return module.split(".")[1] if module.startswith("scaling.") else ""
 
 
-FILES = sorted(PACKAGE.rglob("*.py"))
+FILES = sorted(set(PACKAGE.rglob("*.py")) - FACES)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_go_one_way(path: Path) -> None:
     mine = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    known = {room(module) for module in imports(path)} - {"", mine}
-    if mine in LEAVES:
+    known = {room(module) for module in imports(path)} - {"", mine} - GROUND
+    if mine != "library":
+        assert "library" not in known, "it is for those who import this package"
+    if mine in GROUND | LEAVES:
         assert known == set()
     elif mine in NOUNS:
         assert known <= NOUNS | LEAVES
@@ -71,9 +76,21 @@ def test_imports_go_one_way(path: Path) -> None:
         assert not imports(path)
 
 
+@pytest.mark.parametrize("path", sorted(FACES), ids=lambda path: path.parent.name)
+def test_a_face_imports_nothing_before_it_is_used(path: Path) -> None:
+    body = ast.parse(path.read_text()).body
+    assert {node.module for node in body if isinstance(node, ast.ImportFrom)} == {"scaling.lazy"}
+    assert not [node for node in body if isinstance(node, ast.Import)]
+    (shown,) = [node for node in body if isinstance(node, ast.If)]
+    typed = {alias.name for node in shown.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    module = importlib.import_module(".".join(path.parent.relative_to(PACKAGE.parent).parts))
+    assert typed == set(module.__all__)
+    assert all(getattr(module, name).__module__.startswith("scaling.") for name in typed)
+
+
 def test_laws_need_numpy_and_scipy_alone() -> None:
     allowed = {"numpy", "scipy", "scaling", *sys.stdlib_module_names}
-    for path in (PACKAGE / "laws").glob("*.py"):
+    for path in set((PACKAGE / "laws").glob("*.py")) - FACES:
         assert {module.split(".")[0] for module in imports(path)} <= allowed, path
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from scaling.command import EXIT_NO_ANSWER
 from scaling.config import ConfigError, StudyConfig, stored_config
+from scaling.exits import EXIT_NO_ANSWER
 from scaling.plan import plan_next
 from scaling.specs import Plan
 from scaling.stages.rounds import in_rounds, parse_until

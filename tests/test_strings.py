@@ -2,14 +2,12 @@
 
 import ast
 import json
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
@@ -61,11 +59,9 @@ def test_an_error_with_brackets_neither_ends_status_nor_is_swallowed(
     record_path(config.folder / point.run_id, point.tokens).unlink()
     failed = RunStatus("failed", 1, 2, 1.0, time.time(), "h", 1, error=f"ValueError: {NASTY}")
     write_json(config.folder / point.run_id / "status.json", failed)
-    GlobalHydra.instance().clear()
-    monkeypatch.setattr(sys, "argv", ["status", "study=default"])
     monkeypatch.setenv("COLUMNS", "1000")
     with pytest.raises(SystemExit) as ended:
-        status.main()
+        status.main(["study=default"])
     assert ended.value.code == 0
     assert visible(NASTY) in capsys.readouterr().out
 

@@ -2,11 +2,9 @@
 
 import importlib
 import json
-import sys
 from pathlib import Path
 
 import pytest
-from hydra.core.global_hydra import GlobalHydra
 
 from tests.planted_study import planted_study
 from tests.test_usage import COMMANDS
@@ -31,10 +29,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(module: str, *arguments: str) -> int:
-    sys.argv[1:] = arguments
-    GlobalHydra.instance().clear()
     with pytest.raises(SystemExit) as ended:
-        importlib.import_module(module).main()
+        importlib.import_module(module).main(arguments)
     assert isinstance(ended.value.code, int)
     return ended.value.code
 
@@ -44,7 +40,6 @@ def test_json_is_for_programs_and_words_are_plain_without_a_terminal(
     command: str, workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(workspace)
-    monkeypatch.setattr(sys, "argv", [command])
     arguments, key = ANSWERS[command]
     study = ["study=default"] if command == "recommend" else []
     assert run(f"scaling.{command}", *arguments, *study, "--json") == 0
@@ -60,7 +55,6 @@ def test_a_mistake_is_one_paragraph(
     module: str, workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(workspace)
-    monkeypatch.setattr(sys, "argv", [module])
     assert run(module, "no_such_key=1") == 2
     told = capsys.readouterr().err.strip()
     assert told.startswith("error: ")
@@ -74,7 +68,6 @@ def test_no_color_is_respected_on_a_terminal(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(workspace)
-    monkeypatch.setattr(sys, "argv", ["status"])
     monkeypatch.setenv("FORCE_COLOR", "1")
     run("scaling.plan", "experiment=data_constrained")
     assert "\x1b[33m" in capsys.readouterr().out  # a warning is yellow

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scaling.command import EXIT_NO_ANSWER
 from scaling.data.oracle import KnownEntropy
+from scaling.exits import EXIT_NO_ANSWER
 from scaling.laws.floor import FloorDoubt, FloorInterval
 from scaling.truth import judge
 
@@ -43,7 +43,7 @@ def test_a_tiny_study_prints_the_truth_beside_its_floor(tmp_path: Path) -> None:
     ]  # fmt: skip
     early = run("truth", *overrides)
     assert early.returncode == 2
-    assert "holds no fits.json" in early.stderr
+    assert "is no folder of a study" in early.stderr
     swept = run("sweep", *overrides)
     assert swept.returncode in (0, EXIT_NO_ANSWER), swept.stderr  # so little may carry no law
     told = run("truth", *overrides)

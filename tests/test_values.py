@@ -1,6 +1,11 @@
 """The strict codec between plain values and frozen dataclasses."""
 
+import contextlib
 import math
+import os
+import socket
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scaling.json_text import NotJson, parse_json
 from scaling.values import ValueMismatch, from_plain, read_json, to_plain, write_json
 
 
@@ -48,7 +54,7 @@ GOOD = {"count": 3, "inner": {"name": "x", "rate": 1.5}}
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"cuont": 1}, "value has the unknown key 'cuont'; the keys are count, flag, inner, many, perhaps"),
+        ({"cuont": 1}, "value has the unknown key 'cuont': did you mean count.$"),
         ({"count": "many"}, "value.count is 'many'; it must be a whole number"),
         ({"count": 1.5}, "value.count is 1.5; it must be a whole number"),
         ({"count": True}, "value.count is True; it must be a whole number"),
@@ -81,3 +87,33 @@ def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
     path.write_text("{")
     with pytest.raises(ValueMismatch, match="is not JSON"):
         read_json(Outer, path)
+
+
+def make_sparse(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 40 << 30)
+
+
+def make_socket(path: Path) -> None:
+    with contextlib.chdir(path.parent), socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path.name)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [os.mkfifo, Path.mkdir, make_sparse, make_socket, lambda p: p.symlink_to(p), lambda p: p.symlink_to("/dev/zero")],
+)
+def test_what_is_no_file_of_ours_is_told_and_neither_waited_for_nor_read(
+    make: Callable[[Path], object], tmp_path: Path
+) -> None:
+    make(tmp_path / "plan.json")
+    with pytest.raises(ValueMismatch, match="move it away"):
+        read_json(Outer, tmp_path / "plan.json")
+
+
+def test_a_key_twice_among_very_many_is_found_at_once() -> None:
+    keys = ",".join(f'"{i}": 1' for i in range(100_000))
+    began = time.process_time()
+    with pytest.raises(NotJson, match="'99999' twice"):
+        parse_json(f'{{{keys}, "99999": 2}}')
+    assert time.process_time() - began < 20

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scaling.command import EXIT_NO_ANSWER
 from scaling.config import ConfigError
+from scaling.exits import EXIT_NO_ANSWER
 from scaling.findings import Finding
 from scaling.stages.study import plan_study
 from scaling.stages.vocabularies import each_vocabulary, once, own_part, parts, require_one_vocabulary

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from scaling.laws.agreement import FINISHED, compare_conventions, compare_estimators
 from scaling.laws.analysis import PointForecast, analyse, joint_title, largest_budget
@@ -13,10 +12,8 @@ from scaling.laws.fit import fit_law
 from scaling.laws.form_report import FormReport, form_report
 from scaling.laws.observations import Observations
 from scaling.laws.optimum import Allocation
-from scaling.laws.payload import fits_payload
 from scaling.laws.repeated import DATA_CONSTRAINED
 from scaling.results import FittedLaw, LawReport, OptimalAllocation, SeedNoise
-from scaling.values import finite_or_null, to_plain
 
 BEYOND = 10.0  # the default's farther target, times the largest budget that was fitted
 
@@ -75,26 +72,16 @@ def law_report(
     estimators = compare_estimators(analysis.reports[0].fit, fitted, targets[0], curves)
     conventions = compare_conventions(rows.counts, targets[0]) if len(rows.counts) > 1 else ()
     seconds = {**(seconds or {}), "comparisons": time.perf_counter() - began}
-    content: dict[str, Any] = {
-        **fits_payload(
-            analysis,
-            source=rows.source,
-            num_held=0 if held is None else len(held),
-            seconds=seconds,
-            excluded=rows.excluded,
-        ),
-        "holdout": rows.rule,
-        "estimators": [to_plain(answer) for answer in estimators],
-        "conventions": [to_plain(answer) for answer in conventions],
-        "ledger": [],
-    }
     return LawReport(
         fitted=fitted,
         held_out=held,
         optima=tuple(optimal_allocation(target.best, target.there) for target in analysis.forecasts),
         noise=rows.noise,
         findings=(),
-        fits_json=finite_or_null(content),
+        source=rows.source,
+        rule=rows.rule,
+        excluded=None if rows.excluded is None else tuple(rows.excluded),
+        seconds=seconds,
         analysis=analysis,
         laws=tuple(_fitted_law(report) for report in analysis.reports),
         estimators=estimators,

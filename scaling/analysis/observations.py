@@ -1,5 +1,6 @@
 """From records to the arrays that laws are fitted to, under a named convention; every row left out has a reason."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from scaling.model.counting import (
     kaplan_training_flops,
 )
 from scaling.records import RunRecord
+from scaling.shapes import holds_size, size_models
 from scaling.specs import Plan, PlannedPoint
 from scaling.store import Exclusion
 
@@ -124,14 +126,28 @@ def observations(plan: Plan, records: Sequence[RunRecord], convention: Conventio
 
 
 def points_at(plan: Plan, cells: Sequence[tuple[str, int]], convention: Convention) -> Points:
-    """N, D and C of (run id, tokens) cells, measured or not."""
-    models = [plan.by_id[run_id].model for run_id, _ in cells]
+    """N, D and C of (run id, tokens) cells, measured or not. Where a plan holds N fixed and varies the shape, shapes of
+    one N have one: a law would else explain by their last percents what is due to the shape."""
+    runs = [plan.by_id[run_id] for run_id, _ in cells]
+    models = [run.model for run in runs]
     tokens = np.array([tokens for _, tokens in cells], dtype=np.float64)
+    alike = _one_size(plan, convention)
     return points(
-        params=np.array([convention.params(model) for model in models], dtype=np.float64),
+        params=np.array([alike.get(run.size) or convention.params(run.model) for run in runs], dtype=np.float64),
         tokens=tokens,
         flops=tokens * np.array([convention.flops_per_token(model) for model in models], dtype=np.float64),
     )
+
+
+def _one_size(plan: Plan, convention: Convention) -> dict[str, float]:
+    """The N of each size that is one shape of several: the geometric mean of theirs."""
+    groups = holds_size(plan)
+    models = size_models(plan) if groups else {}
+    found: dict[str, float] = {}
+    for group in groups:
+        logs = [math.log(convention.params(models[size])) for size in group.params]
+        found |= dict.fromkeys(group.params, math.exp(math.fsum(logs) / len(logs)))
+    return found
 
 
 def held_out_keys(plan: Plan) -> set[tuple[str, int]]:

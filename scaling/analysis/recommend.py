@@ -112,7 +112,9 @@ def recommend(
             )
     fit = fit_law(CHINCHILLA, rows)
     if not fit.usable:
-        raise NoRecommendation(f"{source} carries no law that may be used: it is {fit.status}: {fit.message}")
+        raise NoRecommendation(
+            f"no law of {source} may be used, for it is {fit.status.replace('_', ' ')}: {fit.message}"
+        )
     choice = decide(fit.theta, goal)
     floor = parameter_intervals(fit, rows, level=level)["E"]
     base = Recommendation(
@@ -144,7 +146,9 @@ def recommend(
     if best is not None:
         params, tokens, flops = best.params, best.tokens, best.flops
     if not (math.isfinite(params) and math.isfinite(flops) and params > 0 and tokens > 0):
-        return base
+        told = goal.loss is None or base.floor.low is None or goal.loss < base.floor.low
+        near = _floor_is_near(goal, base.floor, level)
+        return replace(base, reachable=False if told else None, findings=() if told else near)
     beyond = math.log10(flops / float(np.max(6.0 * rows.params * rows.tokens)))
     far = _too_far(beyond, force)
     law_loss = float(choice.loss[0])
@@ -170,8 +174,11 @@ def recommend(
         least_params=float(least_params(fit.theta[None], np.array([law_loss]))[0]) if asked_loss else None,
         least_tokens=_least_tokens(fit.theta, law_loss) if asked_loss else None,
         decades_beyond=beyond,
-        estimators=compare_estimators(fit, rows, flops),
-        conventions=compare_conventions(counts, flops) if counts is not None and len(counts) > 1 else (),
+        # They ask for the best N of a training budget, which is another question where serving counts.
+        estimators=() if goal.inference_tokens else compare_estimators(fit, rows, flops),
+        conventions=()
+        if goal.inference_tokens or counts is None or len(counts) < 2
+        else compare_conventions(counts, flops),
         findings=(*far, *_floor_is_near(goal, base.floor, level)),
     )
 

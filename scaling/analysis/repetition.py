@@ -21,7 +21,6 @@ from scaling.laws.repeated import DATA_CONSTRAINED, MIN_LEVELS, REPEATED, DataCo
 from scaling.records import RunRecord
 from scaling.results import FittedLaw, HeldOutError, Repetition
 from scaling.specs import Plan, PlannedPoint
-from scaling.values import to_plain
 
 MOST_GROUPS = 30  # left out in turn
 
@@ -100,20 +99,6 @@ def repetition_of(rows: Observations, at: Observations | None, level: float) -> 
         most_epochs=float(epochs.max()),
         errors=tuple(error for each in (fit, plain) if (error := held_out_error(each, at)) is not None),
     )
-
-
-def repetition_payload(found: Repetition) -> dict[str, object]:
-    """For fits.json."""
-    return {
-        "status": found.law.fit.status,
-        "message": found.law.fit.message,
-        "parameters": found.law.fit.parameters,
-        "intervals": to_plain(found.law.intervals),
-        "fresh_status": found.fresh_status,
-        "num_repeated": found.num_repeated,
-        "most_epochs": found.most_epochs,
-        "heldout": to_plain(found.errors),
-    }
 
 
 def _fit_repeated(rows: Observations) -> tuple[Fit, Fit | None]:

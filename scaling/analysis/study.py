@@ -1,4 +1,4 @@
-"""A study's records become its report: rows, laws, forecasts, conventions, noise, and the payload of fits.json."""
+"""A study's records become its report: rows, laws, forecasts, conventions, noise."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -24,7 +24,6 @@ from scaling.records import RunRecord
 from scaling.results import StudyReport
 from scaling.specs import Plan
 from scaling.store import SELECTED, Exclusion, Forecast
-from scaling.values import to_plain
 
 TRUNKS = "trunks, before any cooldown: undecayed"
 RULE = "the points that the plan holds out"
@@ -168,7 +167,6 @@ def analyse(
     scored = tuple(score(forecasts, records))
     shared = {part.name: getattr(laws, part.name) for part in fields(laws)}
     shared["findings"] = tuple(findings)
-    shared["fits_json"] = laws.fits_json | {"ledger": [to_plain(forecast) for forecast in scored]}
     return StudyReport(
         **shared,
         study=plan.study,

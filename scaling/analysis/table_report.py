@@ -9,13 +9,12 @@ import numpy as np
 from scaling.analysis.config import TableOptions, Targets
 from scaling.analysis.holdout import HoldOut, hold_out
 from scaling.analysis.law_report import Rows, law_report
-from scaling.analysis.repetition import repetition_of, repetition_payload
+from scaling.analysis.repetition import repetition_of
 from scaling.laws.influence import best_params_without, rows_that_may_pull
 from scaling.laws.observations import IntArray, Observations
 from scaling.results import LawReport, RowInfluence, TableReport
 from scaling.tables.account import TableError
 from scaling.tables.read import Table, counted_otherwise, read_table, together
-from scaling.values import finite_or_null, to_plain
 
 MOST_INFLUENCES = 10
 
@@ -54,21 +53,14 @@ def report_on_table(options: TableOptions, command: str, table: Table | None = N
         seconds={"read": time.perf_counter() - began},
     )
     found = None if repeated is None else repetition_of(repeated, unseen, options.level)
-    content = laws.fits_json | {"reading": to_plain(table.reading)}
-    influence = _influence(laws, table.lines[~split.held])
-    content["influence"] = finite_or_null([to_plain(one) for one in influence])
-    if found is not None:
-        content["text"] = {"repetition": repetition_payload(found)}
-    shared = {part.name: getattr(laws, part.name) for part in fields(laws)} | {"fits_json": content}
+    shared = {part.name: getattr(laws, part.name) for part in fields(laws)}
     return TableReport(
         **shared,
-        source=options.source,
         command=command,
-        rule=rows.rule,
         by_run=table.by_run,
         reading=table.reading,
         repetition=found,
-        influence=influence,
+        influence=_influence(laws, table.lines[~split.held]),
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from scaling.analysis.config import FitOptions
 from scaling.analysis.observations import CONVENTIONS, observations
-from scaling.analysis.repetition import repetition, repetition_payload
+from scaling.analysis.repetition import repetition
 from scaling.analysis.study import Measured
 from scaling.analysis.vocabulary import bytes_per_token
 from scaling.data.manifest import Manifest
@@ -17,7 +17,6 @@ from scaling.laws.intervals import parameter_intervals
 from scaling.records import RunRecord
 from scaling.results import FittedLaw, StudyReport, ValidationLaw, VocabularyLaw
 from scaling.specs import Plan
-from scaling.values import to_plain
 
 
 class UnknownValidationSet(ValueError):
@@ -67,29 +66,13 @@ def with_text(
     entropy: KnownEntropy | None,
     vocabularies: tuple[VocabularyLaw, ...] = (),
 ) -> StudyReport:
-    """The report with its findings on the text, also in its fits.json."""
+    """The report with its findings on the text."""
     convention = CONVENTIONS[options.convention]
     laws = validation_laws(report.plan, report.fitted_records, options, manifest)
     everything = (*measured.fitted, *measured.repeated)
     unseen = (*measured.held_out, *measured.repeated_held_out)
     repeated = repetition(report.plan, everything, unseen, convention, options.level)
     floor = floor_interval(report.fitted, options.level)
-    content = {
-        "validation_sets": [
-            {"name": law.name, "status": law.law.fit.status, "parameters": law.law.fit.parameters,
-             "intervals": to_plain(law.law.intervals), "bytes_per_token": law.bytes_per_token, "overlap": law.overlap}
-            for law in laws
-        ],
-        "vocabularies": [
-            {"vocab_size": each.vocab_size, "status": each.law.fit.status, "parameters": each.law.fit.parameters,
-             "intervals": to_plain(each.law.intervals), "bytes_per_token": each.bytes_per_token,
-             "flops": each.flops, "best_loss": each.best_loss, "heldout": to_plain(each.error)}
-            for each in vocabularies
-        ],
-        "repetition": None if repeated is None else repetition_payload(repeated),
-        "floor": None if floor is None else to_plain(floor),
-        "entropy": None if entropy is None else to_plain(entropy),
-    }  # fmt: skip
     return replace(
         report,
         validation_laws=laws,
@@ -97,7 +80,6 @@ def with_text(
         repetition=repeated,
         floor=floor,
         entropy=entropy,
-        fits_json={**report.fits_json, "text": content},
     )
 
 

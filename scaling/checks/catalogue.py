@@ -26,10 +26,10 @@ from scaling.checks import (
     table,
 )
 from scaling.checks.evidence import MeasuredStudy, PlannedStudy
-from scaling.findings import Finding, gravest_first, overrule, refusals
+from scaling.findings import Finding, gravest_first, overrule
+from scaling.names import nearest
 from scaling.results import LawReport, StudyReport, TableReport
 from scaling.tables.read import Table
-from scaling.values import to_plain
 
 Seen = TypeVar("Seen", contravariant=True)
 
@@ -89,6 +89,7 @@ FIT: tuple[Check[LawReport], ...] = (
     fit.flat_optimum,
     fit.conventions,
     residuals.lack_of_fit,
+    residuals.one_sided,
     residuals.uneven_noise,
     residuals.odd_points,
     residuals.form_misfit,
@@ -162,21 +163,13 @@ def check_table(report: TableReport, force: Collection[str] = ()) -> tuple[Findi
     return gravest_first((*_run(FIT, report, force), *_run(TABLE, report, force)))
 
 
-def in_fits_json(fits_json: dict[str, object], findings: tuple[Finding, ...]) -> dict[str, object]:
-    """For programs: what the checks said, and whether the answer is withheld."""
-    return {
-        **fits_json,
-        "refused": [finding.name for finding in refusals(findings)],
-        "findings": [to_plain(finding) for finding in findings],
-    }
-
-
 def require_known(force: Collection[str]) -> None:
     """Raises ValueError for a name that no check has."""
     unknown = sorted(set(force) - NAMES)
     if unknown:
         raise ValueError(
-            f"force has {', '.join(unknown)}, which no check is called; it takes a list of {', '.join(sorted(NAMES))}"
+            f"force has {', '.join(unknown)}, which no check is called: {nearest(unknown[0], NAMES)} docs/checks.md "
+            "lists them"
         )
 
 

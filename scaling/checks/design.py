@@ -15,6 +15,16 @@ MIN_PROFILE_SIZES = 4
 
 def unidentifiable_design(study: PlannedStudy) -> Iterator[Finding]:
     """The exponents of N and D need at least three levels of each, and more than one ratio D/N."""
+    if _holds_size(study):
+        yield Finding(
+            "unidentifiable_design",
+            "info",
+            "The sizes are shapes of about one N: losses will tell the best d_model / num_layers and what others cost, "
+            "and nothing of the best N or of any exponent of N.",
+            "Add sizes of other N for a law.",
+            "Kaplan et al. 2020, arXiv 2001.08361, section 3.1",
+        )
+        return
     fitted = [point for point in study.plan.points if not point.held_out]
     sizes = {point.params for point in fitted}
     levels = len({point.tokens for point in fitted})
@@ -43,6 +53,8 @@ def unidentifiable_design(study: PlannedStudy) -> Iterator[Finding]:
 
 def thin_profiles(study: PlannedStudy) -> Iterator[Finding]:
     """A parabola through fewer sizes has no degree of freedom left, and its minimum lies at an edge."""
+    if _holds_size(study):
+        return
     budgets: dict[float, set[int]] = defaultdict(set)
     for point in study.plan.points:
         if point.nominal_flops is not None and not point.held_out:
@@ -66,15 +78,22 @@ def repeated_data(study: PlannedStudy) -> Iterator[Finding]:
     if not repeated:
         return
     most = max(point.epochs or 0.0 for point in repeated)
+    fitted = [point for point in study.plan.points if not point.held_out]
+    fresh = [point for point in fitted if (point.epochs or 0.0) <= REPEATED]
     none_fresh = all((point.epochs or 0.0) > REPEATED for point in study.plan.points)
-    hopeless = none_fresh or most > EPOCHS_REFUSE
+    # Too few for the plain laws, which are then fitted to points whose text was worth less and less.
+    too_few = min(len({p.params for p in fresh}), len({p.tokens for p in fresh})) < MIN_LEVELS
+    worn = too_few and any((point.epochs or 0.0) > EPOCHS_WARN for point in fitted)
+    hopeless = none_fresh or worn or most > EPOCHS_REFUSE
+    why = "none sees fresh text alone" if none_fresh else f"only {len(fresh)} of the fitted ones are fresh"
     yield Finding(
         "repeated_data",
         "refuse" if hopeless else "warn" if most > EPOCHS_WARN else "info",
         f"{len(repeated)} of {len(study.plan.points)} points train for more than one epoch, at most {most:,.1f} "
         f"(warn above {EPOCHS_WARN:.0f}, refuse above "
-        f"{EPOCHS_REFUSE:,.0f}){'; none sees fresh text alone' if none_fresh else ''}.",
-        "Use a larger corpus or smaller budgets: a law of fresh text needs points that see it once."
+        f"{EPOCHS_REFUSE:,.0f}){f'; {why}' if none_fresh or worn else ''}.",
+        f"Use a larger corpus or smaller budgets: a law of fresh text needs points that see it once, of {MIN_LEVELS} "
+        "sizes and token counts at least."
         if hopeless
         else "Use a larger corpus or smaller budgets; a law of unique tokens is needed for the rest.",
         "Muennighoff et al. 2023, arXiv 2305.16264",
@@ -95,7 +114,7 @@ def no_replicates(study: PlannedStudy) -> Iterator[Finding]:
 
 def nothing_held_out(study: PlannedStudy) -> Iterator[Finding]:
     """A law that fits is not yet a law that predicts; R^2 is no test of it."""
-    if not study.plan.num_held_out:
+    if not study.plan.num_held_out and not _holds_size(study):
         yield Finding(
             "nothing_held_out",
             "info",
@@ -104,3 +123,8 @@ def nothing_held_out(study: PlannedStudy) -> Iterator[Finding]:
             "trained.",
             "Choshen et al. 2024, arXiv 2410.11840",
         )
+
+
+def _holds_size(study: PlannedStudy) -> bool:
+    """Whether the plan varies the shape and not N, so that it is held against no law."""
+    return study.question is not None and study.question.holds_size

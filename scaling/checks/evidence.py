@@ -6,6 +6,7 @@ from scaling.corners import Corners
 from scaling.data.config import DataConfig
 from scaling.data.manifest import Manifest
 from scaling.laws.power import Power
+from scaling.laws.shape_power import ShapePower
 from scaling.records import RunRecord
 from scaling.results import CurveSegment
 from scaling.specs import Plan
@@ -16,11 +17,14 @@ class Question:
     """What a study is to answer, and what its plan is expected to say of it.
 
     `quantity` is None where nothing is asked, `power` where no point is fitted; `remedy` names the points to add.
+    `shapes` is None where no sizes are shapes of one N; `holds_size`: all are, so that no law in N is wanted.
     """
 
     quantity: str | None
     power: Power | None
     remedy: str = ""
+    shapes: ShapePower | None = None
+    holds_size: bool = False
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from scaling.laws.noise import huber_moments, shared_correlation
 from scaling.laws.observations import points
 from scaling.laws.optimum import allocate
 from scaling.laws.search import LARGE_STARTS, sampled, settled
-from scaling.results import FittedLaw, LawReport, TableReport
+from scaling.numbers import scientific
+from scaling.results import FittedLaw, LawReport, StudyReport, TableReport
 
 DECADES_WARN, DECADES_REFUSE = 1.5, 3.0
 FLOOR_MATTERS = 0.25
@@ -35,8 +36,19 @@ BAND = 0.005
 
 def unusable_law(report: LawReport) -> Iterator[Finding]:
     """A parameter at its bound, or one that other values replace as well, is no estimate."""
-    fit, line = report.surface.fit, report.analysis.line
-    if not fit.usable and line is None:
+    fit = report.surface.fit
+    if fit.usable or report.analysis.line is not None:
+        return
+    if isinstance(report, StudyReport) and report.shapes is not None and report.shapes.answers:
+        yield Finding(
+            "unusable_law",
+            "info",
+            "The study is of shapes, and its losses carry no law in N: nothing is said of the best N of a budget or of "
+            f"any exponent of N ({fit.message}).",
+            "Add sizes of other N for a law.",
+            "docs/decide.md",
+        )
+    else:
         yield Finding(
             "unusable_law",
             "refuse",
@@ -84,7 +96,7 @@ def several_optima(report: LawReport) -> Iterator[Finding]:
         yield Finding(
             "several_optima",
             "warn",
-            f"Another minimum fits the points as well and puts the best N of {flops:.3g} FLOPs at "
+            f"Another minimum fits the points as well and puts the best N of {scientific(flops)} FLOPs at "
             f"{math.exp(farthest):.2g} times this answer (warn beyond {RIVAL_SIGMAS:g} standard errors).",
             "Look for two kinds of points in the residuals against N and D, and measure where the two minima differ.",
             "Besiroglu et al. 2024, arXiv 2404.10102; few starts of Hoffmann's grid end in the best minimum",
@@ -103,7 +115,8 @@ def unknown_floor(report: LawReport) -> Iterator[Finding]:
             "unknown_floor",
             "warn",
             f"The {interval.level:.0%} interval of the floor E is {interval.low:.3g} to {interval.high:.3g}; from its "
-            f"two ends the best loss at {flops:.3g} FLOPs is {low:.3g} or {high:.3g} (warn when they differ by more "
+            f"two ends the best loss at {scientific(flops)} FLOPs is {low:.3g} or {high:.3g} (warn when they differ "
+            "by more "
             f"than {FLOOR_MATTERS:.0%}).",
             "Add points with a lower loss (more parameters and more tokens), seeds of the largest points, or ask for a "
             "nearer target.",
@@ -208,7 +221,8 @@ def flat_optimum(report: LawReport) -> Iterator[Finding]:
         yield Finding(
             "flat_optimum",
             "info",
-            f"For {flops:.3g} FLOPs every N from {math.exp(inside[0] - best):.2f} to {math.exp(inside[-1] - best):.2f} "
+            f"For {scientific(flops)} FLOPs every N from {math.exp(inside[0] - best):.2f} to "
+            f"{math.exp(inside[-1] - best):.2f} "
             f"times the best loses less than {BAND:.1%} of the compute.",
             "Choose N within the band by what matters besides: the smaller is cheaper to run, the larger trains on "
             "less text.",

@@ -17,8 +17,9 @@ from scaling.tables.units import loss_unit
 from scaling.tables.yardstick import MIN_ROWS, expected_loss, quadratic
 
 LEAST_PARAMS, LEAST_TOKENS, MOST_PARAMS, MOST_TOKENS = 1e3, 1e4, 1e14, 1e17
-SWAPPED_SHARE, MOST_RATIO = 0.9, 5e3
+SWAPPED_SHARE, LEAST_RATIO, MOST_RATIO = 0.9, 0.5, 5e3
 UNLIKELY_LOSS, HIGHEST = 2.0, 6.25  # times Hoffmann's law, of which no more than this is taken
+HIGH_LOSS, LOW_LOSS = 1.35, 0.5  # times it: bits are 1.44, those of bytes and decimal logarithms below a half
 RISES = 5.0  # standard errors
 UNRELATED = 0.05
 OFF_FLOPS = 10.0
@@ -34,6 +35,9 @@ def unlikely_units(table: Table) -> Iterator[Finding]:
         if not off.any() or field in table.draft.options.columns.units:
             continue
         small = bool(values[off].max() < most)
+        if (source := _worked_out_of(table, field)) is not None:
+            yield _unit_of_source(table, "unlikely_units", field, source)
+            continue
         hint = _likely_unit(field, values[off]) if small else "1"
         yield Finding(
             "unlikely_units",
@@ -45,6 +49,28 @@ def unlikely_units(table: Table) -> Iterator[Finding]:
             "are).",
             "the table itself",
         )
+
+
+def _worked_out_of(table: Table, field: str) -> str | None:
+    """The field of compute that a field was worked out of, if so."""
+    if field in table.draft.found:
+        return None
+    return next((source for source in ("flops", "budget") if source in table.draft.found), None)
+
+
+def _unit_of_source(table: Table, name: str, field: str, source: str) -> Finding:
+    """What is wrong with a field that was worked out of compute is wrong with the compute."""
+    rows, column = table.observations, table.column_of(source)
+    values = getattr(rows, field)
+    factor = 10.0 ** (3 * round(math.log10(20 * float(np.median(rows.params / rows.tokens))) / 3))
+    return Finding(
+        name,
+        "refuse",
+        f"{field} was worked out of {column!r} and would be {values.min():.4g} to {values.max():.4g}: {column!r} is in "
+        "another unit than FLOPs.",
+        f"Say what one of it is: columns.{source}_unit={factor:.0e} (or 1e15, 1e18, PFLOPs, log10 ...).",
+        "C = 6 N D, Kaplan et al. 2020, arXiv 2001.08361",
+    )
 
 
 def _likely_unit(field: str, values: FloatArray) -> str:
@@ -59,15 +85,24 @@ def unlikely_ratio(table: Table) -> Iterator[Finding]:
     rows, a, b = table.observations, table.column_of("params"), table.column_of("tokens")
     ratio = rows.tokens / rows.params
     share, median = float((ratio < 1).mean()), float(np.median(ratio))
-    if share < SWAPPED_SHARE and median < MOST_RATIO:
+    swapped = share >= SWAPPED_SHARE or median < LEAST_RATIO
+    if not swapped and median < MOST_RATIO:
         return
-    low = f"D is below N in {share:.0%} of the rows (refused from {SWAPPED_SHARE:.0%})"
+    for field in ("params", "tokens"):
+        if (source := _worked_out_of(table, field)) is not None:
+            if not any(unlikely_units(table)):
+                yield _unit_of_source(table, "unlikely_ratio", field, source)
+            return
+    low = (
+        f"D is below N in {share:.0%} of the rows (refused from {SWAPPED_SHARE:.0%}) and {median:.2g} times N at the "
+        f"median (refused below {LEAST_RATIO:g})"
+    )
     high = f"D is {median:,.0f} times N at the median (refused from {MOST_RATIO:,.0f})"
-    remedy = f"If they are exchanged, say columns.params={b} columns.tokens={a}; if" if share >= SWAPPED_SHARE else "If"
+    remedy = f"If they are exchanged, say columns.params={b} columns.tokens={a}; if" if swapped else "If"
     yield Finding(
         "unlikely_ratio",
         "refuse",
-        f"{low if share >= SWAPPED_SHARE else high}: the two columns look exchanged, or in different units.",
+        f"{low if swapped else high}: the two columns look exchanged, or in different units.",
         f"{remedy} one has another unit, columns.params_unit= or columns.tokens_unit=; if it is so, "
         "force=[unlikely_ratio].",
         "Hoffmann et al. 2022, arXiv 2203.15556: the best D is some 20 N; the suites of Kaplan et al. 2020 and "
@@ -76,23 +111,45 @@ def unlikely_ratio(table: Table) -> Iterator[Finding]:
 
 
 def unlikely_loss(table: Table) -> Iterator[Finding]:
-    """Perplexities, bits, sums over steps: losses far above what such models reach in nats for each token."""
-    rows = table.observations
-    if loss_unit(str(table.draft.options.loss_unit)) == "nats":
+    """Perplexities, bits, sums over steps: losses far from what such models reach in nats for each token."""
+    rows, given = table.observations, table.draft.options.loss_unit
+    if loss_unit(str(given)) == "nats":
         return
-    expected = np.minimum(expected_loss(rows.params, rows.tokens), HIGHEST)
-    ratio = float(np.median(rows.loss / expected))
+    expected = expected_loss(rows.params, rows.tokens)
+    source = "Hoffmann et al. 2022, arXiv 2203.15556, Eq. 10, as a yardstick: published losses are 0.9 to 1.2 times it"
+    ratio = float(np.median(rows.loss / np.minimum(expected, HIGHEST)))
+    said = (
+        f"Losses are {rows.loss.min():.4g} to {rows.loss.max():.4g} nats/token, at the median {ratio:.2g} times "
+        "those of Hoffmann's law at such N and D"
+    )
     if ratio > UNLIKELY_LOSS:
         yield Finding(
             "unlikely_loss",
             "refuse",
-            f"Losses are {rows.loss.min():.4g} to {rows.loss.max():.4g} nats/token, at the median {ratio:.2g} times "
-            f"those of Hoffmann's law at such N and D (refused from {UNLIKELY_LOSS:g}); guessing among 250,000 "
-            "tokens costs 12.4.",
+            f"{said} (refused from {UNLIKELY_LOSS:g}); guessing among 250,000 tokens costs 12.4.",
             "If they are perplexities or bits, say loss_unit=perplexity or loss_unit=bits; if they were summed "
             "over several steps or devices, say what one of them is, such as loss_unit=0.25 for four; if they are "
             "nats, loss_unit=nats.",
-            "Hoffmann et al. 2022, arXiv 2203.15556, Eq. 10, as a yardstick",
+            source,
+        )
+    elif given is not None or table.draft.found["loss"].loss_unit is not None or np.median(expected) > HIGHEST:
+        return  # said already, or of models so small that the yardstick is none
+    elif ratio > HIGH_LOSS:
+        yield Finding(
+            "unlikely_loss",
+            "warn",
+            f"{said} (said above {HIGH_LOSS:g}): bits are 1.44 times nats. N* is the same in both, the losses are not.",
+            "Say which they are: loss_unit=bits or loss_unit=nats.",
+            source,
+        )
+    elif ratio < LOW_LOSS:
+        yield Finding(
+            "unlikely_loss",
+            "warn",
+            f"{said} (said below {LOW_LOSS:g}): they look like those of bytes or characters, or like logarithms.",
+            "Say loss_unit=nats if they are nats of each token, and else what one is in nats (loss_unit=2.303) or "
+            "loss_unit=log10, ln.",
+            source,
         )
 
 

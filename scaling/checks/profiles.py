@@ -14,6 +14,7 @@ from scaling.laws.envelope import finished_curves
 from scaling.laws.fit import fit_law
 from scaling.laws.isoflop import MIN_SIZES, Parabola, budget_groups, fit_isoflops
 from scaling.laws.observations import IntArray, Observations
+from scaling.numbers import scientific
 from scaling.results import LawReport
 
 ASYMMETRY_WARN = 0.6
@@ -35,7 +36,7 @@ def regrouped_budgets(report: LawReport) -> Iterator[Finding]:
         yield Finding(
             "regrouped_budgets",
             "warn",
-            f"The points of the budget {budget:.3g} FLOPs differ {spread:.2f} times in compute (warn above "
+            f"The points of the budget {scientific(budget)} FLOPs differ {spread:.2f} times in compute (warn above "
             f"{BUDGET_SPREAD_WARN:g}): its parabola is none of equal compute.",
             "Name the budget that each point was planned for, and count C as the planner did.",
             "public isoFLOP code that rounds C and so merges 1.5e19 and 2.4e19",
@@ -89,7 +90,8 @@ def wide_profiles(report: LawReport) -> Iterator[Finding]:
         yield Finding(
             "wide_profiles",
             "warn",
-            f"Parabolas through this very law on these sizes, without noise, put the best N of {flops:.3g} FLOPs at "
+            f"Parabolas through this very law on these sizes, without noise, put the best N of {scientific(flops)} "
+            "FLOPs at "
             f"{math.exp(bias):.2f} times its true place (warn beyond 10%): the profiles are too wide or off centre.",
             "Believe the surface L(N, D), not approach 2; use narrower, centred profiles for the next budgets.",
             "Open-Athena, scaling-law-analysis, 2026: parabolas err where alpha and beta differ",
@@ -116,7 +118,7 @@ def unusable_budgets(report: LawReport) -> Iterator[Finding]:
             "unusable_budgets",
             "warn",
             f"{len(bad)} of {len(found)} isoFLOP budgets have no usable minimum: "
-            + "; ".join(f"{p.budget:.3g} FLOPs, {p.message}" for p in bad[:5])
+            + "; ".join(f"{scientific(p.budget)} FLOPs, {p.message}" for p in bad[:5])
             + ".",
             "Add sizes on the side that each names; approach 2 leaves these budgets out.",
             "Hoffmann et al. 2022, arXiv 2203.15556, approach 2; simulation: docs/checks.md",

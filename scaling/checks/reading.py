@@ -2,6 +2,7 @@
 function from what was read to findings."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -13,15 +14,20 @@ from scaling.laws.observations import FloatArray, IntArray, Observations
 from scaling.laws.repeated import REPEATED, unique_of
 from scaling.tables.cells import cell_index, share_crossed
 from scaling.tables.draft import Beside
+from scaling.tables.headers import words_of
+from scaling.tables.numbers import plain_floats
 from scaling.tables.read import Table
-from scaling.tables.yardstick import MIN_ROWS, quadratic
+from scaling.tables.yardstick import MIN_ROWS, column_effects, quadratic
 
 MOST_VALUES = 6  # named in a sentence
 UNEVEN_SPREAD, UNEVEN_SHARE = 0.06, 0.2
 EXPLAINS, EXPLAINS_LOSS, COVERS = 1e-6, 0.01, 0.5
 FEWEST_OF_A_VALUE = 3
 CONFOUNDED = 0.5
+MOST_BROKEN = 4  # values of a column whose breaks are looked for
 AT_END = 0.3
+PASSES, CORPUS, AMOUNT = {"epoch", "epochs", "repeats", "repetitions"}, {"dataset", "corpus"}, {"tokens", "size"}
+MOST_EPOCHS = 1e4  # what gives more has another unit
 
 
 def mixed_kinds(table: Table) -> Iterator[Finding]:
@@ -67,7 +73,7 @@ def unexplained_column(table: Table) -> Iterator[Finding]:
     basis, residual = quadratic(rows)
     if basis is None:
         return
-    for column in _beside(table, "unknown", "provenance", "recipe"):
+    for column in _beside(table, "unknown", "provenance", "recipe", "label", "result"):
         counts = Counter(column.values)
         if not 1 < len(counts) <= max(2, len(rows) / 4) or min(counts.values()) < FEWEST_OF_A_VALUE:
             continue
@@ -95,27 +101,42 @@ def unexplained_column(table: Table) -> Iterator[Finding]:
 
 
 def confounded_column(table: Table) -> Iterator[Finding]:
-    """What changes with size, or with tokens, moves the loss as if they did."""
+    """What changes with size, or with tokens, moves the loss as if they did: a break where it changes shows it."""
     rows = table.observations
-    for column in _beside(table, "unknown", "provenance"):
-        counts = Counter(column.values)
+    meant = {name for found in table.draft.found.values() for name in found.others}  # N or D by another name
+    for column in _beside(table, "unknown", "provenance", "recipe", "label", "result"):
+        counts, codes = Counter(column.values), column.codes
         few = 1 < len(column.distinct) <= max(2, len(rows) / 4) and min(counts.values()) >= FEWEST_OF_A_VALUE
-        if not few or (column.role == "unknown" and not _is_text(column)):
+        if not few or column.name in meant:
             continue
-        shares = {
-            "N": _explained(column.codes, np.log(rows.params)),
-            "D": _explained(column.codes, np.log(rows.tokens)),
-        }
+        broken = _break(rows, codes)
+        if broken == 0 or (broken is None and not (column.role in ("unknown", "provenance") and _is_text(column))):
+            continue
+        shares = {"N": _explained(codes, np.log(rows.params)), "D": _explained(codes, np.log(rows.tokens))}
         name, share = max(shares.items(), key=lambda item: item[1])
         if share > CONFOUNDED:
+            seen = f" Losses break by {broken:.1%} where it does, beside any smooth law of N and D." if broken else ""
             yield Finding(
                 "confounded_column",
-                "warn" if column.role == "provenance" else "info",
-                f"Column {column.name!r} ({_groups(column)}) explains {share:.0%} of log {name} (said above "
-                f"{CONFOUNDED:.0%}): what it does to the loss cannot be told from what that does.",
+                "warn" if broken else "info",
+                f"Column {column.name!r} ({_groups(column)}) changes with {name}, and explains {share:.0%} of its "
+                f"logarithm: what it does to the loss cannot be told from what that does.{seen}",
                 f"Train one pair of N and D under two of its values; {_apart(column)}",
-                "Hurlbert 1984: replicates of what is to be told apart",
+                "Hurlbert 1984: replicates of what is to be told apart; Fisher's F test of the break, one in a million",
             )
+
+
+def _break(rows: Observations, codes: IntArray) -> float | None:
+    """By how much losses break where a column of few values changes, beside any smooth law of N and D; 0: not beyond
+    chance; None: N and D leave no saying."""
+    num_values = int(codes.max()) + 1
+    dummies = (codes[:, None] == np.arange(1, num_values)).astype(np.float64)
+    moved = None if num_values > MOST_BROKEN else column_effects(rows.params, rows.tokens, rows.loss, dummies)
+    if moved is None:
+        return None
+    effects, chance = moved
+    spread = float(np.ptp(np.append(effects, 0.0)))
+    return spread if spread > EXPLAINS_LOSS and chance < EXPLAINS else 0.0
 
 
 def uneven_cells(table: Table) -> Iterator[Finding]:
@@ -170,9 +191,9 @@ def log_of_evaluations(table: Table) -> Iterator[Finding]:
         yield Finding(
             "log_of_evaluations",
             "warn",
-            "Rows of one N follow each other at evenly rising D, and their losses fall ever faster towards the "
-            "end, as a decaying learning rate makes them: this looks like evaluations on the way of a few runs, "
-            "not like finished runs.",
+            "Rows of one N follow each other at rising D, and their losses fall ever faster towards the end, or are "
+            "higher than at the end of other rows, as before a decay of the learning rate: this looks like "
+            "evaluations on the way of a few runs, not like finished runs.",
             "Name the column that tells the runs apart with columns.run=NAME (columns.run="
             f"{table.column_of('params')} where each N is one run): then the last row of each is its point.",
             "Hägele et al. 2024, arXiv 2405.18392: a loss before the decay is too high by as much as the law is to "
@@ -191,20 +212,48 @@ def repeated_text(table: Table) -> Iterator[Finding]:
             "Nothing; what repetition costs is in the law of repeated data.",
             "Muennighoff et al. 2023, arXiv 2305.16264",
         )
-    elif table.observations.unique_tokens is not None and not table.is_study:
-        epochs = table.observations.tokens / unique_of(table.observations)
-        again = epochs > REPEATED
-        if again.any():
-            yield Finding(
-                "repeated_text",
-                "refuse",
-                f"{int(again.sum())} of {len(epochs)} rows saw text more than once, up to {epochs.max():.3g} times, "
-                "and the fresh rows have fewer than three N or D: they carry no law alone, and one of all rows "
-                "takes repeated text for new.",
-                "Add rows of fresh text at three or more N and D; force=[repeated_text] fits all rows, with N* too "
-                "large.",
-                "Muennighoff et al. 2023, arXiv 2305.16264",
-            )
+        return
+    if table.is_study:
+        return
+    epochs = table.observations.tokens / unique_of(table.observations)
+    if (again := epochs > REPEATED).any():
+        yield Finding(
+            "repeated_text",
+            "refuse",
+            f"{int(again.sum())} of {len(epochs)} rows saw text more than once, up to {epochs.max():.3g} times, "
+            "and the fresh rows have fewer than three N or D: they carry no law alone, and one of all rows "
+            "takes repeated text for new.",
+            "Add rows of fresh text at three or more N and D; force=[repeated_text] fits all rows, with N* too large.",
+            "Muennighoff et al. 2023, arXiv 2305.16264",
+        )
+        return
+    for name, key, most in _perhaps_epochs(table):
+        yield Finding(
+            "repeated_text",
+            "warn",
+            f"By column {name!r}, which was not read, text may have been seen up to {most:.3g} times: all of it was "
+            "taken for new, and repeated text is worth less.",
+            f'columns.{key}="{name}" says that it is so, ignore=["{name}"] that it is not.',
+            "Muennighoff et al. 2023, arXiv 2305.16264",
+        )
+
+
+def _perhaps_epochs(table: Table) -> Iterator[tuple[str, str, float]]:
+    """Columns that may tell how often text was seen: the name, the key that would say so, and up to how often."""
+    draft, rows = table.draft, table.rows
+    known = {draft.sheet.names[one.column] for one in draft.found.values()} | set(draft.options.ignore)
+    for name in dict.fromkeys(draft.sheet.names):
+        words = set(words_of(name))
+        key = "epochs" if words & PASSES else "unique_tokens" if words & CORPUS and words & AMOUNT else None
+        if name in known or key is None or (key == "epochs" and table.curves is not None):
+            continue
+        cells = draft.cells(name)
+        values = plain_floats([cells[i] for i in rows.tolist()])[0]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = values if key == "epochs" else table.observations.tokens / values
+        values = values[np.isfinite(values) & (values < MOST_EPOCHS)]
+        if len(values) and values.max() > REPEATED:
+            yield name, key, float(values.max())
 
 
 def _beside(table: Table, *roles: str) -> list[Beside]:
@@ -238,9 +287,9 @@ def _groups(column: Beside) -> str:
 
 def _apart(column: Beside) -> str:
     name, value = column.name, column.distinct[0]
-    return (
-        f'by={name} fits a law to each; where="{name}={value}" keeps one; ignore=[{name}] takes all rows for one thing.'
-    )
+    plain = re.fullmatch(r"[\w./-]+", name) is not None  # a shell takes it as it is
+    by, ignore = (f"by={name}", f"ignore=[{name}]") if plain else (f'by="{name}"', f"ignore='[\"{name}\"]'")
+    return f'{by} fits a law to each; where="{name}={value}" keeps one; {ignore} takes all rows for one thing.'
 
 
 def _covers(rows: Observations, part: Sequence[bool] | FloatArray) -> bool:

@@ -8,6 +8,7 @@ from itertools import accumulate
 from scaling.checks.evidence import PlannedStudy
 from scaling.findings import Finding
 from scaling.laws.distributions import normal_tail, t_quantile
+from scaling.numbers import plural
 from scaling.specs import PlannedPoint, RunSpec, Schedule
 
 JUMP_WARN = 2.0
@@ -22,7 +23,10 @@ CORNERS_SOURCE = "Porian et al. 2024, arXiv 2406.19146; docs/tune.md"
 
 RULES: dict[str, Callable[[RunSpec], float]] = {
     "batch": lambda run: run.optimizer.batch_tokens,
-    "matrix LR": lambda run: run.optimizer.matrix_lr,
+    # As the rule has it: muP then divides AdamW's by the width, which shapes of one N differ in.
+    "matrix LR": lambda run: (
+        run.optimizer.matrix_lr * (1.0 if run.optimizer.kind == "muon" else run.model.width_multiplier)
+    ),
     "embedding LR": lambda run: run.optimizer.embedding_lr,
     "vector LR": lambda run: run.optimizer.vector_lr,
     "weight decay": lambda run: run.optimizer.weight_decay,
@@ -47,7 +51,8 @@ def rule_jumps(study: PlannedStudy) -> Iterator[Finding]:
         yield Finding(
             "rule_jumps",
             "warn",
-            f"{len(faults)} leaps of the recipe, the largest: {max(faults)[1]} (warn when a number changes more than "
+            f"{plural(len(faults), 'leap')} of the recipe, the largest: {max(faults)[1]} (warn when a number changes "
+            "more than "
             f"{JUMP_WARN:g} times and more than N or D does, or turns back by {REVERSAL_WARN:g} times).",
             "Evaluate each rule at the point's own N and D, and look at the columns of the dry run.",
             "public isoFLOP studies whose batch and decay belong to another horizon; docs/recipe.md",

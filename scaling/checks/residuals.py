@@ -9,14 +9,17 @@ from scaling.checks.dominance import largest_rise
 from scaling.checks.optimum import log_optimum, log_optimum_variance, target_flops
 from scaling.findings import Finding
 from scaling.laws.analysis import sample_rows
-from scaling.laws.distributions import f_tail, robust_deviation
+from scaling.laws.distributions import f_tail, robust_deviation, t_two_sided
 from scaling.laws.fit import fit_law
 from scaling.laws.forms import CHINCHILLA
+from scaling.laws.intervals import delta_variance, linearise_fit
 from scaling.laws.misfit import DIRECTIONS, misfit, tangent
 from scaling.laws.noise import row_noise
 from scaling.laws.observations import BoolArray, Observations
 from scaling.laws.selection import aicc
-from scaling.results import LawReport
+from scaling.numbers import amount, scientific
+from scaling.results import LawReport, StudyReport
+from scaling.shapes import Shapes
 
 UNLIKELY = 1e-3
 MISFIT_WARN = 1.5
@@ -27,6 +30,7 @@ DROP_SIGMAS, DROP_FACTOR = 3.0, 1.25
 DROP_SHARE, MOST_CUTS = 0.25, 6
 MOST_NAMED = 5
 BEND_WARN = 0.02
+FEW = 6  # of so many errors at most one has the other sign: they are told as of one sign
 CLEARLY_BETTER = 10.0  # of AICc: essentially no support for the other (Burnham & Anderson 2002)
 
 
@@ -63,6 +67,39 @@ def lack_of_fit(report: LawReport) -> Iterator[Finding]:
         )
 
 
+def one_sided(report: LawReport) -> Iterator[Finding]:
+    """Errors on the held-out points that have one sign: the formula bends away, or by chance lies to one side."""
+    fit, rows, unseen = report.surface.fit, report.surface.observations, report.held_out
+    if not fit.usable or unseen is None or len(unseen) < FEW - 2:
+        return
+    errors = np.log(fit.law.predict(fit.theta, unseen)) - np.log(unseen.loss)
+    num_high = int(np.sum(errors > 0))
+    num_other = min(num_high, len(errors) - num_high)
+    if num_other > len(errors) // FEW:
+        return
+    linear = linearise_fit(fit, rows)
+    _, variance = delta_variance(
+        fit, rows, linear, lambda theta: np.log(fit.law.predict(theta, unseen)).mean(axis=-1, keepdims=True)
+    )
+    # Branches of one trunk as if they were one point: how much they share, few residuals cannot tell.
+    single = float(np.sum(np.bincount(unseen.trajectory_index()) ** 2)) / len(errors) ** 2
+    allowed = t_two_sided(1 - UNLIKELY, linear.freedom) * math.sqrt(float(variance[0]) + noise_of(report) ** 2 * single)
+    mean = float(errors.mean())
+    beyond = abs(mean) > allowed
+    yield Finding(
+        "one_sided",
+        "warn" if beyond else "info",
+        f"{len(errors) - num_other} of {len(errors)} held-out points are predicted too {'high' if mean > 0 else 'low'} "
+        f"by the formula ({fit.law.name}), by {abs(mean):.2%} on average; its uncertainty and the noise of "
+        f"runs allow {allowed:.2%} either way (warn beyond, at odds of one in a thousand).",
+        "Trust the selected forecast rather than the formula: its form bends away from the points, or the points of "
+        "most compute were trained otherwise."
+        if beyond
+        else "Nothing: chance gives this too, since the errors share those of the parameters.",
+        "Student's t on the mean error; delta method",
+    )
+
+
 def uneven_noise(report: LawReport) -> Iterator[Finding]:
     """One weight for all points is wrong where the noise of small runs is many times that of large ones."""
     fit, rows = report.surface.fit, report.surface.observations
@@ -90,6 +127,9 @@ def uneven_noise(report: LawReport) -> Iterator[Finding]:
 def odd_points(report: LawReport) -> Iterator[Finding]:
     """A loss that no noise of the other points explains is a broken run or a wrong entry."""
     fit, rows, flops = report.surface.fit, report.surface.observations, target_flops(report)
+    shapes = report.shapes if isinstance(report, StudyReport) else None
+    if shapes is not None and shapes.asked:
+        yield from _odd_shapes(shapes)
     if not fit.parameters:
         return
     noise = row_noise(fit.residuals, rows.flops, len(fit.parameters))
@@ -114,6 +154,24 @@ def odd_points(report: LawReport) -> Iterator[Finding]:
     )
 
 
+def _odd_shapes(shapes: Shapes) -> Iterator[Finding]:
+    if not shapes.odd:
+        return
+    named = "; ".join(f"{run.run_id} is {run.above:+.1%} off the curve" for run in shapes.odd[:MOST_NAMED])
+    with_all, without = (
+        "not told" if best is None else f"{best.value:.3g}" for best in (shapes.best_with_odd, shapes.best)
+    )
+    yield Finding(
+        "odd_points",
+        "warn",
+        f"{len(shapes.odd)} {'run has' if len(shapes.odd) == 1 else 'runs have'} losses that the noise of the other "
+        f"shapes does not explain: {named}. Without them, as everywhere here, the best d_model / num_layers is "
+        f"{without}; with them {with_all}.",
+        "Look at the curves of these runs, and train them again with another seed.",
+        "Cook & Weisberg 1982, section 2.2.2",
+    )
+
+
 def _without(report: LawReport, odd: BoolArray, flops: float) -> str:
     """The answer with and without some points, in a sentence; nothing where there is none."""
     fit, rest = report.surface.fit, report.surface.observations.take(~odd)
@@ -121,7 +179,8 @@ def _without(report: LawReport, odd: BoolArray, flops: float) -> str:
     if not (fit.usable and again.usable):
         return ""
     with_all, without = (math.exp(log_optimum(one, flops)) for one in (fit, again))
-    return f" The law puts the best N of {flops:.3g} FLOPs at {with_all:.3g} with them and at {without:.3g} without."
+    best = f"the best N of {scientific(flops)} FLOPs at {amount(with_all)} with them"
+    return f" The law puts {best} and at {amount(without)} without."
 
 
 def form_misfit(report: LawReport) -> Iterator[Finding]:
@@ -166,7 +225,8 @@ def forms_disagree(report: LawReport) -> Iterator[Finding]:
         yield Finding(
             "forms_disagree",
             "warn",
-            f"Forms that fit clearly better put the best N of {flops:.3g} FLOPs outside its {interval.level:.0%} "
+            f"Forms that fit clearly better put the best N of {scientific(flops)} FLOPs outside its "
+            f"{interval.level:.0%} "
             f"interval, {interval.low:.3g} to {interval.high:.3g}: {'; '.join(away)} (warn from an AICc lower by "
             f"{CLEARLY_BETTER:g}).",
             "Measure points where the forms differ most, far from the best ratio of tokens to parameters, before the "
@@ -200,7 +260,8 @@ def few_points_decide(report: LawReport) -> Iterator[Finding]:
         yield Finding(
             "few_points_decide",
             "warn",
-            f"Without {words} the best N of {flops:.3g} FLOPs is {math.exp(moved):.2g} times this answer, {sigmas:.1f} "
+            f"Without {words} the best N of {scientific(flops)} FLOPs is {math.exp(moved):.2g} times this answer, "
+            f"{sigmas:.1f} "
             f"standard errors away (warn beyond {DROP_SIGMAS:g} and {DROP_FACTOR:g} times). All cuts: {curve}.",
             "Find out what the smallest runs do differently (steps, warmup, learning rate), or start the grid later.",
             "Li et al. 2025, arXiv 2502.18969: the choice of points decides the published exponents; Hausman 1978",

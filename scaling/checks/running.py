@@ -10,6 +10,7 @@ from scaling.checks.evidence import MeasuredStudy
 from scaling.findings import Finding
 from scaling.laws.distributions import robust_deviation
 from scaling.laws.observations import FloatArray
+from scaling.numbers import plural
 from scaling.records import RunRecord
 
 TOKENS_OFF = 0.005
@@ -116,7 +117,8 @@ def tokens_off(study: MeasuredStudy) -> Iterator[Finding]:
         yield Finding(
             "tokens_off",
             "warn",
-            f"{len(off)} points were trained on other tokens than planned, {worst.size} on {worst.tokens:,} of "
+            f"{plural(len(off), 'point was', 'points were')} trained on other tokens than planned, {worst.size} on "
+            f"{worst.tokens:,} of "
             f"{worst.budget_tokens:,} (warn beyond {TOKENS_OFF:.1%}); no fit uses them.",
             "Move their run folders away and run the sweep again.",
             "a public sweep script whose plan and training disagreed",
@@ -137,7 +139,8 @@ def past_its_best(study: MeasuredStudy) -> Iterator[Finding]:
         yield Finding(
             "past_its_best",
             "warn",
-            f"{len(past)} points end above the best loss of their run, {worst.size} at {worst.budget_tokens:,} tokens "
+            f"{plural(len(past), 'point ends', 'points end')} above the best loss of their run, {worst.size} at "
+            f"{worst.budget_tokens:,} tokens "
             f"by {share:.1%} (warn beyond {PAST_BEST_SIGMAS:g} standard errors). The fit takes final losses.",
             "Use more text or fewer epochs, or lower the learning rate; best and final losses belong in separate fits.",
             "Muennighoff et al. 2023, arXiv 2305.16264: loss rises again after many epochs",

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 
 from scaling.findings import Finding
+from scaling.numbers import scientific
 from scaling.results import TableReport
 
 EXCLUDED_WARN = 0.1
@@ -41,7 +42,7 @@ def influential_rows(report: TableReport) -> Iterator[Finding]:
         yield Finding(
             "influential_rows",
             "warn",
-            f"Without one row the best N of {report.optima[0].allocation.flops:.3g} FLOPs leaves its "
+            f"Without one row the best N of {scientific(report.optima[0].allocation.flops)} FLOPs leaves its "
             f"{interval.level:.0%} interval, {interval.low:.3g} to {interval.high:.3g}. Without {named}.",
             "Look at these runs first: a row decides where it is alone at an end of the grid, or wrong. Add rows "
             "beside it, or train it again.",

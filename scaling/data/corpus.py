@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.data.config import DataError
+from scaling.data.integrity import open_file
 from scaling.data.manifest import TRAIN_FILE, VALIDATION_FILE, Manifest, read_manifest, set_file
 
 # A target with this value is no target: the loss must pass over it.
@@ -146,7 +147,8 @@ def window_order(num_windows: int, seed: int, epoch: int) -> NDArray[np.int64]:
 
 def _map(path: Path, dtype: str, tokens: int) -> NDArray[Any]:
     try:
-        mapped = np.memmap(path, dtype=np.dtype(dtype), mode="r")
+        with open_file(path) as file:
+            mapped = np.memmap(file, dtype=np.dtype(dtype), mode="r")
     except (OSError, ValueError) as error:
         raise DataError(
             f"{str(path)!r} cannot be mapped ({error}): delete its folder and prepare the corpus again."

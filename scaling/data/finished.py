@@ -3,15 +3,19 @@ behind that: nobody wants to wait for ten gigabytes twice."""
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
+from scaling.data.integrity import write_whole
 from scaling.data.manifest import DroppedCounts, SplitCounts
 from scaling.data.spool import Side, Spool, SpooledSet
 
 IDENTITY_FILE = "identity"
+DAMAGED = (ValueError, KeyError, TypeError, EOFError, BadZipFile)  # what words of a part raise: it is made anew
 
 
 class Finished:
@@ -23,7 +27,7 @@ class Finished:
 
     def spool(self, make: Callable[[], Spool]) -> Spool:
         words = self._folder / "spool.json"
-        if words.exists():
+        with suppress(FileNotFoundError, *DAMAGED):
             return self._read_spool(json.loads(words.read_text()))
         spool = make()
         sides = {"train": spool.train, "validation": spool.validation}
@@ -37,7 +41,7 @@ class Finished:
             "dropped": asdict(spool.dropped),
             "validation_keys": list(spool.validation_keys),
         }
-        _write(words, json.dumps(told))
+        write_whole(words, json.dumps(told))
         return spool
 
     def _read_spool(self, told: dict[str, dict[str, str]]) -> Spool:
@@ -58,16 +62,17 @@ class Finished:
         """A part that is a text, such as a trained tokenizer."""
         words = self._folder / f"{name}.text"
         if not words.exists():
-            _write(words, make())
+            write_whole(words, make())
         return words.read_text(encoding="utf-8")
 
     def counts(self, file: Path, make: Callable[[], SplitCounts]) -> SplitCounts:
         """What a token file holds, which is there whole."""
         words = self._folder / f"{file.name}.json"
-        if words.exists() and file.exists():
-            return SplitCounts(**json.loads(words.read_text()))
+        with suppress(FileNotFoundError, *DAMAGED):
+            if file.exists():
+                return SplitCounts(**json.loads(words.read_text()))
         counts = make()
-        _write(words, json.dumps(asdict(counts)))
+        write_whole(words, json.dumps(asdict(counts)))
         return counts
 
 
@@ -80,10 +85,4 @@ def is_of(folder: Path, identity: str) -> bool:
 
 
 def name_after(folder: Path, identity: str) -> None:
-    _write(folder / IDENTITY_FILE, identity)
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    write_whole(folder / IDENTITY_FILE, identity)

@@ -49,7 +49,7 @@ def open_dataset(config: SourceConfig) -> HubRows:
     load_cached = _cached(config)
     if load_cached is None:
         raise DataError(
-            f"The dataset {config.path} is not to be had: {absent}, and there is no cached copy of "
+            f"The dataset {config.path} cannot be loaded: {absent}, and there is no cached copy of "
             f"revision {config.revision}. Take data=aws_docs, the offline default; or set HF_HOME to a cache "
             "that holds a copy; or data.source.path=FOLDER, a local copy of the repository (README.md and "
             "parquet files, or wiki.train.raw and the others as their authors zip them); or data=local."

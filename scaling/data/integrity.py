@@ -5,14 +5,17 @@ take longer than a person waits, it is read in full when its stamp (size, time o
 time it was, and otherwise in a few of its blocks, others in each command.
 """
 
+import errno
 import hashlib
 import json
 import os
 import random
+import stat
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 READ_IN_FULL = 1 << 28  # bytes: half a second
 BLOCK = 1 << 26  # bytes
@@ -28,10 +31,19 @@ class FileDigest:
     blocks: tuple[str, ...] = ()
 
 
+def open_file(path: Path) -> BinaryIO:
+    """A file to be read. Raises OSError, for a pipe too, which would keep its reader waiting."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
 def digest_of(path: Path) -> FileDigest:
     """Raises OSError."""
     whole, blocks = hashlib.sha256(), []
-    with path.open("rb") as file:
+    with open_file(path) as file:
         while block := file.read(BLOCK):
             whole.update(block)
             blocks.append(hashlib.sha256(block).hexdigest())
@@ -66,7 +78,7 @@ def damage(folder: Path, files: Mapping[str, FileDigest]) -> str | None:
 
 
 def _some_blocks_hold(path: Path, blocks: tuple[str, ...]) -> bool:
-    with path.open("rb") as file:
+    with open_file(path) as file:
         for number in random.sample(range(len(blocks)), min(BLOCKS_READ, len(blocks))):
             file.seek(number * BLOCK)
             if hashlib.sha256(file.read(BLOCK)).hexdigest() != blocks[number]:
@@ -81,8 +93,9 @@ def _stamp(path: Path) -> list[int]:
 
 def _read_stamps(folder: Path) -> dict[str, list[int]]:
     """None known where there is no such file, or none that can be read: then all is read in full."""
-    with suppress(OSError, ValueError):
-        stamps = json.loads((folder / STAMPS_FILE).read_text(encoding="utf-8"))
+    with suppress(OSError, ValueError, RecursionError):
+        with open_file(folder / STAMPS_FILE) as file:
+            stamps = json.load(file)
         if isinstance(stamps, dict):
             return stamps
     return {}

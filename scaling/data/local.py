@@ -10,6 +10,7 @@ from pathlib import Path
 from scaling.data.config import DataError, SourceConfig
 from scaling.data.json_lines import json_texts, open_binary
 from scaling.data.rows import REPLACE_IT, readable, silent_datasets, text_rows
+from scaling.names import nearest_path
 
 _BUILDERS = {".txt": "text", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 _COMPRESSIONS = (".gz", ".zst")
@@ -27,7 +28,8 @@ def readable_files(path: Path, setting: str = "data.source.path") -> list[Path]:
         return [path]
     if not path.is_dir():
         raise DataError(
-            f"{setting}={str(path)!r} does not exist: give a file of {_kinds()}, or a folder of such files."
+            f"{setting}={str(path)!r} does not exist: give a file of {_kinds()}, or a folder of such files; "
+            f"{nearest_path(path)}"
         )
     files = sorted(
         file

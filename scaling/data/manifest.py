@@ -1,16 +1,18 @@
 """What a prepared corpus says of itself: one JSON file beside its token files, written last. And their names."""
 
 import json
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from scaling.data.config import DataError
-from scaling.data.integrity import FileDigest, write_whole
+from scaling.data.integrity import FileDigest, open_file, write_whole
 
 MANIFEST_FILE = "manifest.json"
 TRAIN_FILE = "train.bin"
 VALIDATION_FILE = "validation.bin"
+LARGEST_COUNT = 1 << 63
 
 
 def set_file(name: str) -> str:
@@ -142,8 +144,9 @@ def read_manifest(folder: Path) -> Manifest:
     """Raise DataError if the folder has no manifest of this program."""
     path = folder / MANIFEST_FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return Manifest(
+        with open_file(path) as file:
+            content = json.load(file)
+        manifest = Manifest(
             **{
                 **content,
                 "train": _split(content["train"]),
@@ -155,11 +158,32 @@ def read_manifest(folder: Path) -> Manifest:
                 "files": {name: _digest(each) for name, each in content.get("files", {}).items()},
             }
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        _require_kind(manifest, Manifest, "it")
+        return manifest
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f"{str(folder)!r} is no prepared corpus ({type(error).__name__}: {error}): prepare it, "
             "python -m scaling.prepare data=..."
         ) from error
+
+
+def _require_kind(value: Any, kind: Any, where: str) -> None:
+    """Raise TypeError where a field holds what its declaration does not: another type, a number below zero, none."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if is_dataclass(kind):
+        for name, hint in get_type_hints(kind).items():
+            _require_kind(getattr(value, name), hint, f"{where}.{name}")
+    elif origin in (tuple, dict) and isinstance(value, origin):
+        for item in value.values() if isinstance(value, dict) else value:
+            _require_kind(item, inner[1] if origin is dict else inner[0], where)
+    elif origin is UnionType:
+        if value is not None:
+            _require_kind(value, inner[0], where)
+    elif kind in (int, float):
+        if type(value) not in {int, kind} or not 0 <= value < LARGEST_COUNT:
+            raise TypeError(f"{where} is {value!r:.100}")
+    elif origin is not None or not isinstance(value, kind):
+        raise TypeError(f"{where} is {value!r:.100}")
 
 
 def _split(content: dict[str, Any]) -> SplitCounts:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -67,8 +68,7 @@ def prepare(config: DataConfig, root: Path, progress: Progress | None = None) ->
                 try:
                     partial.mkdir(exist_ok=True)
                     _write_corpus(config, identity, partial, report)
-                    shutil.rmtree(folder, ignore_errors=True)  # there, but not whole
-                    partial.rename(folder)
+                    _install(partial, folder)
                 except Exception:
                     shutil.rmtree(partial, ignore_errors=True)
                     raise
@@ -119,6 +119,23 @@ def _problem(folder: Path, identity: str, *, in_full: bool) -> str | None:
     except (DataError, OSError, TypeError) as error:
         return f"{folder} cannot be read ({error})"
     return damage(folder, manifest.files) if in_full else None
+
+
+def _install(fresh: Path, folder: Path) -> None:
+    """Give a preparation its name, or put its files into the folder that has it, the manifest last: whatever else is
+    there, such as somebody's notes, stays, and a folder in the place of a file goes under another name."""
+    if not folder.exists():
+        fresh.rename(folder)
+        return
+    for path in [folder / MANIFEST_FILE, *sorted(fresh.iterdir(), key=lambda path: path.name == MANIFEST_FILE)]:
+        place = folder / path.name
+        if place.is_dir():
+            place.rename(next(name for i in count(1) if not (name := folder / f"{path.name}.{i}.moved").exists()))
+        if path == place:
+            place.unlink(missing_ok=True)
+        else:
+            path.replace(place)
+    fresh.rmdir()
 
 
 def _complete(folder: Path) -> None:

@@ -30,7 +30,7 @@ def tokenizer_file(config: TokenizerConfig) -> Path:
         absent = obstacle(f"models/{config.path}")
         if absent is not None:
             raise DataError(
-                f"The tokenizer {config.path} is not to be had: {absent}, and there is no cached copy of revision "
+                f"The tokenizer {config.path} cannot be loaded: {absent}, and there is no cached copy of revision "
                 f"{config.revision}. Set HF_HOME to a cache that holds a copy; or data.tokenizer.path=FOLDER with its "
                 f"{FILE}; or train one on the text, data.tokenizer.kind=bpe."
             )

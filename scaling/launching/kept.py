@@ -18,11 +18,13 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from scaling.exits import EXIT_FAILED
 from scaling.launching.slots import Slot
 from scaling.launching.warm import NOTICES
 from scaling.launching.workers import TRAIN
 from scaling.machine import GPU_SHARE
-from scaling.records import EXIT_FAILED, LOG_FILE
+from scaling.records import LOG_FILE
+from scaling.values import open_to_append
 
 
 class KeptWorkers:
@@ -156,6 +158,6 @@ def serve(run_folder: Callable[[Path], int], release: Callable[[], None]) -> Non
 def _log_to(folder: Path) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
-    with (folder / LOG_FILE).open("ab") as log:
+    with open_to_append(folder / LOG_FILE) as log:
         for target in (1, 2):
             os.dup2(log.fileno(), target)

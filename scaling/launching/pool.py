@@ -13,11 +13,12 @@ from pathlib import Path
 from types import FrameType
 
 from scaling.claims import claimed_runs, is_claimed, trains_whole
+from scaling.exits import EXIT_FAILED
 from scaling.folders import storage_words
 from scaling.launching.slots import Slot, Slots
 from scaling.launching.tasks import CROWDED_OUT, LaunchResult, Outcome, Task, last_status, missing_first, outcome
 from scaling.launching.workers import Workers
-from scaling.records import EXIT_FAILED, STOP_FILE, RunStatus
+from scaling.records import STOP_FILE, RunStatus
 
 SECONDS_BETWEEN_LOOKS = 0.1
 SECONDS_BETWEEN_LOOKS_ELSEWHERE = 1.0

@@ -63,6 +63,7 @@ class Progress:
             share, status = _share(running), running.status
             bar = "█" * round(share * BAR_WIDTH)
             steps = "starting" if status is None else f"step {status.step:,} of {status.total_steps:,}"
+            steps = "evaluating" if share >= 1.0 else steps
             speed = "" if status is None else f"{status.tokens_per_second:,.0f} tokens/s"
             lines.append(f"  {running.slot.name:<6} {_short(running.task):<24} {bar:·<{BAR_WIDTH}} {steps} {speed}")
         return lines
@@ -84,6 +85,8 @@ class Progress:
         done = self._total_seconds - left
         pace = elapsed * self._workers / done if done > 0.02 * self._total_seconds and elapsed > 5 else 1.0
         seconds = round(left * pace / self._workers)
+        if not seconds and state.running:
+            return "when the last losses are evaluated"
         return f"{seconds // 60}:{seconds % 60:02d}"
 
     def __enter__(self) -> Self:

@@ -4,9 +4,10 @@ import signal
 import time
 from pathlib import Path
 
+from scaling.exits import EXIT_BUSY, EXIT_DONE, EXIT_REQUEUE
 from scaling.launching.slots import Slot, Slots
 from scaling.launching.workers import Workers
-from scaling.records import EXIT_BUSY, EXIT_DONE, EXIT_INTERRUPTED, LOG_FILE
+from scaling.records import LOG_FILE
 
 SECONDS_UNTIL_BUSY_AGAIN = 2.0
 
@@ -53,7 +54,7 @@ class SlotRunner:
 
 
 def _reason(folder: Path, code: int) -> str | None:
-    if code in (EXIT_DONE, EXIT_INTERRUPTED):
+    if code in (EXIT_DONE, EXIT_REQUEUE):
         return None
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"

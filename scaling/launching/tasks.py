@@ -7,11 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from scaling.exits import EXIT_BUSY, EXIT_FAILED, EXIT_REQUEUE
 from scaling.records import (
     BRANCH_FILE,
-    EXIT_BUSY,
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
     LOG_FILE,
     STATUS_FILE,
     TRUNK_FILE,
@@ -112,7 +110,7 @@ def outcome(task: Task, exit_code: int | None) -> Outcome:
     status = last_status(task.folder)
     if exit_code == EXIT_BUSY:
         return Outcome("busy")
-    if exit_code == EXIT_INTERRUPTED or (status is not None and status.state == "interrupted"):
+    if exit_code == EXIT_REQUEUE or (status is not None and status.state == "interrupted"):
         return Outcome("interrupted")
     if status is not None and status.state == "failed" and status.error is not None:
         return Outcome(_error_kind(status.error), status.error)

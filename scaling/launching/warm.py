@@ -17,8 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from scaling.exits import EXIT_FAILED
 from scaling.folders import storage_words
-from scaling.records import EXIT_FAILED, LOG_FILE
+from scaling.records import LOG_FILE
 from scaling.values import open_to_append
 
 NOTICES = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)

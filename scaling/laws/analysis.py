@@ -19,13 +19,13 @@ from scaling.laws.form_report import (
     optimum_intervals,
     preferred,
 )
-from scaling.laws.forms import CHINCHILLA, CROSS, TIED, VARIABLES, Law, power_law
+from scaling.laws.forms import CHINCHILLA, Law, power_law
 from scaling.laws.intervals import Interval, Prediction
-from scaling.laws.joint import INTERACTION, KAPLAN
 from scaling.laws.line import Line, line_of, under_six
 from scaling.laws.objective import DELTA
 from scaling.laws.observations import Observations, points
 from scaling.laws.optimum import Allocation, optimum
+from scaling.laws.registry import VARIABLES, laws_with
 from scaling.laws.repeated import DATA_CONSTRAINED
 from scaling.laws.search import spread_rows
 from scaling.laws.selection import default_forms
@@ -218,7 +218,7 @@ def joint_title(law: Law) -> str:
 
 def _laws(observations: Observations, line: Line | None) -> list[tuple[str, Law, Observations]]:
     """Give the forms besides Chinchilla, each with the rows that it speaks of and what they are in words."""
-    joint: list[Law] = [TIED, CROSS, INTERACTION, KAPLAN]
+    joint = [law for law in laws_with("report") if law is not CHINCHILLA]
     if DATA_CONSTRAINED in default_forms(observations):
         joint.append(DATA_CONSTRAINED)
     laws: list[tuple[str, Law, Observations]] = [(joint_title(law), law, observations) for law in joint]

@@ -16,7 +16,7 @@ import numpy as np
 from scaling.laws.fit import Fit
 from scaling.laws.newton import MAX_ITERATIONS, Polished, polish
 from scaling.laws.objective import huber
-from scaling.laws.observations import FloatArray, IntArray, Observations
+from scaling.laws.observations import ByValue, FloatArray, IntArray, Observations
 from scaling.laws.surface import Surface
 
 CHUNK_ELEMENTS = 24_000  # lanes times rows in one batch: its arrays stay in the second-level cache
@@ -31,8 +31,8 @@ HOPELESS = 1e6  # the loss of a row where a candidate is undefined
 MAX_COUNTS = 10**8  # resamples times rows, 0.8 GB of weights
 
 
-@dataclass(frozen=True)
-class Bootstrap:
+@dataclass(frozen=True, eq=False)
+class Bootstrap(ByValue):
     """Refits of resampled rows.
 
     Attributes:

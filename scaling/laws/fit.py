@@ -8,7 +8,7 @@ import numpy as np
 from scaling.laws.forms import Law
 from scaling.laws.identify import Verdict, after_fit, before_fit
 from scaling.laws.objective import DELTA, Objective
-from scaling.laws.observations import FloatArray, Observations
+from scaling.laws.observations import ByValue, FloatArray, Observations
 from scaling.laws.search import search, search_near
 
 PLAIN_SQUARES = 1e3  # a delta beyond any residual of a log loss
@@ -17,9 +17,9 @@ NEAR_POOL = 60  # points of a search that a related fit tries
 Status = Literal["converged", "unidentified", "at_bound", "refused"]
 
 
-@dataclass(frozen=True)
-class Fit:
-    """A law with its parameters and what is to be thought of them.
+@dataclass(frozen=True, eq=False)
+class Fit(ByValue):
+    """A law with its parameters, and whether they can be used.
 
     Attributes:
         law: the form.

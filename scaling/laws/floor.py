@@ -17,12 +17,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from scaling.laws.fit import Fit, fit_law
-from scaling.laws.forms import CHINCHILLA, TIED, Law
-from scaling.laws.joint import INTERACTION
+from scaling.laws.forms import CHINCHILLA
 from scaling.laws.observations import FloatArray, Observations
 from scaling.laws.profile import profile_ends
+from scaling.laws.registry import laws_with
 
-FORMS: tuple[Law, ...] = (CHINCHILLA, TIED, INTERACTION)
 GROWING = "growing exponents"
 # A form whose objective is more times the best one's is no doubt. It is generous, since no form is true: a likelihood
 # ratio would let the best of several wrong ones shut the truth out (benchmarks/floor_coverage.py).
@@ -59,7 +58,7 @@ def floor_interval(rows: Observations, level: float = 0.95) -> FloorInterval | N
     if not plain.parameters:
         return None
     # The same losses under every form: their objectives compare.
-    forms = [(law.name, law, rows) for law in FORMS[1:]] + [(GROWING, CHINCHILLA, _offset(rows))]
+    forms = [(law.name, law, rows) for law in laws_with("floor")[1:]] + [(GROWING, CHINCHILLA, _offset(rows))]
     others = [(name, fit, on) for name, law, on in forms if (fit := fit_law(law, on)).parameters]
     most = MOST_WORSE * min(_objective(plain), *(_objective(fit) for _, fit, _ in others))
     doubts = [_profiled(CHINCHILLA.name, plain, rows, level)]

@@ -13,7 +13,6 @@ from scaling.laws.observations import FloatArray, Observations, Points
 from scaling.laws.surface import SumSurface, Surface
 
 Variable = Literal["params", "tokens", "flops"]
-VARIABLES: tuple[Variable, ...] = ("params", "tokens", "flops")
 SYMBOL: dict[str, str] = {"params": "N", "tokens": "D", "flops": "C"}
 
 EXPONENT_MAX = 8.0  # an exponent above this is no scaling law; Hoffmann's grid ends at 2

@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 
+from scaling.laws.custom import spans_decades
 from scaling.laws.distributions import chi2_quantile, t_two_sided
 from scaling.laws.forms import Law
 from scaling.laws.newton import polish
@@ -146,7 +147,7 @@ def after_fit(law: Law, observations: Observations, surface: Surface, optimum: O
     t = t_two_sided(LEVEL, linear.freedom)
     errors = np.sqrt(np.diag(linear.covariance))
     for name, value, error in zip(names, theta, errors, strict=True):
-        if name.startswith(("alpha", "beta")) and value < t * error:
+        if name.startswith(("alpha", "beta")) and not spans_decades(law, name) and value < t * error:
             return Verdict(
                 "unidentified",
                 f"{name} = {value:.3g} +- {t * error:.2g} ({LEVEL:.0%}) cannot be told from zero; "

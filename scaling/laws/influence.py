@@ -7,10 +7,12 @@ from scaling.laws.fit import Fit
 from scaling.laws.observations import FloatArray, IntArray, Observations
 
 MOST = 400  # rows that are left out in turn; of more, those whose residual and place let them pull most
+CELLS = 4_000_000  # lanes times rows: some hundred MB
 
 
 def rows_that_may_pull(fit: Fit, rows: Observations, most: int = MOST) -> IntArray:
-    """Give the rows, [k <= most], in the order of the table."""
+    """Give the rows, [k <= most], in the order of the table; of a very large one fewer, for each costs a fit of all."""
+    most = min(most, max(1, CELLS // max(1, len(rows))))
     if len(rows) <= most:
         return np.arange(len(rows))
     n, d = np.log(rows.params), np.log(rows.tokens)

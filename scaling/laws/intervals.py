@@ -5,19 +5,17 @@ Two methods side by side: percentiles of the bootstrap, and a delta method with 
 starve on few points.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from scaling.laws.bootstrap import Bootstrap
+from scaling.laws.custom import spans_decades
 from scaling.laws.distributions import t_two_sided
 from scaling.laws.fit import Fit
 from scaling.laws.noise import Linearised, linearise
-from scaling.laws.observations import FloatArray, Observations, Points
-
-# Coefficients are positive and span decades: their intervals are symmetric in the logarithm. These are not:
-LINEAR = ("E", "alpha", "beta", "gamma", "alpha_N", "alpha_D", "c0", "c1", "s")
+from scaling.laws.observations import ByValue, FloatArray, Observations, Points
 
 
 @dataclass(frozen=True)
@@ -30,8 +28,8 @@ class Interval:
     method: str
 
 
-@dataclass(frozen=True)
-class Prediction:
+@dataclass(frozen=True, eq=False)
+class Prediction(ByValue):
     """Predicted losses at m points, nats per token, each with its interval.
 
     Attributes:
@@ -46,6 +44,10 @@ class Prediction:
     high: FloatArray
     level: float
     method: str
+
+    def __iter__(self) -> Iterator[FloatArray]:
+        """Unpack as `loss, low, high`."""
+        return iter((self.loss, self.low, self.high))
 
 
 def check_level(level: float) -> None:
@@ -82,7 +84,9 @@ def parameter_intervals(
         def value(theta: FloatArray, i: int = i) -> FloatArray:
             return theta[..., i]
 
-        intervals[name] = delta_interval(fit, observations, value, level=level, log=name not in LINEAR, linear=linear)
+        intervals[name] = delta_interval(
+            fit, observations, value, level=level, log=spans_decades(fit.law, name), linear=linear
+        )
     return intervals
 
 

@@ -217,8 +217,10 @@ def linearise(
     sums, or one broken run would hide what the others say. Rows of one cluster, [n], share part of their noise
     (Moulton 1986).
     """
-    expansion = surface.expand(coords[None])
     w, P = weights / weights.mean(), len(coords)
+    if not np.isfinite(coords).all():  # a parameter ran away beyond float64, and nothing is known of any
+        return Linearised(np.full((P, P), np.nan), np.nan, max(len(w) - P, 1), np.inf)
+    expansion = surface.expand(coords[None])
     kept = ~odd_rows(np.sqrt(w) * expansion.residuals[0], P)
     jacobian, residuals, w = expansion.jacobian[0][:, kept], expansion.residuals[0][kept], w[kept]
     freedom = max(int(kept.sum()) - P, 1)

@@ -4,7 +4,7 @@ Everywhere in this room N is params, D is tokens, C is flops, L is the loss in n
 number of rows.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -17,6 +17,29 @@ BoolArray = NDArray[np.bool_]
 TextArray = NDArray[np.str_]
 
 DEFAULT_CONVENTION = "params and tokens as given, flops as given or 6 * params * tokens"
+
+
+class ByValue:
+    """Equality and hash of a frozen dataclass that holds arrays: by the values of its fields, not number by number."""
+
+    def _values(self) -> tuple[Any, ...]:
+        found: list[Any] = [type(self)]
+        for one in fields(self):  # type: ignore[arg-type]  # which the dataclasses below it are
+            value = getattr(self, one.name)
+            if not one.compare:
+                continue
+            if isinstance(value, np.ndarray):
+                value = (value.shape, value.dtype.str, value.tobytes())
+            found.append(tuple(value.items()) if isinstance(value, dict) else value)
+        return tuple(found)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ByValue):
+            return NotImplemented
+        return self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash(self._values())
 
 
 class Exclusion(NamedTuple):
@@ -34,8 +57,8 @@ def _no_text() -> TextArray:
     return np.empty(0, dtype=np.str_)
 
 
-@dataclass(frozen=True)
-class Points:
+@dataclass(frozen=True, eq=False)
+class Points(ByValue):
     """Where a law is evaluated; no loss is known there.
 
     Attributes:
@@ -86,8 +109,8 @@ def points(
     return Points(params=N, tokens=D, flops=full.get("flops", 6.0 * N * D), unique_tokens=full.get("unique_tokens"))
 
 
-@dataclass(frozen=True)
-class Observations:
+@dataclass(frozen=True, eq=False)
+class Observations(ByValue):
     """Measured losses: one row is one point of one training trajectory.
 
     Attributes:
@@ -170,6 +193,14 @@ class Observations:
 
     def __len__(self) -> int:
         return len(self.params)
+
+    def __repr__(self) -> str:
+        spans = [
+            f"{name} {column.min():.3g} to {column.max():.3g}"
+            for name, column in (("params", self.params), ("tokens", self.tokens), ("loss", self.loss))
+            if column.size
+        ]
+        return f"<Observations: {', '.join([f'{len(self):,} rows', *spans])}; {len(self.excluded):,} excluded>"
 
     def take(self, index: ArrayLike) -> "Observations":
         """Give the rows at `index` (integers or a mask), in that order; the exclusions stay listed."""

@@ -8,6 +8,7 @@ from scaling.laws.design import Belief, Knowledge, Linear, Noise, knowledge, lin
 from scaling.laws.distributions import t_two_sided
 from scaling.laws.observations import IntArray, Points
 from scaling.laws.quantities import LIMITS, NAMES, quantity
+from scaling.numbers import amount, scientific
 
 QUESTION = "ln N_opt"
 
@@ -89,14 +90,15 @@ def power_words(power: Power) -> str:
     params, loss = power[QUESTION], power["ln L_opt"]
     begin = (
         f"Power: {power.num_points} fitted points on {power.num_trajectories} trajectories, asked for the best N at "
-        f"{power.target_flops:.3g} FLOPs ({_far(power.extrapolation)}). By {power.source}, with a noise of "
+        f"{scientific(power.target_flops)} FLOPs ({_far(power.extrapolation)}). By {power.source}, with a noise of "
         f"{power.noise.relative_sd:.2%} in a loss (correlation {power.noise.shared:.2f} within a trajectory):"
     )
     if not math.isfinite(params.sd):
         return f"{begin} these points cannot tell the parameters of the law apart, so N* would have no interval."
     exponents = ", ".join(f"{name} {power[name].value:.3f} ± {power[name].sd:.3f}" for name in ("alpha", "beta"))
     return (
-        f"{begin} N* {math.exp(params.value):.3g} with a {power.level:.0%} interval of {_factor(params)} either way "
+        f"{begin} N* {amount(math.exp(params.value))} with a {power.level:.0%} interval of {_factor(params)} either "
+        "way "
         f"(sd of ln N* {params.sd:.2f}), the loss there {math.exp(loss.value):.3f} ± {loss.sd:.1%}, {exponents} "
         "(± one sd)."
     )

@@ -16,17 +16,16 @@ import numpy as np
 from scaling.laws.average import Average, Member, NewRun, Reach
 from scaling.laws.candidates import Candidate, fit_candidates
 from scaling.laws.fit import Fit, fit_law
-from scaling.laws.forms import CHINCHILLA, CROSS, Law
-from scaling.laws.joint import INTERACTION
+from scaling.laws.forms import CHINCHILLA, Law
 from scaling.laws.ladder import Cut, ladder
 from scaling.laws.line import Line, line_of, under_six
 from scaling.laws.misfit import Misfit, known_misfit, misfit, tangent
 from scaling.laws.noise import NOTHING_SHARED, RowNoise, SharedNoise, row_noise, shared_noise
 from scaling.laws.objective import DELTA
 from scaling.laws.observations import BoolArray, FloatArray, IntArray, Observations, value_groups
+from scaling.laws.registry import laws_with
 from scaling.laws.repeated import DATA_CONSTRAINED, unique_of
 
-FORMS: tuple[Law, ...] = (CHINCHILLA, CROSS, INTERACTION)
 LEAST_WEIGHT = 0.01  # of a candidate that stays in the average
 BENT = 0.9  # belief in a misfit from which residuals that sizes share are taken for it
 POWER = 2.0  # of a candidate's error, for its weight
@@ -58,7 +57,8 @@ class Selection:
 
 def default_forms(observations: Observations) -> tuple[Law, ...]:
     """Give the forms worth trying: with the data-constrained law where text was repeated."""
-    return (*FORMS, DATA_CONSTRAINED) if _repeats(observations) else FORMS
+    known = laws_with("selectable")
+    return (*known, DATA_CONSTRAINED) if _repeats(observations) else known
 
 
 def _repeats(observations: Observations) -> bool:

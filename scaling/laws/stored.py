@@ -9,14 +9,11 @@ from scaling.laws.average import Average, Member, NewRun, Reach
 from scaling.laws.backtest import Backtest, Forecaster
 from scaling.laws.candidates import Way
 from scaling.laws.forecast import Widening
-from scaling.laws.forms import CHINCHILLA, CROSS, SYMBOL, VARIABLES, Law, power_law
-from scaling.laws.joint import INTERACTION
+from scaling.laws.forms import SYMBOL
 from scaling.laws.line import Line
 from scaling.laws.misfit import DIRECTIONS, Misfit, Tangent
-from scaling.laws.repeated import DATA_CONSTRAINED
+from scaling.laws.registry import forms, law_named
 
-LINES: tuple[Law, ...] = tuple(power_law(variable, floor) for variable in VARIABLES for floor in (True, False))
-LAWS: dict[str, Law] = {law.name: law for law in (CHINCHILLA, CROSS, INTERACTION, DATA_CONSTRAINED, *LINES)}
 Json = dict[str, Any]
 
 
@@ -80,9 +77,9 @@ def stored_forecaster(selected: Mapping[str, Any]) -> Forecaster:
             "it holds no forecaster that can be asked again: no form could be fitted, or an earlier version wrote it; "
             "fit the rows again"
         )
-    unknown = {one["law"] for one in selected["candidates"]} - set(LAWS)
+    unknown = {one["law"] for one in selected["candidates"]} - set(forms())
     if unknown:
-        raise ValueError(f"it has the form {min(unknown)!r}, which is none of {', '.join(LAWS)}: fit the rows again")
+        raise ValueError(f"it has the form {min(unknown)!r}, which is none of {', '.join(forms())}: fit the rows again")
     members = tuple(_member(one) for one in selected["candidates"])
     bent, noise, reach = selected["misfit"], selected["noise"], selected["reach"]
     line, around = _line(selected.get("line")), None
@@ -118,7 +115,7 @@ def stored_forecaster(selected: Mapping[str, Any]) -> Forecaster:
 
 
 def _member(one: Mapping[str, Any]) -> Member:
-    law = LAWS[one["law"]]
+    law = law_named(one["law"])
     theta = np.array([one["parameters"][name] for name in law.parameter_names], dtype=np.float64)
     way = Way(law, one["compute_power"], one["delta"], one["by_noise"])
     return Member(way, theta, one["weight"], tuple(one["inner_errors"].values()))

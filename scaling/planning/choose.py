@@ -29,8 +29,10 @@ class Chosen:
     law_loss: float
 
 
-def choose_shape(room: Room, theta: FloatArray, goal: Goal, params: float, tokens: float) -> Chosen:
-    """The best of the regular shapes around N* and of the study's own sizes.
+def choose_shape(
+    room: Room, theta: FloatArray, goal: Goal, params: float, tokens: float, band: tuple[float, float]
+) -> Chosen:
+    """The best of the regular shapes around N* and of the study's own sizes, within the band of N where any lies there.
 
     For a budget that is the one of least loss; for a loss the one with the fewest FLOPs, serving included; for a given
     N or D the nearest to N*. Raises ValueError where no shape of these options can be trained on so few tokens.
@@ -47,7 +49,9 @@ def choose_shape(room: Room, theta: FloatArray, goal: Goal, params: float, token
             f"no decoder of these model options near {params:.3g} parameters can be trained on {tokens:.3g} tokens: "
             "ask for a larger budget, or lower recipe.batch_tokens and recipe.warmup_min_steps"
         )
-    _, site = min(good, key=lambda item: item[0])
+    # The law that scores them is not the average whose best N is asked for: the band keeps the one to the other.
+    within = [(score, site) for score, site in good if band[0] <= site.params <= band[1]]
+    _, site = min(within or good, key=lambda item: item[0])
     whole = _whole(site, _tokens(site, theta, goal, tokens))
     return Chosen(
         site=site,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from scaling.model.config import Activation, Norm, Positions
+from scaling.names import nearest
 from scaling.specs import DivergenceRule, Evaluations, OptimizerKind, ScheduleKind
 from scaling.values import shown
 
@@ -109,8 +110,11 @@ class GridConfig:
                 )
         for replicate in self.replicates:
             if replicate.size not in names:
-                some = ", ".join(list(names)[:20])
-                raise ValueError(f"grid.replicates names the size {shown(replicate.size)}; the sizes are {some}")
+                raise ValueError(
+                    f"grid.replicates names the size {shown(replicate.size)}, which grid.sizes does not have: "
+                    f"{nearest(replicate.size, names)} With sizes of your own give replicates of them, or "
+                    "grid.replicates=[]"
+                )
             if self.seed in replicate.seeds:
                 raise ValueError(
                     f"grid.replicates gives {replicate.size} the seed {self.seed}, which the grid itself uses: take "

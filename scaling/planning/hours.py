@@ -29,8 +29,8 @@ FEWEST_RATIO, MOST_RATIOS = 4.0, (80.0, 200.0)
 MOST_BUDGETS, FEWEST_BUDGETS, FEWEST_SIZES = 6, 2, 4
 MIN_STEPS = 500
 EXTRAPOLATION = 10.0
-# Of the hours, so many are planned for; the search ends this near.
-WANTED_SHARE, NEAR = 0.97, 0.02
+# Of the hours, so many are planned for; the search ends this near, and a plan that leaves more of them is none.
+WANTED_SHARE, NEAR, LEAST_SHARE = 0.97, 0.02, 0.87
 MOST_TRIES = 12
 
 
@@ -85,8 +85,8 @@ def plan_hours(study: Study, asked: Asked) -> HourPlan:
     """The grid of least sd of ln N* among those that take the hours. Raises ValueError where none does."""
     found = [
         plan
-        for factor, ratio in itertools.product(SIZE_FACTORS, MOST_RATIOS)
-        if (plan := _fill(study, asked, factor, ratio)) is not None
+        for factor, ratio, fewer in itertools.product(SIZE_FACTORS, MOST_RATIOS, (0, 1))
+        if (plan := _fill(study, asked, factor, ratio, fewer)) is not None
     ]
     if not found:
         raise ValueError(
@@ -97,14 +97,15 @@ def plan_hours(study: Study, asked: Asked) -> HourPlan:
     return min(found, key=lambda plan: plan.sd)
 
 
-def _fill(study: Study, asked: Asked, factor: float, ratio: float) -> HourPlan | None:
-    """The grid of that kind that takes the hours: time grows with its compute, a little less than in proportion."""
+def _fill(study: Study, asked: Asked, factor: float, ratio: float, fewer: int) -> HourPlan | None:
+    """The grid of that kind that takes the hours: time grows with its compute, a little less than in proportion. It
+    leaps where one more size fits; what lies in such a gap is filled with so many `fewer` sizes, trained for longer."""
     wanted = WANTED_SHARE * 3600 * asked.hours
     flops = wanted * asked.gpus * study.cost.time_model.flops_per_second / 40
     low, high = 0.0, math.inf
     best: tuple[float, GridConfig, Plan] | None = None
     for _ in range(MOST_TRIES):
-        grid = _grid(study, asked, flops, factor, ratio)
+        grid = _grid(study, asked, flops, factor, ratio, fewer)
         plan = None if grid is None else _planned(study, grid)
         seconds = 0.0
         if grid is not None and plan is not None:
@@ -121,18 +122,18 @@ def _fill(study: Study, asked: Asked, factor: float, ratio: float) -> HourPlan |
         if not low < guess < high:
             guess = math.sqrt(low * high) if low and high < math.inf else (2 * low or high / 2)
         flops = guess
-    if best is None or best[0] < 0.85 * wanted:
+    if best is None or best[0] < LEAST_SHARE * 3600 * asked.hours:
         return None
     return _weighed(study, asked, *best)
 
 
-def _grid(study: Study, asked: Asked, flops: float, factor: float, ratio: float) -> GridConfig | None:
+def _grid(study: Study, asked: Asked, flops: float, factor: float, ratio: float, fewer: int) -> GridConfig | None:
     """Sizes and budgets under a point's `flops`; None where they are too few."""
     low, high = asked.sizes
     high = min(high, math.sqrt(flops / (6 * FEWEST_RATIO * 2 ** (FEWEST_BUDGETS - 1))))
     if high < low:
         return None
-    steps = max(1, math.floor(math.log(high / low) / math.log(factor)))
+    steps = max(1, math.floor(math.log(high / low) / math.log(factor)) - fewer)
     sizes: dict[str, SizeConfig] = {}
     available = study.corpus.unique_tokens or study.corpus.train_tokens or math.inf
     for i in range(steps + 1):

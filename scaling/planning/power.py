@@ -10,6 +10,7 @@ from scaling.laws.observations import IntArray, Points, points
 from scaling.laws.power import Power, expected_power
 from scaling.laws.quantities import NAMES
 from scaling.laws.repeated import MIN_LEVELS, REPEATED
+from scaling.shapes import ASPECT
 from scaling.specs import Plan, PlannedPoint
 
 TARGET_OVER_LARGEST = 10.0
@@ -30,7 +31,8 @@ class PriorLaw:
 class PowerConfig:
     """What is believed before the study, and the question that its plan is held against.
 
-    quantity     what the study is to answer: ln N_opt, ln L_opt (the loss there), alpha or beta; null asks for nothing
+    quantity     what the study is to answer: ln N_opt, ln L_opt (the loss there), alpha or beta; ln aspect, the best
+                 d_model / num_layers of shapes of one N; null asks for nothing
     target       training FLOPs of the question; null: 10 times the plan's largest point
     prior        folder of an earlier study, such as runs/default: its fitted law and measured noise replace the rest
     law          otherwise this law
@@ -48,8 +50,9 @@ class PowerConfig:
     source: str
 
     def __post_init__(self) -> None:
-        if self.quantity is not None and self.quantity not in NAMES:
-            raise ValueError(f"power.quantity is {self.quantity!r}; it must be one of {', '.join(NAMES)}, or null")
+        known = (*NAMES, ASPECT)
+        if self.quantity is not None and self.quantity not in known:
+            raise ValueError(f"power.quantity is {self.quantity!r}; it must be one of {', '.join(known)}, or null")
         Noise(self.relative_sd, self.shared)
 
     @property
@@ -71,10 +74,16 @@ def plan_power(plan: Plan, belief: Belief, target: float | None = None, *, level
 def points_for_the_laws(plan: Plan) -> list[PlannedPoint]:
     """The points that are not held out, without those that repeat their text where the others carry the laws alone: as
     the analysis will take them (`analysis.study.split_records`)."""
-    fitted = [point for point in plan.points if not point.held_out]
-    fresh = [point for point in fitted if (point.epochs or 0.0) <= REPEATED]
+    apart = set(repeated_apart(plan))
+    return [point for point in plan.points if not point.held_out and point not in apart]
+
+
+def repeated_apart(plan: Plan) -> list[PlannedPoint]:
+    """The points, held out or not, that go to the law of repeated data: none where the others do not carry the plain
+    laws."""
+    fresh = [point for point in plan.points if not point.held_out and (point.epochs or 0.0) <= REPEATED]
     carries = min(len({p.params for p in fresh}), len({p.tokens for p in fresh})) >= MIN_LEVELS
-    return fresh if carries else fitted
+    return [point for point in plan.points if carries and (point.epochs or 0.0) > REPEATED]
 
 
 def default_target(plan: Plan) -> float:

@@ -6,13 +6,16 @@ from dataclasses import replace
 from scipy.special import bdtr
 
 from scaling.findings import Finding, forced, refusals
+from scaling.laws.average import Average
 from scaling.laws.forms import SumOfPowers
 from scaling.laws.observations import Points
 from scaling.report.document import Block, Fact, Facts, Formula, Paragraph, Section, Tone, Verdict
 from scaling.report.numbers import amount, level_text, nats, percent, plural, scientific, sentence, significant
-from scaling.report.reading import Score, held_out_score, residual_rms
+from scaling.report.reading import Score, formula_score, held_out_score, residual_rms
+from scaling.report.shapes import shapes_facts, shapes_verdict
 from scaling.report.tables import optima_table, parameter_table, points_asked_table
-from scaling.results import LawReport
+from scaling.results import LawReport, StudyReport
+from scaling.shapes import Shapes
 
 
 def answer(report: LawReport, more: Sequence[Block] = ()) -> Section:
@@ -20,6 +23,9 @@ def answer(report: LawReport, more: Sequence[Block] = ()) -> Section:
     fit = report.law.fit
     answered = fit.usable or report.analysis.line is not None
     blocks: list[Block] = [verdict(report)]
+    shapes = asked_shapes(report)
+    if shapes is not None and shapes.answers and not refusals(report.findings):
+        blocks.append(Facts(tuple(shapes_facts(shapes))))
     if answered and refusals(report.findings):
         blocks.append(Paragraph(_withheld(report)))
     elif answered:
@@ -34,13 +40,24 @@ def answer(report: LawReport, more: Sequence[Block] = ()) -> Section:
     return Section("answer", "Answer", tuple(blocks))
 
 
+def asked_shapes(report: LawReport) -> Shapes | None:
+    """What a study of shapes says, None of any other."""
+    shapes = report.shapes if isinstance(report, StudyReport) else None
+    return shapes if shapes is not None and shapes.asked else None
+
+
 def verdict(report: LawReport) -> Verdict:
     fit, line = report.surface.fit, report.analysis.line
     result = held_out_score(report)
     warnings = [f for f in report.findings if f.level == "warn"]
-    if not fit.usable and line is None:
+    shapes = asked_shapes(report)
+    if shapes is not None and shapes.answers and not refusals(report.findings):
+        return shapes_verdict(shapes, len(warnings), law=fit.usable)
+    if shapes is not None and not shapes.answers and not fit.usable:
+        return Verdict("stop", "No answer on shapes", f"Of shapes nothing can be said: {sentence(str(shapes.reason))}")
+    if shapes is None and not fit.usable and line is None:
         return Verdict("stop", "No law", sentence(f"The fit is {fit.status.replace('_', ' ')}: {fit.message}"))
-    tested = _tested(result, held_out=report.held_out is not None)
+    tested = _tested(report, result)
     refused = refusals(report.findings)
     if refused:
         reasons = " ".join(f"{f.numbers} {f.remedy}" for f in refused)
@@ -91,24 +108,42 @@ def _covered(result: Score) -> bool:
     return bool(bdtr(result.inside, result.measured, result.level) > 0.05)
 
 
-def _tested(result: Score | None, *, held_out: bool) -> str:
-    if result is None and held_out:
+def _tested(report: LawReport, result: Score | None) -> str:
+    if result is None and report.held_out is not None:
         return "No forecast was made of the held-out points, so nothing says how well the law predicts."
     if result is None:
         return "No held-out point is measured, so nothing says how well the law predicts."
     when = "made before they were trained" if result.ahead else "made by a fit without them"
     still = f" {plural(result.pending, 'more is', 'more are')} not measured yet." if result.pending else ""
+    forecast = report.analysis.forecaster
+    whose = "the forecasts" if forecast is None else forecast_words(forecast.average)
     return (
-        f"{plural(result.measured, 'held-out point')}: predictions {when} are off by {percent(result.mean_error)} on "
-        f"average, {percent(result.largest_error)} at worst; {result.inside} of {result.measured} lie inside their "
-        f"{level_text(result.level)} intervals{_one_sided(result)}.{still}"
+        f"{plural(result.measured, 'held-out point')}: {whose}, {when}, are off by {percent(result.mean_error)} on "
+        f"average, {percent(result.largest_error)} at worst{one_sided(result)}; {result.inside} of {result.measured} "
+        f"lie inside their {level_text(result.level)} intervals.{still}{_formula_alone(report)}"
     )
 
 
-def _one_sided(result: Score) -> str:
-    if result.measured < 2 or 0 < result.too_high < result.measured:
+def forecast_words(average: Average) -> str:
+    """Whose the forecasts are."""
+    count = len(average.members)
+    return f"the forecasts, averages of {count} candidates" if count > 1 else "the forecasts, of one form"
+
+
+def _formula_alone(report: LawReport) -> str:
+    alone = formula_score(report)
+    if alone is None:
         return ""
-    return f", and every one was predicted too {'high' if result.too_high else 'low'}"
+    return f" The formula alone is off by {percent(alone.mean_error)}{one_sided(alone)}."
+
+
+def one_sided(result: Score) -> str:
+    """How many errors have the sign that most of them have, where that is worth a word."""
+    most = max(result.too_high, result.measured - result.too_high)
+    if result.measured < 2 or most < result.measured - result.measured // 6:
+        return ""
+    how = "every one" if most == result.measured else f"{most} of {result.measured}"
+    return f", {how} too {'high' if result.too_high == most else 'low'}"
 
 
 def fitted_formula(report: LawReport) -> str:
@@ -137,10 +172,11 @@ def _facts(report: LawReport) -> list[Fact]:
     else:
         facts += [
             Fact(
-                "Mean error on held-out points",
+                "Mean error of the forecast",
                 percent(result.mean_error),
-                f"{plural(result.measured, 'point')}, largest {percent(result.largest_error)}",
+                f"on {plural(result.measured, 'held-out point')}, largest {percent(result.largest_error)}",
             ),
+            *_formula_fact(formula_score(report)),
             Fact(
                 f"Inside the {level_text(result.level)} interval",
                 f"{result.inside} of {result.measured}",
@@ -165,6 +201,13 @@ def _facts(report: LawReport) -> list[Fact]:
     )
     facts += _exponent_fact(report)
     return facts
+
+
+def _formula_fact(alone: Score | None) -> list[Fact]:
+    if alone is None:
+        return []
+    beside = f"largest {percent(alone.largest_error)}{one_sided(alone)}"
+    return [Fact("Mean error of the formula alone", percent(alone.mean_error), beside)]
 
 
 def _exponent_fact(report: LawReport) -> list[Fact]:

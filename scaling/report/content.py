@@ -1,7 +1,7 @@
 """The order of the page: the answer, what could be wrong with it, the evidence, the tables, the words."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from scaling.findings import gravest_first
 from scaling.report import tables
@@ -13,8 +13,10 @@ from scaling.report.ledger import ledger_table
 from scaling.report.points import points_table
 from scaling.report.reading import thinned_words
 from scaling.report.selection import selected, selection_tables
+from scaling.report.shapes import shapes_section
 from scaling.report.text_section import text_section
 from scaling.results import LawReport, StudyReport
+from scaling.results_json import fits_json
 from scaling.values import to_plain
 
 FITS_LINK = "../fits.json"
@@ -91,7 +93,7 @@ def content(report: StudyReport, groups: tuple[FigureGroup, ...]) -> Document:
         tables.provenance_table(report),
     )
     data: list[Block] = [block for block in kinds if block is not None]
-    data.append(quotation(report.fits_json, FITS_LINK))
+    data.append(quotation(report, FITS_LINK))
     about_text = text_section(report)
     return Document(
         title=report.study,
@@ -99,6 +101,7 @@ def content(report: StudyReport, groups: tuple[FigureGroup, ...]) -> Document:
         sections=(
             answer(report, (Paragraph(selected(report)),)),
             Section("findings", "What could be wrong", (findings(report),)),
+            *([] if report.shapes is None else [shapes_section(report.shapes)]),
             Section("evidence", "Evidence", evidence(report, groups)),
             *([] if about_text is None else [about_text]),
             Section("checklist", "How it was done", (checklist(report),)),
@@ -122,9 +125,9 @@ def evidence(report: LawReport, groups: Sequence[FigureGroup]) -> tuple[Block, .
     return *sampled, *groups, Paragraph(f"Contours and residuals are not drawn: the fit of the law is {status}.")
 
 
-def quotation(fits_json: Mapping[str, object], link: str) -> Quotation:
+def quotation(report: LawReport, link: str) -> Quotation:
     """fits.json without its durations: the same rows give the same page."""
-    timeless = {key: value for key, value in fits_json.items() if key != "seconds"}
+    timeless = {key: value for key, value in fits_json(report).items() if key != "seconds"}
     quoted = json.dumps(to_plain(timeless), indent=1, default=str)
     if len(quoted) > LONGEST_QUOTATION:
         quoted = f"{len(quoted):,} characters, too long to quote: open the file."

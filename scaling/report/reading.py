@@ -194,7 +194,11 @@ def held_out_rows(report: LawReport, law: str = SELECTED, most: int | None = Non
 
 
 def _ledger(report: LawReport, law: str) -> list[Forecast]:
-    return [f for f in report.forecasts if f.law == law] if isinstance(report, StudyReport) else []
+    """Of the study's ledger: forecasts of planned points, and of others only what was measured of them."""
+    if not isinstance(report, StudyReport):
+        return []
+    planned = {(point.run_id, point.tokens) for point in report.plan.points}
+    return [f for f in report.forecasts if f.law == law and (f.measured is not None or (f.run_id, f.tokens) in planned)]
 
 
 def _from_ledger(report: StudyReport, ledger: list[Forecast]) -> Iterator[HeldOutRow]:
@@ -263,6 +267,24 @@ def held_out_score(report: LawReport) -> Score | None:
         inside=inside,
         level=level,
         ahead=bool(ledger),
+    )
+
+
+def formula_score(report: LawReport) -> Score | None:
+    """Of the law that stands as a formula, fitted without the held-out points; None where none is measured."""
+    fit, rows = report.surface.fit, report.held_out
+    if not fit.usable or rows is None or not len(rows):
+        return None
+    errors = (fitted_loss(fit, rows) / rows.loss - 1.0).tolist()
+    return Score(
+        measured=len(errors),
+        pending=0,
+        mean_error=sum(map(abs, errors)) / len(errors),
+        largest_error=max(map(abs, errors)),
+        too_high=sum(error > 0 for error in errors),
+        inside=0,
+        level=0.0,
+        ahead=False,
     )
 
 

@@ -1,13 +1,17 @@
 """A recommendation on a terminal."""
 
 import math
+from collections.abc import Callable
 
 from rich.table import Table
 
 from scaling.laws.agreement import Answer
 from scaling.laws.decide import Goal
+from scaling.report.numbers import amount, between, level_text, nats, percent, scientific, significant
 from scaling.results import Ranged, Recommendation
 from scaling.terminal import PlainConsole
+
+Form = Callable[[float], str]
 
 
 def print_recommendation(answer: Recommendation, console: PlainConsole, *, refused: bool) -> None:
@@ -15,18 +19,18 @@ def print_recommendation(answer: Recommendation, console: PlainConsole, *, refus
     goal = asked(answer.goal)
     if answer.line is not None:
         goal = f"Along {answer.line}: {goal.replace('Best for', 'for')}"
-    say(console, f"{goal}, by the law of {answer.source} (intervals {answer.level:.0%}).")
+    say(console, f"{goal}, by the law of {answer.source} ({level_text(answer.level)} intervals).")
     for finding in answer.findings:
         say(console, f"{finding.level_words} {finding.name}: {finding.numbers} {finding.remedy}")
     if refused:
         return
     along = "" if answer.line is None else f" along {answer.line}"
     if not answer.reachable:
-        say(
-            console,
-            f"Unreachable{along}: the floor of the law is {ranged(answer.floor, '.4f')}, so no model on any number of "
-            "tokens gets there.",
-        )
+        floor = f"the floor of the law is {nats(answer.floor.value)} ({ends(answer.floor, nats)})"
+        words = f"Unreachable{along}: {floor}, and no model on any number of tokens falls below it."
+        if answer.reachable is None:
+            words = f"Not told: {floor}, whose interval holds the loss that is asked for."
+        say(console, words)
         return
     assert answer.params is not None
     assert answer.tokens is not None
@@ -35,12 +39,15 @@ def print_recommendation(answer: Recommendation, console: PlainConsole, *, refus
     table = Table()
     for heading in ("", "best" if answer.line is None else f"at {answer.line}", "interval"):
         table.add_column(heading, justify="left" if not heading else "right")
-    for name, value in (("N parameters", answer.params), ("D tokens", answer.tokens), ("training FLOPs", answer.flops)):
-        table.add_row(name, f"{value.value:.4g}", ends(value, ".3g"))
-    table.add_row("loss, nats/token", f"{answer.expected_loss.value:.4f}", ends(answer.expected_loss, ".4f"))
-    table.add_row("perplexity", f"{math.exp(answer.expected_loss.value):.2f}", "")
+    rows: list[tuple[str, Ranged, Form]] = [
+        ("N parameters", answer.params, amount), ("D tokens", answer.tokens, amount),
+        ("training FLOPs", answer.flops, scientific), ("loss, nats/token", answer.expected_loss, nats),
+    ]  # fmt: skip
+    for name, value, form in rows:
+        table.add_row(name, form(value.value), ends(value, form))
+    table.add_row("perplexity", significant(math.exp(answer.expected_loss.value)), "")
     if answer.inference_flops is not None:
-        table.add_row("serving FLOPs", f"{answer.inference_flops:.4g}", "")
+        table.add_row("serving FLOPs", scientific(answer.inference_flops), "")
     console.print(table)
     if answer.band is None:
         say(
@@ -52,47 +59,39 @@ def print_recommendation(answer: Recommendation, console: PlainConsole, *, refus
     (low, low_tokens), (high, high_tokens) = answer.band
     say(
         console,
-        f"Within {answer.share:.2%} of the compute: N {low:.3g} on {low_tokens:.3g} tokens to N {high:.3g} on "
-        f"{high_tokens:.3g}. {distance(answer.decades_beyond)} The loss is the selected forecast ({answer.method}); "
-        f"Chinchilla's law alone says {answer.law_loss:.4f}.",
+        f"Any N from {amount(low)} on {amount(low_tokens)} tokens to {amount(high)} on {amount(high_tokens)} loses at "
+        f"most {percent(answer.share)} of the compute. {distance(answer.decades_beyond)} The loss is the selected "
+        f"forecast's ({answer.method}); Chinchilla's law alone says {nats(answer.law_loss)}.",
     )
     if answer.least_params is not None and answer.least_tokens is not None:
         say(
             console,
-            f"At the least, with the other unlimited: N {answer.least_params:.3g}, D {answer.least_tokens:.3g}.",
+            f"At the least, with the other unlimited: N {amount(answer.least_params)}, D "
+            f"{amount(answer.least_tokens)}.",
         )
-    for title, answers in (
-        ("estimator", answer.estimators),
-        ("convention (each N in its own count)", answer.conventions),
-    ):
-        if answers:
-            console.print(ways(title, answers))
+    for title, answers in (("Best N otherwise", answer.estimators), ("Counted otherwise", answer.conventions)):
+        if len(answers) > 1:
+            say(console, f"{title}: {'; '.join(map(in_words, answers))}.")
 
 
-def ways(title: str, answers: tuple[Answer, ...]) -> Table:
-    """The same question asked otherwise."""
-    table = Table()
-    for heading in (title, "best N", "ratio", "N* grows as C^"):
-        table.add_column(heading, justify="left" if heading == title else "right")
-    for way in answers:
-        if way.params is None:
-            table.add_row(way.source, way.status, "", "")
-        else:
-            exponent = "" if way.params_exponent is None else f"{way.params_exponent:.3f}"
-            table.add_row(way.source, f"{way.params:.3g}", "" if way.ratio is None else f"{way.ratio:.2f}", exponent)
-    return table
+def in_words(way: Answer) -> str:
+    """One more way of asking."""
+    if way.params is None:
+        return f"{way.source} {way.status.replace('_', ' ')}"
+    ratio = "" if way.ratio in (None, 1.0) else f" ({significant(way.ratio, 2)} times)"
+    return f"{way.source} {amount(way.params)}{ratio}"
 
 
 def asked(goal: Goal) -> str:
     """The goal in words."""
-    serving = f" and {goal.inference_tokens:.3g} tokens served" if goal.inference_tokens else ""
+    serving = f" and {amount(goal.inference_tokens)} tokens served" if goal.inference_tokens else ""
     if goal.flops is not None:
-        return f"Best for {goal.flops:.4g} FLOPs of training{serving}"
+        return f"Best for {scientific(goal.flops)} FLOPs of training{serving}"
     if goal.loss is not None:
-        return f"Cheapest for a loss of {goal.loss:.4g} (perplexity {math.exp(goal.loss):.4g}){serving}"
+        return f"Cheapest for a loss of {nats(goal.loss)} (perplexity {significant(math.exp(goal.loss))}){serving}"
     if goal.params is not None:
-        return f"Best for {goal.params:.4g} parameters"
-    return f"Best for {goal.tokens:.4g} tokens"
+        return f"Best for {amount(goal.params)} parameters"
+    return f"Best for {amount(goal.tokens)} tokens"
 
 
 def distance(decades: float) -> str:
@@ -101,14 +100,10 @@ def distance(decades: float) -> str:
     return f"That is {10**decades:,.3g} times the largest measured compute."
 
 
-def ends(value: Ranged, digits: str) -> str:
+def ends(value: Ranged, form: Form) -> str:
     if value.low is None or value.high is None:
         return "none: a step within its error makes this unreachable"
-    return f"{value.low:{digits}} to {value.high:{digits}}"
-
-
-def ranged(value: Ranged, digits: str) -> str:
-    return f"{value.value:{digits}} ({ends(value, digits)})"
+    return between(value.low, value.high, form)
 
 
 def say(console: PlainConsole, text: str) -> None:

@@ -42,7 +42,7 @@ def table_content(report: TableReport, groups: Sequence[FigureGroup], fits_link:
         _exclusions(report) or Paragraph("Every row of the table is fitted or held out; none was left out."),
         _provenance(report),
     )
-    tables: list[Block] = [*found, quotation(report.fits_json, fits_link)]
+    tables: list[Block] = [*found, quotation(report, fits_link)]
     kept = len(report.fitted) + (0 if report.held_out is None else len(report.held_out))
     return Document(
         title=PurePath(report.source).name,

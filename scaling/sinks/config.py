@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from importlib.util import find_spec
 
+from scaling.names import nearest
+
 SINKS = ("wandb", "mlflow")
 
 
@@ -10,7 +12,7 @@ def require_known(names: Iterable[str]) -> None:
     """Raises ValueError for a name that no sink has."""
     for name in names:
         if name not in SINKS:
-            raise ValueError(f"sinks names {name}; there are {', '.join(SINKS)}: correct it, as in sinks=[{SINKS[0]}]")
+            raise ValueError(f"sinks names {name}; there are {' and '.join(SINKS)}: {nearest(name, SINKS)}")
 
 
 def require_installed(names: Iterable[str]) -> None:

@@ -1,24 +1,27 @@
 """A law for each value of a table's column: a report each, and one page that holds them side by side."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from scaling.analysis.config import TableOptions
 from scaling.analysis.table_report import report_on_table
-from scaling.checks.catalogue import check_table, in_fits_json
+from scaling.checks.catalogue import check_table
 from scaling.config import ConfigError
 from scaling.findings import gravest_first, refusals
-from scaling.folders import study_lock, take
+from scaling.folders import below, study_lock, take
 from scaling.laws.analysis import largest_budget
 from scaling.laws.optimum import optimum
 from scaling.report.figures.catalogue import draw_figures
 from scaling.report.figures.plate import Figures
 from scaling.report.write import FITS_FILE, write_groups_report, write_table_report
 from scaling.results import GroupLaw, TableReport
+from scaling.results_json import fits_json
 from scaling.stages.tables import open_table
 from scaling.tables.account import TableError
 from scaling.tables.headers import words_of
@@ -27,10 +30,14 @@ from scaling.tables.roles import values_of
 from scaling.values import to_plain, write_json
 
 MOST_GROUPS = 50
+MOST_LETTERS = 50  # of a folder's name, each up to four bytes
 
 
-def fit_groups(options: TableOptions, command: str) -> tuple[tuple[GroupLaw, ...], Path]:
-    """The laws and the page. Raises ConfigError: no such column, too many values, or no group can be read."""
+def fit_groups(
+    options: TableOptions, command: str, tell: Callable[[Sequence[GroupLaw], dict[str, Any]], None]
+) -> tuple[tuple[GroupLaw, ...], Path]:
+    """The laws and the page. `tell` gets the laws and fits.json before anything is written: a disk that takes no file
+    does not take them back. Raises ConfigError: no such column, too many values, or no group can be read; OSError."""
     column, out = str(options.by), Path(options.out)
     groups: list[tuple[str, Table, TableReport]] = []
     problems: dict[str, str] = {}
@@ -42,27 +49,28 @@ def fit_groups(options: TableOptions, command: str) -> tuple[tuple[GroupLaw, ...
             problems[value] = str(error)
             continue
         findings = gravest_first((*before, *check_table(report, options.force)))
-        content = in_fits_json(report.fits_json, findings)
-        groups.append((value, table, replace(report, findings=findings, fits_json=content)))
+        groups.append((value, table, replace(report, findings=findings)))
     if not groups:
         raise ConfigError(f"by is {column}, and no value has rows to fit. {' '.join(problems.values())}")
     shared = min(largest_budget(report.fitted) for _, _, report in groups)
     laws: list[GroupLaw] = []
+    for value, table, report in groups:
+        laws.append(_law(value, table, report, shared, _folder(value, [law.folder for law in laws])))
+    found = (*laws, *(GroupLaw(value, "", 0, "refused", why) for value, why in problems.items()))
+    content = {
+        "schema": 1, "source": options.source, "by": column, "flops": shared, "groups": to_plain(found),
+        "refused": [law.value for law in found if law.status != "converged"],
+    }  # fmt: skip
+    tell(found, content)
     take(out, "table", key="out", overwrite=options.overwrite)
     with study_lock(out):
-        for value, table, report in groups:
-            folder = out / _folder(value, {law.folder for law in laws})
+        for law, (_, _, report) in zip(laws, groups, strict=True):
+            folder = below(out, f"{law.folder}/{FITS_FILE}").parent
             take(folder, "table", key="out", overwrite=options.overwrite)
             write_table_report(report, folder, draw_figures(report) if options.figures else Figures())
-            write_json(folder / FITS_FILE, report.fits_json)
-            laws.append(_law(value, table, report, shared, folder.name))
-        found = (*laws, *(GroupLaw(value, "", 0, "refused", why) for value, why in problems.items()))
+            write_json(folder / FITS_FILE, fits_json(report))
         page = write_groups_report(options.source, column, shared, found, command, out)
-        write_json(
-            out / FITS_FILE,
-            {"schema": 1, "source": options.source, "by": column, "flops": shared, "groups": to_plain(found),
-             "refused": [law.value for law in found if law.status != "converged"]},
-        )  # fmt: skip
+        write_json(out / FITS_FILE, content)
     return found, page
 
 
@@ -82,10 +90,10 @@ def _values(options: TableOptions, column: str) -> list[str]:
 
 
 def _folder(value: str, taken: Collection[str]) -> str:
-    name = re.sub(r"[^\w.-]+", "-", value).strip("-.") or "group"
-    return next(
-        n for n in (name, *(f"{name}-{i}" for i in range(2, MOST_GROUPS + 2))) if n not in taken and n != "report"
-    )
+    """A name that no file of ours and no other group has, also where upper and lower case are the same."""
+    name = re.sub(r"[^\w.-]+", "-", value).strip("-.")[:MOST_LETTERS] or "group"
+    there = {"report", "report.md", FITS_FILE, *(other.casefold() for other in taken)}
+    return next(n for n in chain((name,), (f"{name}-{i}" for i in count(2))) if n.casefold() not in there)
 
 
 def _law(value: str, table: Table, report: TableReport, flops: float, folder: str) -> GroupLaw:

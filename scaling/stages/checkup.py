@@ -77,9 +77,9 @@ class Watch:
 
 
 def with_findings(config: StudyConfig, report: StudyReport, before: tuple[Finding, ...]) -> StudyReport:
-    """The report with all that the checks say of plan, points and fit; fits.json names the refusals."""
+    """The report with all that the checks say of plan, points and fit."""
     findings = gravest_first((*before, *catalogue.check_study(report, config.force)))
-    return replace(report, findings=findings, fits_json=catalogue.in_fits_json(report.fits_json, findings))
+    return replace(report, findings=findings)
 
 
 def prepared_manifest(config: StudyConfig) -> Manifest | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.analysis.forecasts import score
+from scaling.analysis.shapes import with_shapes
 from scaling.analysis.study import NothingToFit, analyse, forecast, split_records
 from scaling.analysis.text import OWN, UnknownValidationSet, on_validation_set, with_text
 from scaling.analysis.vocabulary import vocabulary_laws
@@ -13,7 +14,8 @@ from scaling.data.corpus import Corpus
 from scaling.data.oracle import KnownEntropy, known_entropy
 from scaling.data.prepare import corpus_folder
 from scaling.findings import Finding, refusals
-from scaling.folders import study_lock
+from scaling.folders import FolderError, study_lock
+from scaling.numbers import plural
 from scaling.records import RunRecord, read_records
 from scaling.report.answer import verdict
 from scaling.report.figures.catalogue import draw_figures
@@ -21,8 +23,11 @@ from scaling.report.figures.plate import Figures
 from scaling.report.tensorboard import write_analysis_events
 from scaling.report.write import page_of, write_report
 from scaling.results import StudyReport
+from scaling.results_json import fits_json
+from scaling.shapes import ASPECT
 from scaling.specs import Plan
 from scaling.stages.checkup import prepared_manifest, with_findings
+from scaling.stages.outlook import asked, belief_of
 from scaling.stages.study import send_to_sinks
 from scaling.stages.vocabularies import own_part, parts
 from scaling.store import (
@@ -51,7 +56,8 @@ class Finished:
     verdict: str
     withheld: bool
     fits_json: dict[str, Any]
-    unwritten: OSError | None = None
+    report: StudyReport
+    unwritten: OSError | FolderError | None = None
 
 
 def forecast_held_out(config: StudyConfig, plan: Plan) -> str:
@@ -70,7 +76,7 @@ def forecast_held_out(config: StudyConfig, plan: Plan) -> str:
         reasons += [] if reason is None else [f"no forecast: {reason}"]
     entered = save_forecasts(config.folder, new) if new else []
     points = len({(f.run_id, f.tokens) for f in entered})
-    done = f"{points} losses predicted and written to the ledger before their runs"
+    done = f"{plural(points, 'loss', 'losses')} predicted and written to the ledger before training"
     return "; ".join([*reasons, done] if entered or not reasons else reasons)
 
 
@@ -78,7 +84,8 @@ def finish_study(config: StudyConfig, plan: Plan, findings: tuple[Finding, ...])
     """Fit, score the forecasts, and write ledger, exports, fits.json, report and store.
 
     Nothing is locked while the laws are fitted; where another command has finished the study meanwhile, and of other
-    points, they are fitted again. A disk that takes no file ends the writing and not the answer: see `Finished`.
+    points, they are fitted again. A disk that takes no file, or a link out of the folder, ends the writing and not the
+    answer: see `Finished`.
     """
     while True:
         before = _state(config.folder)
@@ -94,14 +101,14 @@ def finish_study(config: StudyConfig, plan: Plan, findings: tuple[Finding, ...])
         said = verdict(laws.report)
         withheld = bool(refusals(laws.report.findings))
         words = f"{said.words}. {said.sentence}"
-        finished = Finished(page_of(config.folder), words, withheld, laws.report.fits_json)
+        finished = Finished(page_of(config.folder), words, withheld, fits_json(laws.report), laws.report)
         try:
             with study_lock(config.folder):
                 if _overtaken(before, _state(config.folder)):
                     continue
                 _write(config, plan, records, exclusions, laws)
             send_to_sinks(config, plan)
-        except OSError as error:
+        except (OSError, FolderError) as error:
             return replace(finished, unwritten=error)
         return finished
 
@@ -143,8 +150,23 @@ def _measured(config: StudyConfig, plan: Plan) -> tuple[list[RunRecord], list[Ex
 
 def _fit(config: StudyConfig, plan: Plan, all_records: list[RunRecord], findings: tuple[Finding, ...]) -> _Laws:
     """Raises NothingToFit, and ConfigError for a validation set that no record has."""
+    report = study_report(config, plan, all_records, findings)
+    figures = draw_figures(report) if config.fit.figures else Figures()
+    return _Laws(report, figures, _own_split(config))
+
+
+def _own_split(config: StudyConfig) -> bool:
+    return config.fit.validation in (None, OWN)
+
+
+def study_report(
+    config: StudyConfig, plan: Plan, all_records: list[RunRecord], findings: tuple[Finding, ...]
+) -> StudyReport:
+    """Fit a study's records and run every check; `findings` are those before the fit. Writes nothing.
+
+    Raises NothingToFit, and ConfigError for a validation set that no record has.
+    """
     studies = {one.data.tokenizer.vocab_size or 0: part for one, part in parts(config, plan)}
-    own_split = config.fit.validation in (None, OWN)
     ledger = read_forecasts(config.folder, warn)
     try:
         records = on_validation_set(all_records, config.fit.validation)
@@ -155,15 +177,18 @@ def _fit(config: StudyConfig, plan: Plan, all_records: list[RunRecord], findings
             [record for record in records if record.run_id in own.by_id],
             config.fit,
             # whose predictions are of losses on the corpus' own split
-            [each for each in ledger if each.run_id not in plan.by_id or each.run_id in own.by_id] if own_split else (),
+            [each for each in ledger if each.run_id not in plan.by_id or each.run_id in own.by_id]
+            if _own_split(config)
+            else (),
             folder=config.folder,
-            question=config.question,
+            question=asked(config),
             command="python -m scaling.sweep",
             corpus=f"{config.data.name}: {config.data.description}",
             findings=(),
             other_ledgers=read_ledgers(config.folder.parent, warn),
             tell=warn,
         )
+        report = with_shapes(report, records, config.fit, belief_of(config), asked=config.power.quantity == ASPECT)
         report = with_text(
             report,
             measured,
@@ -174,9 +199,7 @@ def _fit(config: StudyConfig, plan: Plan, all_records: list[RunRecord], findings
         )
     except UnknownValidationSet as error:
         raise ConfigError(str(error)) from None
-    report = with_findings(config, report, findings)
-    figures = draw_figures(report) if config.fit.figures else Figures()
-    return _Laws(report, figures, own_split)
+    return with_findings(config, report, findings)
 
 
 def _write(config: StudyConfig, plan: Plan, records: list[RunRecord], exclusions: list[Exclusion], laws: _Laws) -> None:
@@ -187,10 +210,10 @@ def _write(config: StudyConfig, plan: Plan, records: list[RunRecord], exclusions
         save_forecasts(folder, score(read_forecasts(folder), records))
     rows = point_rows(plan, records)
     export_points(folder, rows)
-    write_json(folder / FITS_FILE, report.fits_json)
+    write_json(folder / FITS_FILE, fits_json(report))
     write_report(report, folder, laws.figures)
     write_analysis_events(report, folder, laws.figures)
-    save_study(folder, plan, rows, exclusions, report.fits_json)
+    save_study(folder, plan, rows, exclusions, fits_json(report))
 
 
 def entropy_of(config: StudyConfig) -> KnownEntropy | None:

@@ -16,6 +16,7 @@ from scaling.launching.gpus import visible_gpus
 from scaling.launching.slots import Slot, Slots, gpu_environment, room
 from scaling.launching.tasks import Task
 from scaling.model.counting import count_parameters
+from scaling.numbers import plural
 from scaling.planning.memory import run_bytes
 from scaling.records import read_records
 from scaling.specs import Plan, RunSpec
@@ -141,7 +142,7 @@ def print_devices(config: StudyConfig, plan: Plan, slots: Slots, console: PlainC
     if not slots.on_gpus:
         asked = config.runtime.precision
         precision = "fp32" if asked in ("auto", "tf32") else asked
-        workers = f"{len(slots.free)} workers of {config.runtime.threads} threads"
+        workers = f"{plural(len(slots.free), 'worker')} of {plural(config.runtime.threads, 'thread')}"
         console.print(f"device: {processor_name()}, {precision}, {workers}", soft_wrap=True)
         return
     facts = gpu_facts(config.runtime, slots.free[0].gpus[0])

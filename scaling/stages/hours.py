@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from scaling.config import ConfigError, StudyConfig, write_experiment
 from scaling.launching.gpus import visible_gpus
+from scaling.numbers import plural, scientific
 from scaling.planning.corpus_facts import corpus_facts
 from scaling.planning.hours import Asked, HourPlan, Study, plan_hours, shape_words
 from scaling.stages.calibrate import calibrate
@@ -61,10 +62,12 @@ def words(config: StudyConfig, found: HourPlan) -> str:
     named = config.time_model.name or "its own numbers"
     energy = "" if found.joules is None else f", at most {found.joules / 3.6e6:.1f} kWh"
     return (
-        f"{len(found.plan.points)} points on {len(found.plan.runs)} trajectories, {found.plan.total_flops:.3g} FLOPs: "
+        f"{plural(len(found.plan.points), 'point')} on {plural(len(found.plan.runs), 'trajectory', 'trajectories')}, "
+        f"{scientific(found.plan.total_flops)} FLOPs: "
         f"{found.wall_seconds / 3600:.2f} h on {found.workers} GPU{'s' if found.workers > 1 else ''} by time_model "
         f"{named}, at least {found.memory_bytes / 2**30:.1f} GiB of memory{energy}.\n"
         f"Sizes: {shape_words(found.grid.sizes)}; up to {most:,} tokens.\n"
-        f"Expected: sd of ln N* {found.sd:.2f} at {found.power.target_flops:.3g} FLOPs, ten times all of it, by "
+        f"Expected: sd of ln N* {found.sd:.2f} at {scientific(found.power.target_flops)} FLOPs, ten times all of it, "
+        "by "
         f"{found.power.source}."
     )

@@ -7,9 +7,9 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from scaling.exits import EXIT_REQUEUE
 from scaling.launching.early import under_torchrun
 from scaling.launching.tasks import LaunchResult, Task, outcome
-from scaling.records import EXIT_INTERRUPTED
 from scaling.terminal import PlainConsole
 
 
@@ -60,7 +60,7 @@ def lead(tasks: Sequence[Task], meanwhile: Callable[[], None], *, fail_fast: boo
     for task in sorted(tasks, key=lambda task: -task.seconds):
         team_of_this_process().told(str(task.folder.absolute()))
         code = run_folder(task.folder, received=notices)
-        if code == EXIT_INTERRUPTED:
+        if code == EXIT_REQUEUE:
             result.interrupted = True
             break
         ended = outcome(task, code)

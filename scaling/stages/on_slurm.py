@@ -9,6 +9,7 @@ from scaling.launching import slurm
 from scaling.launching.batches import JobGroup, SlurmOptions, arrays, group_tasks, sbatch_arguments, script
 from scaling.launching.slurm import Kind, Submission
 from scaling.launching.tasks import LaunchResult, Task, outcome
+from scaling.numbers import plural
 from scaling.terminal import PlainConsole
 
 
@@ -142,5 +143,7 @@ def submit_study(
         console.print(f"submitted {runs} runs in the jobs {', '.join(jobs)}", soft_wrap=True)
     if flying:
         ids = ", ".join(sorted({task.job_id for task in flying.values()}))
-        console.print(f"{len(flying)} runs were in the queue already (jobs {ids})", soft_wrap=True)
+        console.print(
+            f"{plural(len(flying), 'run was', 'runs were')} in the queue already (jobs {ids})", soft_wrap=True
+        )
     return bool(jobs or flying)

@@ -5,30 +5,78 @@ from pathlib import Path
 
 from scaling.analysis.prior import NoBelief, measured_belief
 from scaling.checks.evidence import Question
-from scaling.config import PLAN_FILE, ConfigError, StudyConfig
+from scaling.config import PLAN_FILE, ConfigError, StudyConfig, of_study
 from scaling.data.manifest import Manifest
 from scaling.laws.design import Belief
 from scaling.laws.quantities import LIMITS
+from scaling.laws.shape_power import ShapePower, expected_shapes
 from scaling.planning.candidates import Room
 from scaling.planning.corpus_facts import corpus_facts
 from scaling.planning.extension import additions, extended_grid, grid_overrides
 from scaling.planning.power import default_target, plan_power, points_for_the_laws
 from scaling.planning.proposals import Proposals, propose
 from scaling.records import read_records
+from scaling.report.numbers import amount, scientific
+from scaling.shapes import ASPECT, holds_size, shape_groups, shaped
 from scaling.specs import Plan, read_plan
 from scaling.terminal import warn
 
 REACH = (1.0, 4.0, 16.0)  # how much more than the plan's largest point a point to add may cost, tried in this order
 
 
+def asked(config: StudyConfig) -> str:
+    """The study's question in a sentence: the user's, or what its corpus and its grid ask."""
+    if config.question is not None:
+        return config.question
+    grid, source = config.grid, config.data.source
+    names = [size.name for size in grid.sizes]
+    decoders = f"a decoder of {names[0]}" if len(names) == 1 else f"decoders of {names[0]} to {names[-1]}"
+    text = config.data.name if config.data.name != source.kind or source.path is None else source.path
+    budgets = [budget for size in grid.sizes for budget in size.budgets or grid.budgets]
+    low, high = min(budgets), max(budgets)
+    if config.power.quantity == ASPECT:
+        return f"Wide or deep: which shape of {decoders} does best on {text}?"
+    if grid.unique_tokens:
+        return f"What is a further epoch over the same text of {text} worth to {decoders}?"
+    if grid.kind == "isoflop":
+        spent = (
+            f"of {scientific(low, 2)} to {scientific(high, 2)} FLOPs" if low < high else f"of {scientific(low)} FLOPs"
+        )
+        return f"Which of the {decoders} does best on {text} for budgets {spent}?"
+    per = " for each parameter" if grid.kind == "tokens_per_param" else ""
+    return (
+        f"How does the loss of {decoders} on {text} fall with their parameters and their training tokens, "
+        f"{amount(low)} to {amount(high)}{per}?"
+    )
+
+
 def question(config: StudyConfig, plan: Plan, manifest: Manifest | None = None) -> Question:
-    """Raises ConfigError where `power.prior` names no study that says anything."""
+    """Of a plan that holds N fixed and is asked for N what it can tell is asked: which shape is best.
+
+    Raises ConfigError where `power.prior` names no study that says anything.
+    """
     belief = belief_of(config)
     power = plan_power(plan, belief, config.power.target, level=config.fit.level)
-    asked = config.power.quantity
-    if power is None or asked is None or power.answers(asked) == "yes":
-        return Question(asked, power)
-    return Question(asked, power, cheapest_answer(config, plan, belief, asked, manifest))
+    shapes, holds, asked = outlook_on_shapes(config, plan, belief), bool(holds_size(plan)), config.power.quantity
+    if holds and asked is not None:
+        asked = ASPECT
+    if asked in (None, ASPECT) or power is None or power.answers(asked) == "yes":
+        return Question(asked, power, "", shapes, holds)
+    return Question(asked, power, cheapest_answer(config, plan, belief, asked, manifest), shapes, holds)
+
+
+def outlook_on_shapes(config: StudyConfig, plan: Plan, belief: Belief) -> ShapePower | None:
+    """Held-out points count: they are held out of laws."""
+    groups = shape_groups(plan)
+    if not groups:
+        return None
+    sizes = {size for group in groups for size in group.params}
+    design, cells = shaped([point for point in plan.points if point.size in sizes], groups)
+    ratios = [ratio for group in groups for ratio in group.aspects.values()]
+    what = " and ".join(f"{len(g.params)} of about {g.typical_params:.3g} {g.counted}" for g in groups)
+    what += f", d_model / num_layers from {min(ratios):.3g} to {max(ratios):.3g}"
+    budgets = len({budget for _, budget in cells})
+    return expected_shapes(design, budgets, what, belief.noise, belief.source, level=config.fit.level)
 
 
 def belief_of(config: StudyConfig) -> Belief:
@@ -40,9 +88,7 @@ def belief_of(config: StudyConfig) -> Belief:
 
 def belief_of_study(folder: Path) -> Belief:
     """Raises ConfigError: no plan there, or no usable law."""
-    path = folder / PLAN_FILE
-    if not path.exists():
-        raise ConfigError(f"{folder} holds no {PLAN_FILE}, so it is no study: name a folder such as runs/default")
+    path = of_study(folder, PLAN_FILE)
     try:
         return measured_belief(read_plan(path), list(read_records(folder, warn)))
     except NoBelief as error:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scaling.analysis.prior import NoBelief, measured_belief, measured_sd
-from scaling.command import EXIT_NO_ANSWER
 from scaling.config import ConfigError, StudyConfig, write_experiment
+from scaling.exits import EXIT_NO_ANSWER
 from scaling.folders import below, study_lock
 from scaling.laws.design import Belief
 from scaling.laws.quantities import NAMES
+from scaling.numbers import plural, scientific
 from scaling.planning.config import GridConfig
 from scaling.planning.extension import additions, extended_grid
 from scaling.planning.power import default_target
@@ -99,7 +100,7 @@ def in_rounds(config: StudyConfig, sweep: Callable[[StudyConfig], int]) -> int:
         plan = plan_study(current)
         if plan.total_flops > config.max_flops:
             raise ConfigError(
-                f"the plan of round {number} costs {plan.total_flops:.3g} FLOPs, above max_flops = "
+                f"the plan of round {number} costs {scientific(plan.total_flops)} FLOPs, above max_flops = "
                 f"{config.max_flops:.3g}: raise max_flops, or start from a smaller grid"
             )
         code = sweep(current)
@@ -108,10 +109,11 @@ def in_rounds(config: StudyConfig, sweep: Callable[[StudyConfig], int]) -> int:
         done = assess(current, plan, goal)
         say(
             console,
-            f"round {number}: sd({goal.quantity}) = {done.sd:.3g} after {plan.total_flops:.3g} FLOPs; {done.words}",
+            f"round {number}: sd({goal.quantity}) = {done.sd:.3g} after {scientific(plan.total_flops)} FLOPs; "
+            f"{done.words}",
         )
         if done.sd < goal.sd:
-            at = f"{config.until} at {base.power.target:.3g} FLOPs"
+            at = f"{config.until} at {scientific(base.power.target)} FLOPs"
             if code:
                 say(console, f"not answered: {at} holds, but the report withholds its answer, and says why")
                 return code
@@ -120,7 +122,7 @@ def in_rounds(config: StudyConfig, sweep: Callable[[StudyConfig], int]) -> int:
         left = config.max_flops - plan.total_flops
         found = next_points(current, plan, done.belief, goal, min(left, ROUND_SHARE * plan.total_flops))
         if not found.points:
-            say(console, f"not answered: no point that {left:.3g} more FLOPs buy tells enough; raise max_flops")
+            say(console, f"not answered: no point that {scientific(left)} more FLOPs buy tells enough; raise max_flops")
             return EXIT_NO_ANSWER
         number += 1
         made = write_round(base.folder, Round(
@@ -210,16 +212,21 @@ def plan_next(config: StudyConfig, stored: StudyConfig, folder: Path) -> int:
     """Print the points that tell most of `power.quantity` for `flops` more, and write them as an experiment."""
     require_one_vocabulary(stored, "next=")
     plan = read_plan(folder / "plan.json")
-    asked = config.power.quantity or "ln N_opt"
+    asked = config.power.quantity or NAMES[0]
+    if asked not in NAMES:
+        raise ConfigError(
+            f"power.quantity is {asked!r}, and next= proposes points for a law in N and D: ask for one of "
+            f"{', '.join(NAMES)}, or plan more seeds and shapes by hand"
+        )
     stored = replace(stored, power=replace(stored.power, target=config.power.target or stored.power.target))
     belief = belief_of_study(folder)
     budget = config.flops or NEXT_SHARE * plan.total_flops
     found = next_points(stored, plan, belief, Until(asked, 1e-9), budget)
     if not found.points:
-        raise ConfigError(f"no point that {budget:.3g} FLOPs buy tells more of {asked}: raise flops")
+        raise ConfigError(f"no point that {scientific(budget)} FLOPs buy tells more of {asked}: raise flops")
     wider = replace(stored, grid=grid_with(stored, plan, found))
     name = f"next-{budget:g}".replace("+", "")
-    about = f"{len(found.points)} points that tell most of {asked}, by {belief.source}."
+    about = f"{plural(len(found.points), 'point')} that tell most of {asked}, by {belief.source}."
     if config.json:
         command = write_experiment(folder / NEXT, name, wider, about, in_study=True)
         PlainConsole().print_json(data=finite_or_null(to_plain(found) | {"experiment": command}))

@@ -4,12 +4,13 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from scaling.claims import queue_id
-from scaling.command import EXIT_NO_ANSWER
 from scaling.config import config_here, stored_plan
+from scaling.exits import EXIT_DONE, EXIT_FAILED, EXIT_NO_ANSWER, EXIT_REQUEUE
 from scaling.launching import slurm
 from scaling.launching.pool import PoolOptions, run_pool
 from scaling.launching.slots import Slot, Slots, cpu_environment, gpu_environment
@@ -17,10 +18,10 @@ from scaling.launching.slurm import Submission
 from scaling.launching.tasks import LaunchResult, Task
 from scaling.launching.workers import FreshWorkers, WarmWorkers
 from scaling.machine import SLOT
-from scaling.records import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, JOB_FILE, LOG_FILE, STOP_FILE, recorded
+from scaling.records import JOB_FILE, LOG_FILE, STOP_FILE, recorded
 from scaling.stages.study import make_tasks, prepare_study
 from scaling.training.config import Job
-from scaling.values import open_to_append, read_json, write_json
+from scaling.values import ValueMismatch, open_to_append, read_json, write_json
 
 FRUITLESS_COMEBACKS = 5  # in a row
 
@@ -58,7 +59,7 @@ def run_group(study_folder: Path, submission: Submission, run_ids: Sequence[str]
     """
     if (study_folder / STOP_FILE).exists():
         print(f"{study_folder / STOP_FILE} is there: nothing starts", flush=True)
-        return EXIT_INTERRUPTED
+        return EXIT_REQUEUE
     comeback = Comeback(study_folder, run_ids)
     failed: dict[str, str] = {}
     in_this_process = len(run_ids) == 1 and submission.gpus <= 1
@@ -69,19 +70,19 @@ def run_group(study_folder: Path, submission: Submission, run_ids: Sequence[str]
         from scaling.training.worker import run_folder
     if early:  # told before anything was begun
         comeback.notice(early[0])
-        code = EXIT_INTERRUPTED
+        code = EXIT_REQUEUE
     elif in_this_process:
         log_to(study_folder / run_ids[0] / LOG_FILE)
         code = run_folder(study_folder / run_ids[0], comeback.notice, early)
-        if code not in (EXIT_DONE, EXIT_INTERRUPTED):
+        if code not in (EXIT_DONE, EXIT_REQUEUE):
             failed = {run_ids[0]: f"exit code {code}"}
     else:
         result = _pool(study_folder, submission, run_ids, environment, comeback)
-        code = EXIT_INTERRUPTED if result.interrupted else EXIT_FAILED if result.failed else EXIT_DONE
+        code = EXIT_REQUEUE if result.interrupted else EXIT_FAILED if result.failed else EXIT_DONE
         failed = result.failed
     if failed and submission.fail_fast:
         (study_folder / STOP_FILE).touch()
-    if code == EXIT_INTERRUPTED and not comeback.requeue_if_wanted():
+    if code == EXIT_REQUEUE and not comeback.requeue_if_wanted():
         return EXIT_FAILED
     return code
 
@@ -152,7 +153,9 @@ class Comeback:
         """False where it should come back and has done so in vain too often."""
         if not self._wanted:
             return True
-        before = read_json(Comebacks, self._count).fruitless if self._count.exists() else 0
+        before = 0
+        with suppress(FileNotFoundError, ValueMismatch):  # a count that cannot be read begins anew
+            before = read_json(Comebacks, self._count).fruitless
         fruitless = 0 if self._saved() != self._saved_before else before + 1
         if fruitless > FRUITLESS_COMEBACKS:
             print(

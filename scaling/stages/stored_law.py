@@ -8,9 +8,10 @@ from typing import Any
 from scaling.analysis.config import AskOptions, Targets
 from scaling.config import ConfigError
 from scaling.laws.analysis import PointForecast, forecast_points
-from scaling.laws.backtest import Best
+from scaling.laws.backtest import Best, Forecaster
 from scaling.laws.payload import SCHEMA, best_payload, point_payload
 from scaling.laws.stored import stored_forecaster
+from scaling.numbers import scientific
 from scaling.values import ValueMismatch, read_plain
 
 Json = dict[str, Any]
@@ -61,14 +62,7 @@ def ask(content: Mapping[str, Any], options: AskOptions) -> StoredAnswer:
             f"{source} holds laws that are fitted already, and nothing is asked of them: add "
             "targets.points=[[7e9,1e12]] (N and D) or targets=[1e22] (FLOPs)"
         )
-    refused = [one for one in content.get("findings", []) if one["level"] == "refuse"]
-    if refused:
-        said = " ".join(f"{one['name']}: {one['numbers']} {one['remedy']}" for one in refused)
-        raise ConfigError(f"{source} was refused as an answer when it was fitted. {said}")
-    try:
-        asked = stored_forecaster(content["selected"])
-    except (ValueError, KeyError, TypeError) as problem:
-        raise ConfigError(f"{source} cannot be asked: {problem}") from None
+    asked = stored(source, content)
     budgets: list[tuple[Best, PointForecast]] = []
     line, asked_points = asked.line, targets.points
     if line is not None:
@@ -77,7 +71,7 @@ def ask(content: Mapping[str, Any], options: AskOptions) -> StoredAnswer:
         best = asked.best(flops, options.level)
         if best is None:
             raise ConfigError(
-                f"{source} has no N of least loss at {flops:.3g} FLOPs: ask at N and D, by targets.points"
+                f"{source} has no N of least loss at {scientific(flops)} FLOPs: ask at N and D, by targets.points"
             )
         budgets.append((best, forecast_points(asked, [(best.params, best.tokens)], options.level)[0]))
     try:
@@ -85,3 +79,15 @@ def ask(content: Mapping[str, Any], options: AskOptions) -> StoredAnswer:
     except ValueError as error:  # off the line of the rows
         raise ConfigError(str(error)) from None
     return StoredAnswer(asked.average.reach.flops, tuple(budgets), points)
+
+
+def stored(source: str, content: Mapping[str, Any]) -> Forecaster:
+    """The forecaster of a fits.json. Raises ConfigError: it holds none, or a check refused it."""
+    refused = [one for one in content.get("findings", []) if one["level"] == "refuse"]
+    if refused:
+        said = " ".join(f"{one['name']}: {one['numbers']} {one['remedy']}" for one in refused)
+        raise ConfigError(f"{source} was refused as an answer when it was fitted. {said}")
+    try:
+        return stored_forecaster(content["selected"])
+    except (ValueError, KeyError, TypeError) as problem:
+        raise ConfigError(f"{source} cannot be asked: {problem}") from None

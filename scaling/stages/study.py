@@ -6,6 +6,7 @@ from pathlib import Path
 
 from scaling.config import CONFIG_FILE, PLAN_FILE, ConfigError, StudyConfig, shipped_time_model
 from scaling.data.fingerprint import fingerprint
+from scaling.data.local import readable_files
 from scaling.data.prepare import prepare
 from scaling.datasheets import data_sheet
 from scaling.folders import below, study_lock, take
@@ -31,7 +32,11 @@ AUTO = "auto"
 
 
 def plan_study(config: StudyConfig) -> Plan:
-    """Raises ConfigError. Writes nothing and imports no torch; epochs are known once the corpus is prepared."""
+    """Raises ConfigError, and DataError where there is no text of the user's to be prepared. Writes nothing and imports
+    no torch; epochs are known once the corpus is prepared."""
+    source = config.data.source
+    if source.kind == "local" and prepared_manifest(config) is None:
+        readable_files(Path(str(source.path)))
     try:
         return join_plans(
             [

@@ -1,21 +1,21 @@
 """A study from plan to report on any launcher. Every stage starts from what is on disk, so the same command goes on
 wherever an earlier one stopped."""
 
-import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from scaling.claims import tidy
-from scaling.command import EXIT_BAD_CONFIG, EXIT_NO_ANSWER
 from scaling.config import ConfigError, StudyConfig
+from scaling.exits import EXIT_BAD_CONFIG, EXIT_INTERRUPTED, EXIT_NO_ANSWER, EXIT_SOME_FAILED
 from scaling.findings import refusals
 from scaling.folders import require_ours, require_writable, study_lock
 from scaling.launching.early import dismiss
 from scaling.launching.slurm import in_flight
 from scaling.launching.tasks import LaunchResult, Task
 from scaling.laws.power import power_words
+from scaling.laws.shape_power import shape_words
 from scaling.planning.schedule import print_schedule, schedule
 from scaling.planning.table import print_findings, print_plan
 from scaling.records import STOP_FILE, recorded
@@ -38,8 +38,6 @@ from scaling.stages.study import (
 from scaling.stages.vocabularies import each_vocabulary
 from scaling.terminal import PlainConsole
 from scaling.values import finite_or_null, to_plain
-
-EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 130
 
 
 class Launch(Protocol):
@@ -73,6 +71,7 @@ def sweep_study(
     finish: bool,
     submit: Submit | None = None,
     launch_parts: LaunchParts | None = None,
+    told: dict[str, Any] | None = None,
 ) -> int:
     """Train what is not done of `points` (all: None) and return the exit code.
 
@@ -80,8 +79,9 @@ def sweep_study(
 
     With `submit` the points are handed to a cluster and this returns; called again when they have ended, it finishes
     the study. With `finish` the laws are fitted and the report is written. Forecasts are made of a whole study alone:
-    those of a few points would stand in the ledger for good.
+    those of a few points would stand in the ledger for good. `told` is filled with what a program asks to know.
     """
+    told = {} if told is None else told
     if config.dry_run:
         return dry_run(config)
     console = PlainConsole(stderr=True)
@@ -90,6 +90,7 @@ def sweep_study(
     plan = plan_study(config)
     findings = check_plan(config, plan)
     print_findings(findings, console)
+    told |= {"refused": [finding.name for finding in refusals(findings)], "findings": to_plain(findings)}
     if refusals(findings):
         return EXIT_BAD_CONFIG
     whole = not config.calibrate and all(map(prepared_manifest, each_vocabulary(config)))
@@ -99,7 +100,10 @@ def sweep_study(
     if not whole:
         plan = plan_study(config)  # now with epochs and evaluations
         known, findings = findings, check_plan(config, plan)
-        print_findings(tuple(finding for finding in findings if finding not in known), console)
+        # What was said is not said again with other points to add.
+        said = {(finding.name, finding.level) for finding in known}
+        print_findings(tuple(f for f in findings if (f.name, f.level) not in said), console)
+        told |= {"refused": [finding.name for finding in refusals(findings)], "findings": to_plain(findings)}
         if refusals(findings):
             return EXIT_BAD_CONFIG
     chosen = choose_points(plan, points)
@@ -135,19 +139,22 @@ def sweep_study(
     dismiss()
     failed.update(unfinished(config, chosen, failed))
     withheld = False
+    told["failed"] = dict(failed)
     for name, reason in failed.items():
         console.print(f"failed: {name}: {reason}", style="red", soft_wrap=True)
     if finish and not (failed and config.fail_fast):
+        from scaling.stages.ending import last_words, summary
         from scaling.stages.finish import finish_study
 
         with study_lock(config.folder):
             tidy(config.folder)
         finished = finish_study(config, plan, findings)
         withheld = finished.withheld
-        console.print(finished.verdict, soft_wrap=True)
+        told |= summary(finished)
+        for line in last_words(config, finished):
+            console.print(line, soft_wrap=True)
         if finished.unwritten is not None:
             raise finished.unwritten
-        console.print(f"report: {finished.page}", soft_wrap=True)
     if failed:
         return EXIT_SOME_FAILED
     return EXIT_NO_ANSWER if withheld else 0
@@ -211,19 +218,24 @@ def dry_run(config: StudyConfig) -> int:
         calibrate(config, plan_study(config), PlainConsole(stderr=True))
     plan = plan_study(config)
     findings = check_plan(config, plan)
-    power = question(config, plan).power
+    asked = question(config, plan)
+    power, shapes = asked.power, asked.shapes
     if config.json:
-        PlainConsole().print_json(data=to_plain(plan) | {"power": finite_or_null(to_plain(power))})
+        more = {"power": finite_or_null(to_plain(power)), "shapes": finite_or_null(to_plain(shapes))}
+        PlainConsole().print_json(data=to_plain(plan) | more | {"findings": to_plain(findings)})
+        print_findings(refusals(findings), PlainConsole(stderr=True))
     else:
-        wide = PlainConsole(width=None if sys.stdout.isatty() else 220)
+        wide = PlainConsole()
         slots = study_slots(config.runtime, config.launch, config.cache_folder)
         workers = len(slots.free)
-        print_plan(plan, study_cost(config), workers, wide)
+        print_plan(plan, study_cost(config), workers, wide, all_columns=config.columns == "all")
         print_devices(config, plan, slots, wide)
-        if parts := parts_left(config, plan, plan.points):
+        if config.columns == "all" and (parts := parts_left(config, plan, plan.points)):
             print_schedule("what is left", schedule(parts, workers), wide)
-        if power is not None:
+        if power is not None and not asked.holds_size:
             wide.print(power_words(power), soft_wrap=True)
+        if shapes is not None:
+            wide.print(shape_words(shapes), soft_wrap=True)
         print_findings(findings, wide)
     return EXIT_BAD_CONFIG if refusals(findings) else 0
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from scaling.laws.distributions import t_quantile
 from scaling.laws.observations import BoolArray, FloatArray, IntArray
-from scaling.tables.yardstick import expected_loss
+from scaling.tables.yardstick import column_effects, expected_loss
 
 MIN_ROWS = 3  # of a run, for it to be a log by its steps
 MIN_EVEN = 8  # of a run of evenly spaced tokens, for it to be looked at without steps
@@ -14,6 +14,7 @@ EVEN = 0.2  # coefficient of variation of the spacing
 MOST_OF = 0.5
 BENT_LEVEL = 0.999
 STEEP = 2.0  # finished runs are below 1.2
+HIGHER, CHANCE = 0.005, 1e-6  # of the loss, for each factor e in tokens to the end
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,11 @@ def follow_steps(runs: Runs, step: FloatArray, tokens: FloatArray) -> bool:
 
 
 def undecayed(runs: Runs, params: FloatArray, tokens: FloatArray, loss: FloatArray) -> bool:
-    """Whether rows lie evenly along runs and fall as only a decaying rate makes them."""
-    return evenly_spaced(runs, tokens) and (
-        bent_by_a_decay(runs, tokens, loss) or steeper_than_finished(runs, params, tokens, loss)
-    )
+    """Whether rows fall along runs as only a decaying rate makes them. Evaluations lie evenly, finished runs seldom:
+    where rows do not, they must bend beyond chance."""
+    if not evenly_spaced(runs, tokens):
+        return bent_by_a_decay(runs, tokens, loss, beyond_chance=True)
+    return bent_by_a_decay(runs, tokens, loss) or steeper_than_finished(runs, params, tokens, loss)
 
 
 def evenly_spaced(runs: Runs, tokens: FloatArray) -> bool:
@@ -67,7 +69,7 @@ def evenly_spaced(runs: Runs, tokens: FloatArray) -> bool:
     return inside > MOST_OF * len(tokens)
 
 
-def bent_by_a_decay(runs: Runs, tokens: FloatArray, loss: FloatArray) -> bool:
+def bent_by_a_decay(runs: Runs, tokens: FloatArray, loss: FloatArray, *, beyond_chance: bool = False) -> bool:
     """Whether losses fall ever faster, on a logarithmic scale, towards the end of most long runs.
 
     Finished runs of one size fall ever slower, as any power law with a floor does; a decaying rate bends the end of a
@@ -84,10 +86,11 @@ def bent_by_a_decay(runs: Runs, tokens: FloatArray, loss: FloatArray) -> bool:
         solved, *_ = np.linalg.lstsq(design, y, rcond=None)
         found.append(float(solved[2]))
     if len(found) < 3:
-        return bool(found) and len(found) == sum(value < 0 for value in found) and len(found) > 1
+        return not beyond_chance and bool(found) and len(found) == sum(value < 0 for value in found) and len(found) > 1
     bends = np.array(found)
     error = bends.std(ddof=1) / np.sqrt(len(bends))
-    return bool(bends.mean() < -t_quantile(BENT_LEVEL, len(bends) - 1) * error or (bends < 0).mean() > 0.9)
+    mostly = not beyond_chance and (bends < 0).mean() > 0.9
+    return bool(mostly or bends.mean() < -t_quantile(BENT_LEVEL, len(bends) - 1) * error)
 
 
 def steeper_than_finished(runs: Runs, params: FloatArray, tokens: FloatArray, loss: FloatArray) -> bool:
@@ -101,6 +104,19 @@ def steeper_than_finished(runs: Runs, params: FloatArray, tokens: FloatArray, lo
             expected = float(-np.diff(np.log(expected_loss(params[ends], tokens[ends])))[0])
             found.append(fall > STEEP * expected)
     return len(found) > 1 and float(np.mean(found)) > MOST_OF
+
+
+def higher_before_the_end(runs: Runs, params: FloatArray, tokens: FloatArray, loss: FloatArray) -> bool:
+    """Whether losses at equal N and D are higher the longer their run still goes on, as only before a decay.
+
+    Told where runs of one N have other ends: otherwise how far the end is follows from N and D.
+    """
+    if runs.sizes[runs.sizes >= MIN_ROWS].sum() <= MOST_OF * len(tokens):
+        return False
+    end = np.empty(len(tokens))
+    end[runs.order] = np.repeat(tokens[runs.last()], runs.sizes)
+    moved = column_effects(params, tokens, loss, np.log(end / tokens)[:, None])
+    return moved is not None and moved[0][0] > HIGHER and moved[1] < CHANCE
 
 
 def not_last(runs: Runs, num_rows: int) -> BoolArray:

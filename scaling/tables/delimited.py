@@ -7,7 +7,7 @@ further lines are rows themselves is taken for a stray quote: its line is read w
 import csv
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from operator import methodcaller
 from pathlib import Path
@@ -17,30 +17,15 @@ import numpy as np
 from scaling.tables.account import Note, TableError, line_ranges
 from scaling.tables.files import Sheet
 from scaling.tables.headers import recognised
-from scaling.tables.numbers import clean
-from scaling.tables.units import count_unit, loss_unit
+from scaling.tables.sheets import SAMPLE, Cells, Record, is_number, row_names, second_headers, sheet
 
 SEPARATORS = ",;\t|"
 SPACES = " "
-SAMPLE = 60  # lines by which the separator and the header are found
 RULE = re.compile(r"[|+\s]*(?:[:=\-]{2,}|-)[:=\-|+\s]*")
 COMMENT = ("#", "//", "%")
 ODD_STARTS = {"", *"#/%|+-=: \t│┃║\ufeff"}  # of lines that may be no rows
 CORNERS = "┌┬┐├┼┤└┴┘╞╪╡╒╤╕╘╧╛┏┳┓┡╇┩╔╦╗╠╬╣╚╩╝"
 BOXES = str.maketrans("│┃║─━═" + CORNERS, "|||---" + "+" * len(CORNERS))
-STATISTICS = {"mean", "std", "min", "max", "median", "count", "value", "first", "last", "sem", "avg", "sum"}
-Cells = list[str]
-
-
-@dataclass
-class _Record:
-    """The lines of one row: the first one's number, how many, its text; `literal`: quotes are no quotes."""
-
-    line: int
-    num_lines: int
-    text: str
-    literal: bool = False
-    cells: Cells | None = None  # where they are known already
 
 
 def read_delimited(path: Path, text: str, notes: tuple[Note, ...], named: Collection[str]) -> Sheet:
@@ -64,11 +49,11 @@ def read_delimited(path: Path, text: str, notes: tuple[Note, ...], named: Collec
     )
     layout = _Layout(path, separator, named)
     if len(lines) > 2 * SAMPLE and _is_even(lines[first:], separator, text):
-        sheet = _even_sheet(layout, lines, first, Counter(structure), list(said))
-        if sheet is not None:
-            return sheet
+        even = _even_sheet(layout, lines, first, Counter(structure), list(said))
+        if even is not None:
+            return even
     header, rows, cells = _parts(layout, lines, first, structure, said)
-    return _sheet(layout.path, layout.form, "line", header, rows, cells, len(lines), structure, said, named)
+    return sheet(layout.path, layout.form, "line", header, rows, cells, len(lines), structure, said, named)
 
 
 @dataclass(frozen=True)
@@ -86,7 +71,7 @@ class _Layout:
 
 def _parts(
     layout: _Layout, lines: Sequence[str], first: int, structure: Counter[str], said: list[Note]
-) -> tuple[list[str], list[_Record], list[Cells]]:
+) -> tuple[list[str], list[Record], list[Cells]]:
     """The header, and the rows with their cells."""
     split = _splitter(layout.separator)
     records, comments = _records(lines, first, layout.separator, split, structure, said)
@@ -97,7 +82,7 @@ def _parts(
     header = head.cells or [cell.strip() for cell in split(head.text, head.literal)]
     structure["header"] += head.num_lines
     cells = [split(row.text, row.literal) for row in rows]
-    _second_headers(header, rows, cells, structure, said)
+    second_headers(header, rows, cells, structure, said)
     return header, rows, cells
 
 
@@ -117,7 +102,7 @@ def _even_sheet(
     body = lines[rows[0].line - 1 :]
     cuts = set(map(methodcaller("count", mark), body))
     if cuts == {width} and all(header):
-        said.append(_row_names(len(body)))
+        said.append(row_names(len(body)))
         header, width = ["", *header], width + 1
     if cuts != {width - 1}:
         return None
@@ -128,10 +113,6 @@ def _even_sheet(
     numbers = np.arange(rows[0].line, len(lines) + 1)
     counted = {name: count for name, count in structure.items() if count}
     return Sheet(layout.form, "line", tuple(header), columns, numbers, {}, len(lines), counted, tuple(said))
-
-
-def _row_names(count: int) -> Note:
-    return Note("the rows have one cell more than the header: the first is taken for their name", count, "")
 
 
 def _separator(lines: Sequence[str]) -> str:
@@ -179,10 +160,10 @@ def _long_cells(text: str, separator: str) -> Cells:
 def _records(
     lines: Sequence[str], first: int, separator: str, split: Callable[[str, bool], Cells], structure: Counter[str],
     said: list[Note],
-) -> tuple[list[_Record], list[_Record]]:  # fmt: skip
+) -> tuple[list[Record], list[Record]]:  # fmt: skip
     """Rows, and comments; blank lines and rules are counted."""
-    records: list[_Record] = []
-    comments: list[_Record] = []
+    records: list[Record] = []
+    comments: list[Record] = []
     stray: list[int] = []
     width, at = 0, first
     quotes = separator not in ("|", SPACES)
@@ -192,18 +173,18 @@ def _records(
         if not line or line.isspace():
             structure["blank lines"] += 1
         elif line.startswith(COMMENT) or line.lstrip().startswith(COMMENT):
-            comments.append(_Record(number, 1, line))
+            comments.append(Record(number, 1, line))
         elif line[0] in "|+-=:" and RULE.fullmatch(line):
             structure["rules between lines"] += 1
         elif not quotes or line.count('"') % 2 == 0:
-            records.append(_Record(number, 1, line))
+            records.append(Record(number, 1, line))
         else:
             end = _end_of_quote(lines, at, width, split)
             if end is None:
                 stray.append(number)
-                records.append(_Record(number, 1, line, literal=True))
+                records.append(Record(number, 1, line, literal=True))
             else:
-                records.append(_Record(number, end - number + 1, "\n".join(lines[number - 1 : end])))
+                records.append(Record(number, end - number + 1, "\n".join(lines[number - 1 : end])))
                 structure["further lines of quoted cells"] += end - number
                 at = end
         if not width and records:
@@ -226,21 +207,17 @@ def _end_of_quote(lines: Sequence[str], at: int, width: int, split: Callable[[st
         line = lines[end]
         odd = line.count('"') % 2 == 1
         alone = split(line, True)
-        if len(alone) >= width > 1 and sum(_is_number(cell) for cell in alone[:width]) >= min(3, width):
+        if len(alone) >= width > 1 and sum(is_number(cell) for cell in alone[:width]) >= min(3, width):
             return None
         if odd:
             return end + 1
     return None
 
 
-def _is_number(cell: str) -> bool:
-    return bool(re.fullmatch(r"[+-]?[\d.,'’_ ]*\d[\d.,'’_ ]*(?:[eE][+-]?\d+)?[kKMBTG]?", cell.strip().strip('"')))
-
-
 def _without_preamble(
-    path: Path, records: list[_Record], comments: list[_Record], split: Callable[[str, bool], Cells],
+    path: Path, records: list[Record], comments: list[Record], split: Callable[[str, bool], Cells],
     named: Collection[str], structure: Counter[str], said: list[Note],
-) -> list[_Record]:  # fmt: skip
+) -> list[Record]:  # fmt: skip
     """From the header on: the first line with names of two fields, be it a comment, or else the first line."""
     structure["comments"] += len(comments)
     at = next(
@@ -257,10 +234,10 @@ def _without_preamble(
             if recognised([c.strip() for c in split(text, False)], named) >= 2:
                 structure["comments"] -= 1
                 said.append(Note("the header was read from a comment", 1, str(comment.line)))
-                return [_Record(comment.line, 1, text), *records]
+                return [Record(comment.line, 1, text), *records]
         at = 0
         cells = split(records[0].text, records[0].literal) if records else []
-        if len(cells) > 1 and all(_is_number(cell) for cell in cells):
+        if len(cells) > 1 and all(is_number(cell) for cell in cells):
             raise TableError(
                 f"{path} has no header: its first row is {', '.join(c.strip() for c in cells[:4])}; add a line above "
                 "it that names the columns, such as params,tokens,loss"
@@ -276,7 +253,7 @@ def _without_preamble(
     return records[at:]
 
 
-def _with_names_above(records: list[_Record], at: int, split: Callable[[str, bool], Cells]) -> _Record:
+def _with_names_above(records: list[Record], at: int, split: Callable[[str, bool], Cells]) -> Record:
     """The header, its blank cells filled from the lines above, as pandas writes several levels of names."""
     head = records[at]
     cells = [cell.strip() for cell in split(head.text, head.literal)]
@@ -289,114 +266,3 @@ def _with_names_above(records: list[_Record], at: int, split: Callable[[str, boo
         for i, cell in enumerate(cells)
     ]
     return replace(head, cells=names)
-
-
-def _second_headers(
-    header: list[str], rows: list[_Record], cells: list[Cells], structure: Counter[str], said: list[Note]
-) -> None:
-    """Join units, statistics and the names of an index that stand in lines below the header to it; `rows` and `cells`
-    lose those lines."""
-    while rows and len(cells[0]) <= len(header) + 1:
-        below = [cell.strip() for cell in cells[0]]
-        filled = [cell for cell in below if cell]
-        if not filled or any(_is_number(cell) for cell in filled):
-            break
-        units = [bool(count_unit(c.strip("()[]")) or loss_unit(c)) or c.lower() in STATISTICS for c in filled]
-        index = len(filled) == 1 and below[0] == filled[0] and len(below) > 1
-        if not (all(units) or index):
-            break
-        for i, cell in enumerate(below[: len(header)]):
-            if cell and not index:
-                unit = bool(count_unit(cell.strip("()[]")) or loss_unit(cell)) and cell.lower() not in STATISTICS
-                header[i] = f"{header[i]} ({cell.strip('()[]')})" if unit else f"{header[i]} {cell}".strip()
-        said.append(
-            Note(f"a second line of the header was joined to it ({', '.join(filled[:4])})", 1, str(rows[0].line))
-        )
-        structure["header"] += rows[0].num_lines
-        structure["further lines of quoted cells"] -= rows[0].num_lines - 1
-        del rows[0], cells[0]
-
-
-def sheet_of_rows(
-    path: Path, form: str, unit: str, rows: Sequence[Sequence[object]], notes: tuple[Note, ...], named: Collection[str]
-) -> Sheet:
-    """A workbook's rows, whose cells have types: empty rows and what stands above the header are no rows."""
-    structure: Counter[str] = Counter()
-    said = list(notes)
-    texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
-    filled = [i for i, row in enumerate(texts) if any(cell.strip() for cell in row)]
-    structure["blank lines"] = len(rows) - len(filled)
-    at = next((i for i in filled[:SAMPLE] if recognised([c.strip() for c in texts[i]], named) >= 2), filled[0])
-    structure["lines above the header"] = filled.index(at)
-    structure["header"] = 1
-    kept = [i for i in filled if i > at]
-    records = [_Record(i + 1, 1, "") for i in kept]
-    header, cells = [cell.strip() for cell in texts[at]], [texts[i] for i in kept]
-    _second_headers(header, records, cells, structure, said)
-    typed = [list(rows[record.line - 1]) for record in records]
-    return _sheet(path, form, unit, header, records, typed, len(rows), structure, said, named)
-
-
-def _sheet(
-    path: Path, form: str, unit: str, header: list[str], rows: Sequence[_Record], cells: Sequence[Sequence[object]],
-    num_lines: int, structure: Counter[str], said: list[Note], named: Collection[str],
-) -> Sheet:  # fmt: skip
-    width, widths = len(header), Counter(map(len, cells))
-    if widths and width not in widths and set(widths) == {width + 1} and all(header):
-        said.append(_row_names(len(cells)))
-        header, width = ["", *header], width + 1
-    named_width = max((i + 1 for i, name in enumerate(header) if name), default=0)
-    problems: dict[int, str] = {}
-    kept: list[int] = []
-    repeated = 0
-    plain = set(widths) == {width}
-    first = [name.strip() for name in header]
-    names = {name for name in first if name}
-    for i, row in enumerate(cells):
-        if plain and names.isdisjoint(row):
-            kept.append(i)
-            continue
-        texts = ["" if cell is None else str(cell).strip() for cell in row]
-        if texts == first:
-            repeated += 1
-            continue
-        if not any(map(_is_number, texts)) and recognised(texts, named) >= 3:
-            raise TableError(
-                f"line {rows[i].line} of {path} is another header ({', '.join(texts[:4])}) than the first "
-                f"({', '.join(first[:4])}): two tables in one file are read as none; give each its own file"
-            )
-        kept.append(i)
-        if not named_width <= len(row) and not all(text == "" for text in texts):
-            problems[len(kept) - 1] = f"{len(row)} cells where the header has {width}"
-        elif len(row) > width and any(texts[width:]):
-            problems[len(kept) - 1] = f"{len(row)} cells where the header has {width}{_commas(texts, width)}"
-        elif not any(texts):
-            problems[len(kept) - 1] = "every cell is blank"
-    if repeated:
-        structure["the header again"] = repeated
-        said.append(Note("lines that repeat the header are no rows", repeated, ""))
-    if not kept:
-        raise TableError(f"{path} has no rows: give at least one line with params, tokens and loss")
-    if plain and len(kept) == len(cells):
-        columns: list[Sequence[object]] = [list(column) for column in zip(*cells, strict=True)]
-    else:
-        columns = list(_columns([cells[i] for i in kept], problems, width))
-    if form == "table of pipes":
-        columns = [[clean(cell) if isinstance(cell, str) else cell for cell in column] for column in columns]
-    lines = np.array([rows[i].line for i in kept], dtype=np.int64)
-    structure += Counter()  # counts of zero go
-    return Sheet(
-        form, unit, tuple(header), tuple(columns), lines, problems, num_lines,
-        {name: count for name, count in structure.items() if count}, tuple(said),
-    )  # fmt: skip
-
-
-def _commas(texts: Sequence[str], width: int) -> str:
-    if len(texts) == 2 * width and all(text.lstrip("+-").isdigit() for text in texts):
-        return " (are these decimal commas between commas? separate the cells by semicolons)"
-    return ""
-
-
-def _columns(cells: Sequence[Sequence[object]], problems: dict[int, str], width: int) -> Iterator[list[object]]:
-    for j in range(width):
-        yield [None if i in problems or j >= len(row) else row[j] for i, row in enumerate(cells)]

@@ -1,6 +1,6 @@
 """A table on its way from cells to observations: its columns of numbers, the rows that are left, what is to be said."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -44,7 +44,7 @@ class Draft:
 
     path: str
     sheet: Sheet
-    found: Mapping[str, Found]
+    found: dict[str, Found]
     numbers: dict[str, FloatArray]
     reasons: dict[int, str]
     options: ReadingOptions
@@ -89,23 +89,45 @@ class Draft:
             raise TableError(f"{self.path} has {_count(len(at))} columns named {name!r}, which differ: rename one")
         return self.sheet.columns[at[0]]
 
-    def beside(self, *roles: Role) -> list[Beside]:
-        """The columns of these roles, over all rows of the file."""
+    def beside(self, *roles: Role, grouping: bool = False) -> list[Beside]:
+        """The columns of these roles, over all rows of the file; `grouping`: those of text whose few values
+        recur."""
         fields = {self.sheet.names[one.column] for one in self.found.values()}
         names = [n for n in dict.fromkeys(self.sheet.names) if n and n not in fields and n not in self.options.ignore]
+        first = {name: i for i, name in reversed(list(enumerate(self.sheet.names)))}
         out = []
         for name in names:
-            if (role := role_of(name)) in roles:
+            role = role_of(name)
+            if role in roles and (not grouping or self._groups_rows(name)):
                 if name not in self.beside_known:
-                    column = self.sheet.columns[self.sheet.names.index(name)]
+                    column = self.sheet.columns[first[name]]
                     self.beside_known[name] = Beside(name, role, tuple(values_of(column)))
                 out.append(self.beside_known[name])
         return out
+
+    def _groups_rows(self, name: str) -> bool:
+        """Whether a column is text whose few values recur."""
+        try:
+            distinct = set(self.sheet.columns[self.sheet.names.index(name)])
+        except TypeError:  # lists of JSON
+            return False
+        return 1 < len(distinct) <= max(2, len(self) // 4) and any(map(is_text, distinct))
 
     def mask(self, rows: Sequence[int] | IntArray) -> BoolArray:
         out = np.zeros(len(self), dtype=np.bool_)
         out[np.asarray(rows, dtype=np.int64)] = True
         return out
+
+
+def is_text(cell: object) -> bool:
+    """Whether a cell is neither blank nor a number."""
+    if not isinstance(cell, str) or not cell.strip():
+        return isinstance(cell, bool)
+    try:
+        float(cell)
+    except ValueError:
+        return True
+    return False
 
 
 def _count(number: int) -> str:

@@ -9,7 +9,7 @@ from scaling.laws.observations import FloatArray
 from scaling.tables.account import ReadColumn, TableError
 from scaling.tables.draft import Draft
 from scaling.tables.files import Sheet
-from scaling.tables.headers import Found, find_fields, words_of
+from scaling.tables.headers import REQUIRED, Found, find_fields, words_of
 from scaling.tables.notation import Evidence, decide, evidence, pointed_evidence
 from scaling.tables.numbers import Numbers, numbers, plain_floats
 from scaling.tables.options import ReadingOptions
@@ -17,7 +17,8 @@ from scaling.tables.units import LOGARITHMS, Unit, loss_unit
 
 NUMERIC = ("params", "tokens", "loss", "flops", "budget", "unique_tokens", "epochs", "tokens_per_param", "loss_sem")
 BYTES_PER_TOKEN = "bytes per token"
-NO_LOG = 14.0  # a logarithm above is natural: nobody has 10^14 parameters
+NO_LOG = {"flops": 30.0, "budget": 30.0}  # a logarithm above is natural: nobody has 10^14 parameters or 10^30 FLOPs
+NO_LOG_COUNT = 14.0
 
 
 def draft_of(path: str, sheet: Sheet, given: Mapping[str, str], options: ReadingOptions) -> Draft:
@@ -29,7 +30,7 @@ def draft_of(path: str, sheet: Sheet, given: Mapping[str, str], options: Reading
             f"{', '.join(filter(None, sheet.names))}"
         )
     names = [name if name not in options.ignore or name in given.values() else "" for name in sheet.names]
-    found = find_fields(names, given, path)
+    found = find_fields(names, given, path, same=lambda i, j: sheet.columns[i] == sheet.columns[j])
     draft = Draft(path, sheet, found, {}, dict(sheet.problems), options, notes=list(sheet.notes))
     for one in found.values():
         draft.cells(sheet.names[one.column])  # raises where a used name stands on two columns that differ
@@ -63,6 +64,11 @@ def _all_numbers(draft: Draft, options: ReadingOptions) -> dict[str, Numbers]:
     out = {}
     for field, (values, odd) in plain.items():
         read = numbers(columns[field], values, odd, marks[names[field]], count=not field.startswith("loss"))
+        spare = field not in (*REQUIRED, *draft.options.columns.renamed) and set(REQUIRED) <= set(draft.found)
+        if spare and read.bad and np.isnan(read.values).all():
+            draft.say(f"column {names[field]!r} holds no numbers, and was not taken for {field}")
+            del draft.found[field]
+            continue
         for what, (rows, example) in read.said.items():
             draft.say(f"column {names[field]!r}: {what} ({example})", rows)
         for row, problem in read.bad.items():
@@ -101,7 +107,9 @@ def _to_units(draft: Draft, field: str, read: Numbers, options: ReadingOptions) 
 
 def _in_ones(field: str, values: FloatArray, unit: Unit, read: Numbers) -> tuple[FloatArray, str | None]:
     if unit.log_base is not None:
-        base = unit.log_base or (10.0 if float(np.nanmax(values, initial=0.0)) < NO_LOG else math.e)
+        base = unit.log_base or (
+            10.0 if float(np.nanmax(values, initial=0.0)) < NO_LOG.get(field, NO_LOG_COUNT) else math.e
+        )
         with np.errstate(over="ignore"):
             return base**values, f"a logarithm to base {'e' if base == math.e else f'{base:g}'}"
     if unit.factor == 1.0:

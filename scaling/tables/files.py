@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from scaling.laws.observations import IntArray
+from scaling.names import nearest_path
 from scaling.tables.account import Note, TableError
 
 KINDS = {
@@ -17,6 +18,7 @@ KINDS = {
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
     **dict.fromkeys((".xlsx", ".xlsm"), "workbook"),
 }
+MOST_BYTES, MOST_LINES = 1 << 29, 10_000_000  # of text
 SAVED_AS = "save it as CSV (UTF-8), which every spreadsheet can"
 
 
@@ -41,6 +43,8 @@ class Sheet:
 
 def read_sheet(path: Path, named: Collection[str]) -> Sheet:
     """`named` are the columns that the user names, by which a header is known too. Raises TableError."""
+    if not path.is_file():
+        raise TableError(f"source is {path}, where there is no file; {nearest_path(path)}")
     inner = Path(path.name.lower().removesuffix(".gz")).suffix
     if inner == ".xls" or inner == ".ods":
         raise TableError(f"source is {path}, a workbook in a format that is not read: {SAVED_AS}, or as .xlsx")
@@ -49,8 +53,6 @@ def read_sheet(path: Path, named: Collection[str]) -> Sheet:
             f"source is {path}; its name must end in {', '.join(KINDS)}, or in one of them and .gz: convert it, or "
             "rename it"
         )
-    if not path.is_file():
-        raise TableError(f"source is {path}, where there is no file: correct the path")
     kind = KINDS[inner]
     if kind == "parquet":
         return _parquet(path)
@@ -73,13 +75,26 @@ def read_sheet(path: Path, named: Collection[str]) -> Sheet:
 
 
 def _content(path: Path) -> bytes:
+    """The bytes, unpacked: no more than may be read, for a small file may hold any number of them."""
     try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if packed else path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise TableError(f"{path} is damaged and cannot be unpacked ({error}): copy or compress it anew") from None
     except OSError as error:
         raise TableError(f"{path} cannot be read ({error.strerror or error}): correct its permissions") from None
+    _require_readable(path, len(content), max(content.count(b"\n"), content.count(b"\r")))
+    return content
+
+
+def _require_readable(path: Path, size: int, num_lines: int = 0) -> None:
+    if size > MOST_BYTES or num_lines > MOST_LINES:
+        raise TableError(
+            f"{path} holds more than {MOST_BYTES >> 20:,} MiB of text or {MOST_LINES:,} lines: keep the columns and "
+            "rows that a law needs, or write it as Parquet"
+        )
 
 
 def _text(path: Path, content: bytes) -> tuple[str, str | None]:
@@ -129,6 +144,7 @@ def _arrow_cells(column: object) -> Sequence[object]:
 def _workbook(path: Path, content: bytes, named: Collection[str]) -> Sheet:
     """The first sheet with cells, by openpyxl where that is there."""
     import io
+    import zipfile
 
     try:
         import openpyxl
@@ -136,11 +152,14 @@ def _workbook(path: Path, content: bytes, named: Collection[str]) -> Sheet:
         raise TableError(
             f"{path} is a workbook, which needs one more package: pip install 'scaling-sweep[excel]', or {SAVED_AS}"
         ) from None
-    from scaling.tables.delimited import sheet_of_rows
+    from scaling.tables.sheets import sheet_of_rows
 
     try:
+        _require_readable(path, sum(part.file_size for part in zipfile.ZipFile(io.BytesIO(content)).infolist()))
         book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
         filled = [(sheet.title, [list(row) for row in sheet.iter_rows(values_only=True)]) for sheet in book.worksheets]
+    except TableError:
+        raise
     except Exception as error:  # noqa: BLE001 (openpyxl raises whatever its parsers do)
         raise TableError(
             f"{path} is a damaged workbook, or a zip archive of something else ({error}): {SAVED_AS}"

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -59,7 +59,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
                "budget flops", "isoflop budget", "c budget"),
     "unique_tokens": ("unique tokens", "unique", "unique toks", "distinct tokens", "tokens unique", "tokens per epoch",
                       "epoch tokens", "uniquetokens"),
-    "epochs": ("epochs", "passes"),
+    "epochs": ("epochs", "passes", "passes over data", "data passes", "dataset epochs"),
     "tokens_per_param": ("tokens per param", "tokens per parameter", "tokens param", "tokens params", "tpp",
                          "token param ratio", "tokens parameter"),
     "loss_sem": ("loss sem", "loss se", "loss stderr", "loss std err", "loss standard error", "sem", "stderr"),
@@ -108,6 +108,14 @@ def words_of(name: str) -> tuple[str, ...]:
 def header(name: str) -> Header:
     """Bracketed or trailing units, and logarithms, apart from the name."""
     text = name.strip().lstrip("#").strip()
+    if re.search(r"(/\s*|\bper[ _])s(ec(ond)?s?)?\b", text, flags=re.IGNORECASE):
+        return Header(name, (*words_of(text), "rate"))  # a speed is no count
+    if found := re.fullmatch(r"((?:thousand|million|billion|trillion)s?)[ _](?:of[ _])?(.+)", text, re.IGNORECASE):
+        return Header(name, words_of(found[2]), found[1])
+    if re.search(r"flop|\b[pez]f", text, re.IGNORECASE) and (known := count_unit(text)) and not known.plain:
+        return Header(name, ("flops",), text)  # PF-days, exaFLOPs
+    if found := re.fullmatch(r"[kMGT](params?|parameters|toks?|tokens?)", text):
+        return Header(name, words_of(found[1]), text[0])
     if found := re.fullmatch(r"(log10|log2|log|lg|ln)\s*[(_ \[]\s*(.+?)\s*[)\]]?", text, flags=re.IGNORECASE):
         rest, base = words_of(found[2]), found[1].lower()
         of_loss = set(rest) & LOSS_LIKE  # log loss is a loss, no logarithm of one
@@ -126,7 +134,8 @@ def header(name: str) -> Header:
     if len(words) > 1 and re.fullmatch(
         r"k|m|mm|mn|mio|b|bn|mrd|t|1?e\d+|(?:thousand|million|billion|trillion)s?", words[-1]
     ):
-        return Header(name, words[:-1], re.sub(r"^e(\d)", r"1e\1", words[-1]))
+        rest = words[: -2 if words[-2] == "in" else -1]
+        return Header(name, rest, re.sub(r"^e(\d)", r"1e\1", words[-1]))
     if len(words) > 1 and re.fullmatch(r"[gtpez]flops?", words[-1]):
         return Header(name, words[:-1], words[-1])
     if len(words) > 1 and loss_unit(words[-1]) and words[-1] not in PERPLEXITY:
@@ -145,7 +154,7 @@ def rank(field: str, head: Header) -> int | None:
     if field == "run":
         joined = " ".join(words)
         return NAMES["run"].index(joined) if joined in NAMES["run"] else None
-    fillers = FILLERS | (TRAINING if field in ("params", "tokens", "flops") else set())
+    fillers = FILLERS | (TRAINING if field in ("params", "tokens", "flops", "epochs") else set())
     counted = set(words) & COUNTED_OTHERWISE if field == "params" else set()
     kept = tuple(word for word in words if word not in fillers and word not in counted)
     if len(kept) > 1 and letter:  # "N (parameters)"
@@ -176,8 +185,10 @@ def _loss_rank(words: tuple[str, ...]) -> int | None:
     return base + kind + (25 if given & {"best", "min", "lowest"} else 0)
 
 
-def guess(field: str, headers: Sequence[Header], taken: Collection[int]) -> Found | None:
-    """The column that a field's name fits best. Raises TableError where two fit as well."""
+def guess(
+    field: str, headers: Sequence[Header], taken: Collection[int], same: Callable[[int, int], bool]
+) -> Found | None:
+    """The column that a field's name fits best. Raises TableError where two fit as well that are not the `same`."""
     ranked = sorted(
         (place, i) for i, head in enumerate(headers) if i not in taken and (place := rank(field, head)) is not None
     )
@@ -185,7 +196,11 @@ def guess(field: str, headers: Sequence[Header], taken: Collection[int]) -> Foun
         return None
     best, column = ranked[0]
     others = tuple(headers[i].name for _, i in ranked[1:])
-    as_well = [headers[i].name for place, i in ranked[1:] if place == best and headers[i].name != headers[column].name]
+    as_well = [
+        headers[i].name
+        for place, i in ranked[1:]
+        if place == best and headers[i].name != headers[column].name and not same(i, column)
+    ]
     if as_well and field in REQUIRED:
         names = ", ".join(map(repr, (headers[column].name, *as_well)))
         raise TableError(f"{names} could each be the {field}: name the one that is with columns.{field}=NAME")
@@ -215,7 +230,9 @@ def unit_of(field: str, head: Header, found: Found) -> Found:
     return Found(found.field, found.column, found.how, unit, of_loss, found.others)
 
 
-def find_fields(names: Sequence[str], given: Mapping[str, str], path: str) -> dict[str, Found]:
+def find_fields(
+    names: Sequence[str], given: Mapping[str, str], path: str, same: Callable[[int, int], bool]
+) -> dict[str, Found]:
     """Each field's column: as `given` by the user, else by its name. Raises TableError, for all that is missing at
     once."""
     headers = [header(name) for name in names]
@@ -227,7 +244,7 @@ def find_fields(names: Sequence[str], given: Mapping[str, str], path: str) -> di
             found[field] = unit_of(field, headers[at], Found(field, at, f"columns.{field}={name}"))
     taken = {one.column for one in found.values()}
     for field in FIELDS:
-        if field not in given and (one := guess(field, headers, taken)) is not None:
+        if field not in given and (one := guess(field, headers, taken, same)) is not None:
             found[field] = one
             taken.add(one.column)
     missing = [field for field in REQUIRED if field not in found and field not in wrong and not _derived(field, found)]

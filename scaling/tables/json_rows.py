@@ -8,6 +8,7 @@ import numpy as np
 
 from scaling.tables.account import Note, TableError
 from scaling.tables.files import Sheet
+from scaling.tables.headers import recognised
 
 Object = Mapping[str, object]
 SAMPLE = 20  # lines by which a file of one object a line is known
@@ -84,6 +85,10 @@ def _entries(whole: object) -> tuple[Sequence[object] | None, str]:
     objects = [key for key, value in lists.items() if value and all(isinstance(item, dict) for item in value)]
     if len(objects) == 1:
         return whole[objects[0]], f"the objects under {objects[0]!r}"
+    inner = list(whole.values())
+    rows_by_key = inner and all(isinstance(value, dict) for value in inner)
+    if rows_by_key and len({frozenset(value) for value in inner}) == 1 and recognised(list(inner[0]), ()) > 1:
+        return [{"key": key, **value} for key, value in whole.items()], "an object of objects, whose keys are in 'key'"
     columns = {key: value for key, value in whole.items() if isinstance(value, list | dict)}
     if len(columns) > 1 and len({len(value) for value in columns.values()}) == 1:
         values = [list(value.values()) if isinstance(value, dict) else value for value in columns.values()]
@@ -91,8 +96,9 @@ def _entries(whole: object) -> tuple[Sequence[object] | None, str]:
             return [
                 dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)
             ], "columns under their names"
-    inner = list(whole.values())
-    if inner and len(inner) == len(columns) and all(isinstance(value, dict) for value in inner):
+    if len(inner) == 1 and rows_by_key and (found := _entries(inner[0]))[1]:
+        return found[0], f"{found[1]}, under {next(iter(whole))!r}"
+    if rows_by_key:
         return [{"key": key, **value} for key, value in whole.items()], "an object of objects, whose keys are in 'key'"
     return [whole], ""
 

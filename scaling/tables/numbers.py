@@ -43,7 +43,7 @@ POWERS = {**dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True)),
 POWER = re.compile(rf"(?:(?P<times>{DIGITS}+?)\s*[x×·*]\s*)?(?P<base>10|2)\s*(?:\^|\*\*)\s*\{{?(?P<power>[+-]?\d+)\}}?")
 SUFFIX = re.compile(rf"(?P<core>[+-]?{DIGITS}*\d{DIGITS}*(?:[eEdD][+-]?\d+)?)\s*(?P<suffix>[^\W\d_][\w./ ]*)?")
 EXPONENT = re.compile(r"(?P<core>[^eEdD]+)(?P<exponent>[eEdD][+-]?\d+)?")
-SPREAD = re.compile(r"(?P<core>.*?\d)\s*(?:±|\+/-|\+-)\s*[\d.,]+|(?P<brief>.*?\d)\s?\(\d+\)")
+SPREAD = re.compile(r"(?P<core>.*?\d)\s*(?:±|\+/-|\+-)\s*[\d.,]+|(?P<brief>.*?\d)\s?\([\d.]+\)")
 GROUPED = re.compile(r"\d{1,3}(?:(?P<by>[,.'’‘` _])\d{3})(?:(?P=by)\d{3})*|\d{1,2}(?:,\d{2})+,\d{3}")
 NAMES = {",": "comma", ".": "point", " ": "space", "_": "underscore"}  # the others are apostrophes
 

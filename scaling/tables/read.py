@@ -101,21 +101,36 @@ def read_table(
     if study:
         path = _points_of(path)
     sheet = read_sheet(path, given.values())
-    if len(sheet.problems) == len(sheet.lines):
-        raise TableError(_none_left(str(path), sheet, sheet.problems))
     if study:
         given = {f: name for f, name in STUDY_COLUMNS.items() if f != "budget" or _is_whole(sheet, name)} | given
         convention = convention or STUDY_CONVENTION
-    draft = draft_of(str(path), sheet, given, options)
+    return table_of_sheet(source, str(path), sheet, given, options, convention, only, study=study)
+
+
+def table_of_sheet(
+    source: str,
+    path: str,
+    sheet: Sheet,
+    given: Mapping[str, str],
+    options: ReadingOptions,
+    convention: str | None = None,
+    only: tuple[str, str] | None = None,
+    *,
+    study: bool = False,
+) -> Table:
+    """As `read_table`, of cells that are there. `given` are the sheet's names of fields; messages call it `path`."""
+    if len(sheet.problems) == len(sheet.lines):
+        raise TableError(_none_left(path, sheet, sheet.problems))
+    draft = draft_of(path, sheet, given, options)
     for row, reason in unusable_rows({f: c for f, c in draft.numbers.items() if f in (*REQUIRED, *OPTIONAL)}).items():
         draft.reasons.setdefault(row, reason)
     if not len(draft.kept):
-        raise TableError(_none_left(str(path), sheet, draft.reasons))
+        raise TableError(_none_left(path, sheet, draft.reasons))
     if only is not None:
         keep_only(draft, *only)
     if options.where is not None:
         keep_where(draft, options.where)
-    wrong_flops = set_wrong_flops_aside(draft)
+    wrong_flops = set_wrong_flops_aside(draft, asked="flops" in given)
     budgets_only_where_they_group(draft, asked="budget" in given)
     run = _runs(draft)
     curves, recipes = None, None
@@ -132,8 +147,9 @@ def read_table(
     again = keep_fresh(draft)
     kept = draft.kept
     if not len(kept):
-        raise TableError(_none_left(str(path), sheet, draft.reasons))
-    beside = tuple(column.take(kept.tolist()) for column in draft.beside(*JUDGED))
+        raise TableError(_none_left(path, sheet, draft.reasons))
+    judged = (*draft.beside(*JUDGED), *draft.beside("label", "result", grouping=True))
+    beside = tuple(column.take(kept.tolist()) for column in judged)
     on_the_way = None
     if curves is not None and run is not None:
         on_the_way = _observations(draft, curves.rows, [run[i] for i in curves.rows.tolist()], convention)

@@ -32,8 +32,8 @@ MEANING: dict[Role, str] = {
     "outcome": "how a run ended",
     "decay": "whether a run's learning rate had decayed",
     "provenance": "where and with what it was trained",
-    "result": "another result, not read",
-    "label": "a name, not read",
+    "result": "another result; held against the losses where it is text that groups rows",
+    "label": "a name; held against the losses where it groups rows",
     "unknown": "not known; held against the losses",
 }
 
@@ -60,9 +60,11 @@ NOT_KIND = _set(
     "accuracy ppl perplexity epochs multiplier parallel workers loader order ratio wait mb gb root dir per",
 )
 METHOD = _set(
-    "optimizer optimiser optim opt schedule scheduler algo algorithm method strategy setup variant trainer",
-    "regime",
+    "optimizer optimiser optim opt schedule scheduler sched scheduling algo algorithm method strategy setup variant",
+    "trainer regime",
 )
+# A column called after one says whether it was used: use_muon, is_cosine.
+METHODS = _set("adam adamw muon lion sgd adafactor shampoo soap sophia cosine wsd")
 RECIPE = _set(
     "lr batch bs bsz gbs gbsz warmup wd beta beta1 beta2 betas momentum dropout clip eps epsilon init",
     "activation act norm cooldown anneal mup depth width layers layer heads head hidden dmodel dff ffn kv mlp",
@@ -75,8 +77,8 @@ METHOD_PHRASES = _set("lr scheduler type | lr schedule | lr scheduler | lr decay
 CHOSEN = _set("lr rate batch bs bsz gbs gbsz warmup wd decay beta1 beta2 dropout momentum")
 SEED = _set("seed seeds replicate replica rep rng repeat replicates")
 PROGRESS = _set(
-    "step | iter | iteration | global step | update | train step | checkpoint | ckpt | eval step | epoch |",
-    "batch idx | checkpoint step | opt step | optimizer step | schritt | etape | paso | it",
+    "step | iter | iters | iteration | global step | update | updates | train step | checkpoint | ckpt |",
+    "eval step | epoch | batch idx | checkpoint step | opt step | optimizer step | schritt | etape | paso | it",
 )
 TOTALS = _set(
     "planned tokens | max tokens | target tokens | horizon | max steps | total steps | max iters | planned",
@@ -99,7 +101,7 @@ RESULT = _set(
 )
 LABEL = _set(
     "run name id url notes note tags tag user comment comments path sweep job label index link author hash",
-    "created description trial remark bemerkung display",
+    "created description trial remark bemerkung display experiment exp uuid wandb date datetime day month year",
 )
 BAD_ENDS = _set(
     "crashed | crash | failed | fail | failure | killed | running | diverged | divergence | nan | oom | error |",
@@ -143,6 +145,8 @@ def _role(name: str) -> Role:
     if joined in KIND_PHRASES or whole in ("model type", "model family"):
         return "kind"
     if given & METHOD and not given & (RECIPE | {"step", "steps"}):
+        return "method"
+    if given & METHODS and not given & (RECIPE | RESULT | {"step", "steps"}):
         return "method"
     if given & PROVENANCE:
         return "provenance"

@@ -17,7 +17,7 @@ from scaling.tables.cells import (
     explains_within,
     share_crossed,
 )
-from scaling.tables.curves import follow_steps, grouped, not_last, undecayed
+from scaling.tables.curves import follow_steps, grouped, higher_before_the_end, not_last, undecayed
 from scaling.tables.draft import Beside, Draft
 from scaling.tables.headers import words_of
 from scaling.tables.numbers import plain_floats
@@ -31,7 +31,10 @@ CONDITION = re.compile(r"(?P<column>[^<>=!]+?)\s*(?P<sign>>=|<=|!=|==|=|>|<)\s*(
 ON_THE_WAY = "on the way: its run has later rows, of which the last is the point"
 NOT_BEST = "another recipe has a lower loss at its N and D"
 AVERAGED = "averaged with the other rows of its N and D"
-RUN_NAMES = {"name", "id", "job", "job name", "job id", "trial", "trial id", "experiment", "exp", "exp name", "run"}
+RUN_NAMES = {
+    *("name", "id", "job", "job name", "job id", "trial", "trial id", "experiment", "experiment id", "experiment name"),
+    *("exp", "exp id", "exp name", "run", "uuid", "wandb id", "wandb name", "wandb run"),
+}
 MIN_LOG = 12  # rows
 PLANNED_SHARE = 0.995  # of the planned tokens or steps
 
@@ -164,7 +167,7 @@ def keep_ends(draft: Draft, run: Sequence[object] | None) -> Curves | None:
     begins = np.ones(len(kept), dtype=np.bool_)
     begins[1:] = (size[1:] != size[:-1]) | (tokens[1:] <= tokens[:-1])
     runs = grouped(np.cumsum(begins) - 1, tokens)
-    if undecayed(runs, params, tokens, loss):
+    if undecayed(runs, params, tokens, loss) or higher_before_the_end(runs, params, tokens, loss):
         return Curves(kept[not_last(runs, len(kept))], None)
     return None
 

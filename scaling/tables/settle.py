@@ -3,28 +3,35 @@ text that was repeated."""
 
 import numpy as np
 
-from scaling.laws.observations import IntArray
+from scaling.laws.observations import FloatArray, IntArray
 from scaling.laws.repeated import MIN_LEVELS, REPEATED
 from scaling.laws.table import OPTIONAL, REQUIRED, filled, repeated_rows
 from scaling.tables.draft import Draft
 from scaling.tables.roles import values_of
 
 OFF_FLOPS = 10.0
+TOGETHER, SAME = 0.5, 0.1  # correlation of logarithms; their range in a study of one budget
 MIN_GROUP = 3  # rows of a nominal budget
 
 
-def set_wrong_flops_aside(draft: Draft) -> tuple[int, ...]:
+def set_wrong_flops_aside(draft: Draft, *, asked: bool) -> tuple[int, ...]:
     """Where some compute is near 6 N D, what is over ten times off is another unit or a slip: 6 N D takes its place.
 
-    Gives the lines. Where none is near, the column may count otherwise, and stays.
+    Gives the lines. Where none is near, the column may count otherwise, and stays if it goes with N D at all: what a
+    machine does in a second is called FLOPs too. `asked`: the user named the column.
     """
     if "flops" not in draft.numbers:
         return ()
-    kept, flops = draft.kept, draft.numbers["flops"]
+    kept, flops, params, tokens = draft.kept, *(draft.numbers[f] for f in ("flops", "params", "tokens"))
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = flops / (6.0 * draft.numbers["params"] * draft.numbers["tokens"])
+        ratio = flops / (6.0 * params * tokens)
         near = np.abs(np.log(ratio)) < np.log(OFF_FLOPS)
     off = kept[~near[kept] & ~np.isnan(ratio[kept])]
+    if not near[kept].any() and not asked and not _go_together(flops[kept], (params * tokens)[kept]):
+        del draft.numbers["flops"]
+        name = draft.sheet.names[draft.found["flops"].column]
+        draft.say(f"column {name!r} was not taken for compute, for it does not go with N and D: columns.flops={name}")
+        return ()
     if not near[kept].any() or not len(off):
         return ()
     draft.numbers["flops"] = flops.copy()
@@ -36,6 +43,17 @@ def set_wrong_flops_aside(draft: Draft) -> tuple[int, ...]:
         off,
     )
     return tuple(draft.sheet.lines[off].tolist())
+
+
+def _go_together(flops: FloatArray, product: FloatArray) -> bool:
+    """Whether compute rises with N D."""
+    good = np.isfinite(flops) & (flops > 0)
+    if good.sum() < MIN_GROUP:
+        return True
+    x, y = np.log(product[good]), np.log(flops[good])
+    if np.ptp(x) < SAME:
+        return bool(np.ptp(y) < SAME)
+    return bool(np.ptp(y) > 0 and np.corrcoef(x, y)[0, 1] > TOGETHER)
 
 
 def budgets_only_where_they_group(draft: Draft, *, asked: bool) -> None:

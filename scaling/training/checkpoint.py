@@ -51,10 +51,15 @@ class _Digesting:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self.digest = file, hashlib.sha256()
+        self.failed: OSError | None = None
 
     def write(self, part: bytes) -> int:
         self.digest.update(part)
-        return self._file.write(part)
+        try:
+            return self._file.write(part)
+        except OSError as error:
+            self.failed = error
+            raise
 
     def flush(self) -> None:
         self._file.flush()
@@ -70,7 +75,12 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
     def write(file: IO[bytes]) -> None:
         digesting = _Digesting(file)
-        torch.save(content, digesting)  # type: ignore[arg-type]  # it writes and flushes, which is all that is asked
+        try:
+            torch.save(content, digesting)  # type: ignore[arg-type]  # it writes and flushes, all that is asked
+        except RuntimeError:  # of its archive's end, which is not where it should be: it hides why
+            if digesting.failed is None:
+                raise
+            raise digesting.failed from None
         file.write(digesting.digest.digest())
 
     write_atomically(path, write)

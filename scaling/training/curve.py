@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from scaling.curves import CurveRow, curve_path, segment_name
+from scaling.folders import below
 from scaling.values import finite_or_null, open_to_append
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class CurveWriter:
         self._file.truncate(min(keep_bytes, self._file.tell()))
         self._file.seek(0, os.SEEK_END)
         self._events: torch_tensorboard.SummaryWriter | None = None
-        self._events_folder = run_folder / segment_name(budget)
+        self._events_folder = below(run_folder, f"{segment_name(budget)}/events").parent
         self._event_tokens, self._tokens, self._kept_tokens = event_tokens, tokens, tokens
 
     def write(self, row: CurveRow) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from scaling.claims import is_claimed
+from scaling.folders import below
 from scaling.records import (
     BRANCH_FILE,
     TRUNK_FILE,
@@ -88,7 +89,8 @@ class Trajectory:
             return
         if self.team.leads:
             set_aside_damaged(self.folder, pending)
-        trace_folder = self.home / PROFILE_FOLDER if self.runtime.profile and self.team.leads else None
+        traced = self.runtime.profile and self.team.leads
+        trace_folder = below(self.home, f"{PROFILE_FOLDER}/trace").parent if traced else None
         forget_peak_memory(self.engine.device)
         with (
             matrix_products(self.engine.precision),
@@ -173,8 +175,9 @@ class Trajectory:
         self._train_branch(progress, budget, self.folder / BRANCH_FILE, before)
 
     def _advance_trunk(self, progress: Progress, budget: int) -> None:
-        """To the beginning of a branch, and its state into the branch's folder."""
-        file = branch_folder(self.folder, budget) / TRUNK_FILE
+        """To the beginning of a branch, and its state into the branch's folder. Raises FolderError where that is a
+        link."""
+        file = below(self.folder, f"{branch_folder(self.folder, budget).name}/{TRUNK_FILE}")
         if self.state.step < self.spec.cooldown_start(budget):
             self._train_trunk(progress, budget, 0, also=file)
         else:  # a process before this one came so far and no further

@@ -13,16 +13,8 @@ import torch
 from filelock import FileLock, Timeout
 
 from scaling.claims import trains_whole, works_elsewhere
-from scaling.records import (
-    EXIT_BUSY,
-    EXIT_DONE,
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
-    JOB_FILE,
-    LOCK_FILE,
-    STOP_FILE,
-    RunPart,
-)
+from scaling.exits import EXIT_BUSY, EXIT_DONE, EXIT_FAILED, EXIT_REQUEUE
+from scaling.records import JOB_FILE, LOCK_FILE, STOP_FILE, RunPart
 from scaling.training.config import Job
 from scaling.training.provenance import git_commit
 from scaling.training.status import StatusWriter
@@ -107,7 +99,7 @@ def _run_locked(job: Job, folder: Path, team: Team, notices: "Notices") -> int:
         except Interrupted as interruption:
             log.info("%s; the same command goes on from here", interruption)
             status.write("interrupted")
-            return EXIT_INTERRUPTED
+            return EXIT_REQUEUE
         except BaseException as error:
             status.write("failed", error=f"{type(error).__name__}: {error}")
             raise

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
+from scaling.names import nearest
 from scaling.tuning.config import Dimension
 
 Recipe = TypeVar("Recipe")
@@ -20,7 +21,7 @@ def require_known(recipe: object, names: Collection[str]) -> None:
     """Raises ValueError for a name that is no number of the recipe."""
     known = {LR_MULTIPLE, *_numbers(recipe)}
     for name in sorted(set(names) - known):
-        raise ValueError(f"space has {name!r}, which is no number of the recipe; there are {', '.join(sorted(known))}")
+        raise ValueError(f"space has {name!r}, which is no number of the recipe: {nearest(name, known)}")
 
 
 def _numbers(recipe: object) -> dict[str, Any]:

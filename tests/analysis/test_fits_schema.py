@@ -2,6 +2,7 @@
 
 import csv
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ from scaling.analysis.study import forecast, split_records
 from scaling.analysis.table_report import report_on_table
 from scaling.analysis.text import with_text
 from scaling.analysis.vocabulary import vocabulary_laws
-from scaling.checks.catalogue import check_table, in_fits_json
+from scaling.checks.catalogue import check_table
 from scaling.config import table_options
 from scaling.config_folder import config_folder
 from scaling.data.oracle import KnownEntropy
+from scaling.results_json import fits_json, shapes_json
+from scaling.values import to_plain
 from tests.analysis.conftest import make_records
+from tests.analysis.test_shapes import found, planted, shapes_study
 from tests.analysis.test_study import OPTIONS, report_of, study
 from tests.analysis.test_text import other_set, repeated_study
 from tests.analysis.test_vocabulary import in_bits, vocabulary_plan
@@ -35,6 +39,7 @@ MAPS = {
     "structure",
 }
 INTERVAL = {"low", "high", "level", "method"}
+ESTIMATE = {"value", "low", "high"}
 WHOLE = {"observations.excluded", "findings", "refused"}  # documented as one
 
 
@@ -44,7 +49,7 @@ def keys(value: Any, at: str = "") -> set[str]:
         return set()
     if isinstance(value, list):
         return set().union(*(keys(item, f"{at}[]") for item in value)) if value else set()
-    if not isinstance(value, dict) or set(value) == INTERVAL:
+    if not isinstance(value, dict) or set(value) in (INTERVAL, ESTIMATE):
         return set()
     if at.rpartition(".")[2] in MAPS:
         return set().union(*({f"{at}.{{name}}"} | keys(item, f"{at}.{{name}}") for item in value.values()), set())
@@ -66,13 +71,13 @@ def a_table(folder: Path) -> dict[str, Any]:
         overrides = ["out=x", "bootstrap=20", "holdout='0.2'", "+targets.points=[[1e9,1e10]]"]
         composed = compose("fit", [f"source={folder / 'points.csv'}", *overrides])
         report = report_on_table(table_options(composed), "command")
-    return in_fits_json(report.fits_json, check_table(report))
+    return fits_json(replace(report, findings=check_table(report)))
 
 
 def a_ladder() -> dict[str, Any]:
     with initialize_config_dir(str(config_folder().resolve()), version_base="1.3"):
         composed = compose("fit", [f"source={PAGE.parent / 'tables/ladder.csv'}", "out=x", "bootstrap=0"])
-        return report_on_table(table_options(composed), "command").fits_json
+        return fits_json(report_on_table(table_options(composed), "command"))
 
 
 def the_text(folder: Path) -> dict[str, Any]:
@@ -85,7 +90,15 @@ def the_text(folder: Path) -> dict[str, Any]:
     )
     report = report_of(planned, records, folder, ())
     known = KnownEntropy(rate=1.0, floor=1.1, context=64)
-    return with_text(report, split_records(planned, records), OPTIONS, None, known, laws).fits_json["text"]  # type: ignore[no-any-return]
+    found = with_text(report, split_records(planned, records), OPTIONS, None, known, laws)
+    return fits_json(found)["text"]  # type: ignore[no-any-return]
+
+
+def the_shapes(folder: Path) -> dict[str, Any]:
+    config, planned = shapes_study(folder)
+    records = planted(planned, noise=0.003)
+    records[0] = replace(records[0], final_loss_nats=9.0)
+    return to_plain(shapes_json(found(config, planned, records)))  # type: ignore[no-any-return]
 
 
 def test_the_page_names_every_key_and_no_other(tmp_path: Path) -> None:
@@ -94,9 +107,10 @@ def test_the_page_names_every_key_and_no_other(tmp_path: Path) -> None:
     held_out = {(p.run_id, p.tokens) for p in planned.points if p.held_out}
     first_wave = [r for r in records if (r.run_id, r.budget_tokens) not in held_out]
     made, _ = forecast(planned, first_wave, OPTIONS, ())
-    of_study = in_fits_json(report_of(planned, records, tmp_path, tuple(made)).fits_json, ())
+    of_study = fits_json(report_of(planned, records, tmp_path, tuple(made)))
     of_table = a_table(tmp_path)
-    assert set(of_study) == set(of_table) - {"reading", "influence"}
+    assert set(of_study) - {"text", "shapes"} == set(of_table) - {"reading", "influence"}
     text = {"text": the_text(tmp_path)}
-    assert keys(of_study) | keys(of_table) | keys(a_ladder()) | keys(text) == documented
+    of_shapes = {"shapes": the_shapes(tmp_path)}
+    assert keys(of_study) | keys(of_table) | keys(a_ladder()) | keys(text) | keys(of_shapes) == documented
     assert {entry["law"] for entry in of_study["ledger"]} == {"selected", "chinchilla"}

@@ -12,6 +12,7 @@ from scaling.analysis.noise import seed_noise
 from scaling.analysis.study import NothingToFit, analyse, forecast, split_records
 from scaling.planning.config import ReplicateConfig
 from scaling.results import StudyReport
+from scaling.results_json import fits_json
 from scaling.specs import Plan
 from scaling.store import Forecast
 from tests.analysis.conftest import ALPHA, BETA, E, make_record, make_records, planted_loss
@@ -126,4 +127,4 @@ def test_conventions_are_all_fitted_and_named(tmp_path: Path) -> None:
     total = report.conventions[0]
     assert total.source.startswith("N: all parameters; C: training")
     assert total.parameters["alpha"] == pytest.approx(ALPHA, rel=1e-6)
-    assert [answer["source"] for answer in report.fits_json["conventions"]] == [a.source for a in report.conventions]
+    assert [answer["source"] for answer in fits_json(report)["conventions"]] == [a.source for a in report.conventions]

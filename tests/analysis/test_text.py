@@ -18,6 +18,7 @@ from scaling.planning.power import plan_power
 from scaling.records import RunRecord, ValidationLoss
 from scaling.report.text_section import repetition_blocks, text_section
 from scaling.results import StudyReport
+from scaling.results_json import fits_json
 from scaling.specs import Plan
 from tests.analysis.conftest import ALPHA, BETA, A, B, E, make_record, make_records
 from tests.planning.conftest import plan
@@ -55,7 +56,7 @@ def test_each_validation_set_has_a_law_of_its_own() -> None:
         expected = own.law.fit.parameters[name] * factor
         assert other.law.fit.parameters[name] == pytest.approx(expected, rel=1e-6)
     assert "'other', 'converged'" in shown(report)
-    assert [each["name"] for each in report.fits_json["text"]["validation_sets"]] == ["validation", "other"]
+    assert [each["name"] for each in fits_json(report)["text"]["validation_sets"]] == ["validation", "other"]
     assert validation_laws(study, make_records(study), OPTIONS, None) == ()
 
 
@@ -158,4 +159,4 @@ def test_the_report_holds_the_floor_against_the_truth() -> None:
     known = KnownEntropy(rate=0.1, floor=None, context=64)
     outside = with_text(inside, split_records(study, records), OPTIONS, None, known)
     assert "lies OUTSIDE the interval" in shown(outside)
-    assert outside.fits_json["text"]["entropy"]["rate"] == 0.1
+    assert fits_json(outside)["text"]["entropy"]["rate"] == 0.1

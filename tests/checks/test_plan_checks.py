@@ -78,7 +78,8 @@ SINS = [
     ),
     ("thin_profiles", "warn", planned({**ISOFLOP, "sizes": SIZES[:3]})),
     ("repeated_data", "info", planned({"budgets": (6e6, 1.2e7, 2.4e7), "replicates": ()})),
-    ("repeated_data", "warn", planned({"budgets": (1e7, 2e7, 5e7), "replicates": ()})),
+    ("repeated_data", "warn", planned({"budgets": (3e6, 6e6, 1e7, 5e7), "replicates": ()})),
+    ("repeated_data", "refuse", planned({"budgets": (1e7, 2e7, 5e7), "replicates": ()})),  # one fresh token count
     ("repeated_data", "refuse", planned({"budgets": (3e7, 5e7, 1e8), "replicates": ()})),  # no point is fresh
     ("repeated_data", "refuse", planned({"budgets": (6e6, 1.2e7, 2e10), "max_flops": None, "replicates": ()})),
     ("no_replicates", "info", planned({"replicates": ()})),
@@ -137,5 +138,5 @@ def test_force_overrules_the_named_refusal_and_no_other() -> None:
 
 
 def test_an_unknown_name_in_force_is_told_with_the_names_there_are() -> None:
-    with pytest.raises(ValueError, match=r"force has few_stops, which no check is called; .*few_steps.*warmup_share"):
+    with pytest.raises(ValueError, match=r"force has few_stops, which no check is called: did you mean few_steps"):
         require_known(["few_steps", "few_stops"])

@@ -93,7 +93,7 @@ SINS: dict[str, tuple[Change, str, Change, str | None]] = {
         lambda rows: [{**r, "params": r["tokens"], "tokens": r["params"]} for r in rows], "refuse",
         times(lambda i, r: 0.2, "tokens"), None,
     ),
-    "unlikely_loss": (times(lambda i, r: 3.0), "refuse", times(lambda i, r: 1.5), None),
+    "unlikely_loss": (times(lambda i, r: 3.0), "refuse", times(lambda i, r: 1.5), "warn"),
     "rising_loss": (
         times(lambda i, r: (r["params"] / 1e7) ** 0.3), "refuse", times(lambda i, r: (r["params"] / 1e7) ** 0.02), None
     ),
@@ -113,8 +113,9 @@ SINS: dict[str, tuple[Change, str, Change, str | None]] = {
         column("group", lambda i, r: "xy"[i % 2]), None,
     ),
     "confounded_column": (
-        column("gpu", lambda i, r: "A100" if r["params"] < 2e8 else "H100"), "warn",
-        column("gpu", lambda i, r: ("A100", "H100")[i % 2]), None,
+        then(column("gpu", lambda i, r: 8 * (1 + (r["params"] > 2e8))), times(lambda i, r: 1 + r["gpu"] / 400)),
+        "warn",
+        column("gpu", lambda i, r: "A100" if r["params"] < 2e8 else "H100"), None,
     ),
     "rows_out_of_scale": (
         times(lambda i, r: 100 if i == 40 else 1, "tokens"), "warn",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,16 @@ def test_another_release_is_refused() -> None:
 
     with pytest.raises(DataError, match=r"pip install botocore==0\.0\.1, or set data\.source\.version="):
         open_source(replace(SourceConfig("botocore", version="0.0.1")))
+
+
+def test_without_its_package_a_line_says_what_to_install_or_to_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    from scaling.data.sources import open_source
+
+    def missing(package: str) -> str:
+        raise metadata.PackageNotFoundError(package)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    words = r"pip install botocore==1\.44\.5 \(or scaling-sweep\[demo\]\).*data=local"
+    with pytest.raises(DataError, match=words) as told:
+        open_source(SourceConfig("botocore", version="1.44.5"))
+    assert "\n" not in str(told.value)

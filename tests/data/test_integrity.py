@@ -1,6 +1,7 @@
 """A token file that is not as it was written is named and made anew, however it came about."""
 
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from scaling.data import integrity
-from scaling.data.config import DataConfig
+from scaling.data.config import DataConfig, DataError
 from scaling.data.corpus import Corpus
 from scaling.data.integrity import STAMPS_FILE
 from scaling.data.manifest import MANIFEST_FILE, TRAIN_FILE, VALIDATION_FILE, read_manifest
@@ -69,6 +70,71 @@ def test_what_is_cut_or_gone_or_no_manifest_is_named_too(corpus: Corpora) -> Non
         damage()
         assert str(folder) in again(corpus)[0]
         assert again(corpus) == []
+
+
+def make_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def make_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+    (path / "mine").write_text("mine")
+
+
+def nest(path: Path) -> None:
+    path.write_text("[" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [(TRAIN_FILE, make_pipe), (VALIDATION_FILE, make_folder), (MANIFEST_FILE, make_pipe), (MANIFEST_FILE, nest)],
+)
+def test_what_is_no_file_is_made_anew_and_what_is_not_ours_stays(
+    corpus: Corpora, name: str, spoil: Callable[[Path], object]
+) -> None:
+    folder = corpus[2]
+    (folder / "notes.txt").write_text("mine")
+    spoil(folder / name)
+    with pytest.raises(DataError):
+        Corpus.open(folder)
+    assert "prepared anew" in again(corpus)[0]
+    assert again(corpus) == []
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert [path.read_text() for path in folder.glob("*.moved/mine")] == ["mine"] * (spoil is make_folder)
+
+
+def test_stamps_that_are_none_are_no_hindrance(corpus: Corpora) -> None:
+    os.mkfifo(corpus[2] / STAMPS_FILE)
+    assert again(corpus) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("train", "bytes"), -1),
+        (("train", "words"), math.nan),
+        (("validation", "lines"), True),
+        (("overlap", "validation_ngrams"), "x"),
+        (("overlap", "seen_in_training"), 10**400),
+        (("licence",), None),
+        (("vocab_size",), {}),
+        (("true_nats_per_byte",), math.inf),
+        (("validation_keys",), [3]),
+        (("files", TRAIN_FILE, "sha256"), []),
+        (("validation_sets",), "none"),
+    ],
+)
+def test_a_manifest_that_cannot_be_is_none(corpus: Corpora, path: tuple[str, ...], value: object) -> None:
+    content = json.loads((corpus[2] / MANIFEST_FILE).read_text())
+    place = content
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    (corpus[2] / MANIFEST_FILE).write_text(json.dumps(content))
+    with pytest.raises(DataError, match="is no prepared corpus"):
+        read_manifest(corpus[2])
 
 
 def test_a_manifest_of_an_earlier_version_is_completed(corpus: Corpora) -> None:

@@ -14,7 +14,10 @@ import pytest
 from scaling.data.config import DataConfig, DataError, SourceConfig, TokenizerConfig
 from scaling.data.corpus import Corpus
 from scaling.data.fingerprint import fingerprint
+from scaling.data.finished import Finished
+from scaling.data.manifest import SplitCounts
 from scaling.data.prepare import is_whole, prepare
+from scaling.data.spool import Spool
 from scaling.data.tokenizers import ByteTokenizer
 
 WriteJsonl = Callable[..., Path]
@@ -200,6 +203,22 @@ def test_what_a_killed_one_had_finished_is_not_done_again(
     assert sorted(file.name for file in folder.iterdir()) == sorted(file.name for file in straight.iterdir())
     for file in straight.iterdir():
         assert (folder / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+def test_a_finished_part_whose_words_are_damaged_is_made_anew(tmp_path: Path) -> None:
+    finished, counts, file = Finished(tmp_path), SplitCounts(1, 2, 3, 4, 5, 6), tmp_path / "train.bin"
+    file.touch()
+    assert finished.counts(file, lambda: counts) == counts
+    for words in ('{"docu', "[]", '{"tokens": 3}'):
+        (tmp_path / "train.bin.json").write_text(words)
+        assert finished.counts(file, lambda: counts) == counts
+        (tmp_path / "spool.json").write_text(words)
+        with pytest.raises(RuntimeError, match="anew"):
+            finished.spool(made_anew)
+
+
+def made_anew() -> Spool:
+    raise RuntimeError("anew")
 
 
 def test_of_two_processes_one_works_and_one_waits(

@@ -93,11 +93,7 @@ def command(name: str, arguments: list[str]) -> Ended:
     """`python -m scaling.<name> <arguments>`."""
     main = importlib.import_module(f"scaling.{name}").main
 
-    def body() -> None:
-        sys.argv = [f"scaling/{name}.py", *arguments]
-        main()
-
-    return forked(body)
+    return forked(lambda: main(arguments))
 
 
 def strict_json(text: str) -> Any:

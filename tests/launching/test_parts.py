@@ -11,11 +11,12 @@ import pytest
 import torch
 from filelock import FileLock
 
+from scaling.exits import EXIT_BUSY, EXIT_DONE
 from scaling.launching.pool import PoolOptions, PoolState, run_pool
 from scaling.launching.slots import cpu_environment, make_slots
 from scaling.launching.tasks import LaunchResult, Task
 from scaling.launching.workers import WarmWorkers, Workers
-from scaling.records import EXIT_BUSY, EXIT_DONE, TRUNK_FILE, branch_folder, read_record, record_path
+from scaling.records import TRUNK_FILE, branch_folder, read_record, record_path
 from scaling.training.config import Job
 from scaling.training.progress import Progress
 from scaling.training.saving import Saver

@@ -12,7 +12,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.plugins.sweeper import Sweeper
 
 from hydra_plugins.scaling._register import register
-from hydra_plugins.scaling.study_sweeper import _points
+from hydra_plugins.scaling.study_sweeper import _axes, _points, named_after
 from scaling.config import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -60,9 +60,20 @@ def test_points_are_the_only_axis(arguments: list[str], points: set[int] | None)
     assert _points(OverridesParser.create().parse_overrides(arguments)) == points
 
 
+def test_every_other_axis_is_a_study_named_after_its_own() -> None:
+    typed = ["recipe.matrix_lr=.002,.004", "model.activation=gelu,swiglu", "study=x", "point=1,2", "grid.seed=3"]
+    axes = _axes(OverridesParser.create().parse_overrides(typed))
+    assert len(axes) == 4
+    assert {tuple(axis) for axis in axes} >= {("recipe.matrix_lr=0.002", "model.activation=swiglu")}
+    assert named_after("x", axes[0]) == ["study='x-matrix_lr_0.002-activation_gelu'"]
+    assert named_after("x", ["data.source.path='a b/c'"]) == ["study='x-path_a_b_c'"]
+    assert _axes([]) == [[]]
+    assert named_after("x", []) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["recipe=wsd,cosine"], "sweeps over recipe"), (["point=a,b"], "names no points"), (["point=-1"], "no points")],
+    [(["point=a,b"], "names no points"), (["point=-1"], "no points")],
 )
 def test_another_axis_is_refused(arguments: list[str], words: str) -> None:
     with pytest.raises(ConfigError, match=words):

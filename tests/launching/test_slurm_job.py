@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from scaling.exits import EXIT_FAILED, EXIT_REQUEUE
 from scaling.launching.batches import SlurmOptions
 from scaling.launching.slurm import Submission
-from scaling.records import EXIT_FAILED, EXIT_INTERRUPTED, record_path
+from scaling.records import record_path
 from scaling.stages.slurm_job import FRUITLESS_COMEBACKS, run_group
 
 RUNS = ("a-wsd-s0-1", "b-wsd-s0-2")
@@ -43,17 +44,25 @@ def requeued(study: Path) -> int:
 
 
 def test_a_running_job_comes_back_and_a_cancelled_one_does_not(study: Path) -> None:
-    assert told_to_go(study, "COMPLETING") == EXIT_INTERRUPTED
+    assert told_to_go(study, "COMPLETING") == EXIT_REQUEUE
     assert requeued(study) == 0
-    assert told_to_go(study) == EXIT_INTERRUPTED
+    assert told_to_go(study) == EXIT_REQUEUE
     assert requeued(study) == 1
 
 
 def test_a_job_that_never_gets_to_save_anything_stays_away(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     codes = [told_to_go(study) for _ in range(FRUITLESS_COMEBACKS + 1)]
-    assert codes == [EXIT_INTERRUPTED] * FRUITLESS_COMEBACKS + [EXIT_FAILED]
+    assert codes == [EXIT_REQUEUE] * FRUITLESS_COMEBACKS + [EXIT_FAILED]
     assert requeued(study) == FRUITLESS_COMEBACKS
     assert "hydra.launcher.time_limit" in capsys.readouterr().out
+
+
+def test_a_count_that_cannot_be_read_begins_anew(study: Path) -> None:
+    assert told_to_go(study) == EXIT_REQUEUE
+    (count,) = (study / "slurm" / "comebacks").iterdir()
+    count.write_text('{"fruitl')
+    assert told_to_go(study) == EXIT_REQUEUE
+    assert requeued(study) == 2
 
 
 @pytest.mark.parametrize("saved", ["trunk.pt", record_path(Path(), 1000).name])
@@ -68,8 +77,8 @@ def test_what_is_saved_gives_it_new_tries(saved: str, study: Path, monkeypatch: 
 
     with monkeypatch.context() as patch:
         patch.setattr(job_state, running_while_something_is_saved)
-        assert told_to_go(study) == EXIT_INTERRUPTED
-    assert [told_to_go(study) for _ in range(FRUITLESS_COMEBACKS)] == [EXIT_INTERRUPTED] * FRUITLESS_COMEBACKS
+        assert told_to_go(study) == EXIT_REQUEUE
+    assert [told_to_go(study) for _ in range(FRUITLESS_COMEBACKS)] == [EXIT_REQUEUE] * FRUITLESS_COMEBACKS
     assert told_to_go(study) == EXIT_FAILED
 
 

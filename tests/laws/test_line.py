@@ -67,7 +67,7 @@ def test_each_question_has_its_own_verdict() -> None:
     assert answered(found) == {"loss": True, "floor": True, "best_params": False}
     assert found.forecasts == ()
     assert [(one.params, one.tokens) for one in found.points] == [
-        pytest.approx((np.sqrt(1e+22 / 120), np.sqrt(1e+22 * 20 / 6)))
+        pytest.approx((np.sqrt(1e22 / 120), np.sqrt(1e22 * 20 / 6)))
     ]
     few = analyse(rows.take(np.arange(4)), targets=(1e22,), resamples=0)
     assert answered(few) == {"loss": False, "floor": False, "best_params": False}

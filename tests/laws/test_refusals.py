@@ -8,7 +8,9 @@ import pytest
 from scaling.laws.analysis import analyse
 from scaling.laws.fit import Fit, fit_law
 from scaling.laws.forms import CHINCHILLA, power_law
+from scaling.laws.intervals import linearise_fit, predict_interval
 from scaling.laws.isoflop import MOST_BUDGETS, fit_isoflops
+from scaling.laws.joint import KAPLAN
 from scaling.laws.observations import Observations, points
 from scaling.laws.payload import fits_payload
 
@@ -156,3 +158,14 @@ def test_a_column_of_budgets_that_are_all_different_is_looked_at_in_part() -> No
     assert found.status == "refused"
     assert len(found.parabolas) == MOST_BUDGETS
     assert "2,000 of 5,000 were looked at" in found.message
+
+
+def test_of_a_fit_that_ran_away_nothing_is_known() -> None:
+    """The losses do not fall with size, and Kaplan's N_c goes beyond every number: no error, and no interval."""
+    params, tokens = np.repeat([6144.0, 13824.0, 24576.0], 3), np.tile([16000.0, 24064.0, 32000.0], 3)
+    losses = np.array([2.0531, 1.9663, 1.919, 2.0415, 2.0049, 1.9744, 2.0428, 1.9967, 1.9479])
+    rows = Observations(params, tokens, losses)
+    fit = fit_law(KAPLAN, rows)
+    assert not fit.usable
+    assert np.isnan(linearise_fit(fit, rows).covariance).all()
+    assert np.isnan(predict_interval(fit, rows, points(38400.0, 32000.0)).low).all()

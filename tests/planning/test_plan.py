@@ -12,7 +12,7 @@ from rich.console import Console
 from scaling.model.counting import count_training_flops
 from scaling.planning.config import ReplicateConfig, SizeConfig
 from scaling.planning.schedule import wall_seconds
-from scaling.planning.table import print_plan
+from scaling.planning.table import COLUMNS, print_plan
 from tests.planning.conftest import COST, SIZES, plan
 
 
@@ -110,7 +110,10 @@ def test_replicates_share_all_but_the_seed_and_the_cells_hold_out_together() -> 
         ({"grid": {"holdout_share": 0.99}}, "leaves nothing to fit"),
         ({"grid": {"sizes": (*SIZES, SIZES[0])}}, "'14k' twice"),
         ({"grid": {"budgets": (-1.0,)}}, "a budget must be positive"),
-        ({"grid": {"replicates": (ReplicateConfig("9k", (1,)),)}}, "names the size '9k'; the sizes are 14k"),
+        (
+            {"grid": {"replicates": (ReplicateConfig("9k", (1,)),)}},
+            "names the size '9k', which grid.sizes does not have",
+        ),
         ({"grid": {"replicates": (ReplicateConfig("14k", (0,)),)}}, "which the grid itself uses"),
     ],
 )
@@ -118,6 +121,32 @@ def test_what_cannot_be_trained_is_refused_in_one_sentence(changes: dict[str, di
     with pytest.raises(ValueError, match=words) as caught:
         plan(**changes)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 160, 200])
+def test_the_table_fits_the_terminal_and_no_number_is_cut(width: int) -> None:
+    page = StringIO()
+    print_plan(plan(), COST, 2, Console(file=page, width=width))
+    rows = page.getvalue().split("\n\n")[0].splitlines()
+    assert all(len(line.rstrip()) <= width for line in rows if "points on" not in line)
+    assert "…" not in page.getvalue()
+    assert ("columns=all" in page.getvalue()) is (width < 200)
+    everything = StringIO()
+    print_plan(plan(), COST, 2, Console(file=everything, width=width), all_columns=True)
+    header = next(line for line in everything.getvalue().splitlines() if "point" in line and "size" in line)
+    assert all(column.heading in header for column in COLUMNS)
+
+
+def test_a_plan_tells_its_totals_and_what_goes_to_the_law_of_repeated_data() -> None:
+    page = StringIO()
+    worn = plan(grid={"budgets": (1e6, 2e6, 4e6, 4e7), "holdout_min": 1})
+    print_plan(worn, COST, 2, Console(file=page, width=1000))
+    apart = sum((point.epochs or 0) > 1.01 for point in worn.points)
+    kept = sum((point.epochs or 0) <= 1.01 and not point.held_out for point in worn.points)
+    assert f"{apart} points repeat their text" in page.getvalue()
+    assert f"fitted to {kept} points and tested on " in page.getvalue()
+    assert "of memory for a worker" in page.getvalue()
+    assert "of checkpoints on disk" in page.getvalue()
 
 
 def test_wall_time_follows_longest_first() -> None:

@@ -63,9 +63,7 @@ def test_a_degenerate_table_is_reported(N: FloatArray, D: FloatArray, loss: Floa
         Rows("rows", rows, None, None, {"as given": rows}, {}), targets=None, resamples=0, level=0.95, seed=0
     )
     parts = {part.name: getattr(laws, part.name) for part in fields(laws)}
-    report = TableReport(
-        **parts, source="rows", command="", rule=None, by_run=False, reading=Reading("rows", "row", len(N), {})
-    )
+    report = TableReport(**parts, command="", by_run=False, reading=Reading("rows", "row", len(N), {}))
     assert report.surface.fit.status == status
     assert ("unusable_law" in {finding.name for finding in check_table(report)}) is (status != "converged")
     for group in figure_groups(report):

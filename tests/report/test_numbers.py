@@ -24,6 +24,14 @@ def test_amount(value: float | None, text: str) -> None:
     assert numbers.amount(value) == text
 
 
+def test_both_ends_of_a_range_are_powers_of_ten_or_neither() -> None:
+    between = numbers.between
+    assert between(4.175, 6.025e7) == "4.17\u00a0×\u00a010⁰ to 6.02\u00a0×\u00a010⁷"
+    assert between(0.0123, 512.0) == "0.0123 to 512"
+    assert between(1e7, 2e7) == "1.00\u00a0×\u00a010⁷ to 2.00\u00a0×\u00a010⁷"
+    assert between(9_999.0, 2e6, numbers.amount) == "10.0k to 2.00M"
+
+
 def test_signs_units_and_words() -> None:
     assert numbers.signed_percent(-0.01234) == "−1.23%"
     assert numbers.percent(None) == "–"

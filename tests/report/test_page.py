@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from scaling.laws.agreement import Answer
+from scaling.report.answer import answer
 from scaling.report.content import content
-from scaling.report.document import Table
+from scaling.report.document import Facts, Table, Verdict
 from scaling.report.figures.plate import Figures, Picture
 from scaling.report.html import page
 from scaling.report.markdown import markdown
@@ -51,6 +52,18 @@ def test_words_are_whole_in_every_case(case: str) -> None:
     assert not re.search(r"\bnan\b", text.replace("<nan>", ""))  # the planted reason of the diverged run
     assert "None" not in text
     assert markdown(content(report, ())).startswith("# ")
+
+
+def test_each_error_says_whose_it_is() -> None:
+    """Of the forecasts, which are averages, and of the formula that is printed: their signs too."""
+    found = answer(study()).blocks
+    said = next(block.sentence for block in found if isinstance(block, Verdict))
+    facts = {fact.label: fact for block in found if isinstance(block, Facts) for fact in block.facts}
+    alone = facts["Mean error of the formula alone"]
+    assert facts["Mean error of the forecast"].value != alone.value
+    assert "the forecasts, averages of 12 candidates, made before they were trained, are off by" in said
+    assert f"The formula alone is off by {alone.value}, every one too high." in said
+    assert alone.note.endswith("every one too high")
 
 
 def without_scripts(html: str) -> str:

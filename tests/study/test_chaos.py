@@ -23,9 +23,8 @@ from scaling.records import read_records, recorded
 from scaling.specs import read_plan
 from scaling.store import LEDGER_FILE, Forecast, read_forecasts
 from tests.planted_study import planted_study
-from tests.study.test_commands import ROOT, command, text_folder
-
-__all__ = ["text_folder"]
+from tests.study.test_commands import ROOT, command
+from tests.words import write_documents
 
 KILLS, SEED = int(os.environ.get("CHAOS_KILLS", "100")), int(os.environ.get("CHAOS_SEED", "0"))
 SIZES = "[{name: a, num_layers: 1, d_model: 8, num_heads: 1}, {name: b, num_layers: 1, d_model: 16, num_heads: 1}, "
@@ -48,6 +47,13 @@ VICTIMS = (
 )  # fmt: skip
 # Stopped ones go on after a while, if they live.
 NUMBERS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGSTOP)
+
+
+@pytest.fixture
+def text_folder(tmp_path: Path) -> Path:
+    """Enough that no point sees a word twice: of repeated text no law is fitted."""
+    (tmp_path / "text").mkdir()
+    return write_documents(tmp_path / "text", documents=120, words_each=300)
 
 
 def processes(mark: str) -> dict[int, str]:

@@ -1,25 +1,26 @@
 """Files of a study that were cut, edited, copied or are somebody else's: named, passed over or refused, never a
 traceback; and what was damaged is trained again."""
 
+import importlib
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hydra.core.global_hydra import GlobalHydra
 
-from scaling import fit, recommend, status
-from scaling.command import EXIT_BAD_CONFIG, EXIT_NO_ANSWER, told_in_one_paragraph
+from scaling import fit, status
+from scaling.command import told_in_one_paragraph
 from scaling.config import StudyConfig, stored_config, stored_plan
 from scaling.curves import curve_path, read_curve
+from scaling.exits import EXIT_BAD_CONFIG, EXIT_DONE, EXIT_FAILED
 from scaling.folders import FolderError
+from scaling.launching import kept
 from scaling.launching.slots import Slot
 from scaling.launching.workers import FreshWorkers
-from scaling.records import EXIT_DONE, EXIT_FAILED, LaterRecord, is_done, read_records, record_path, recorded
+from scaling.records import LaterRecord, is_done, read_records, record_path, recorded
 from scaling.specs import Plan, read_plan
 from scaling.stages.study import list_tasks, write_jobs
 from scaling.train import run_one
@@ -49,11 +50,12 @@ def study(
     return config, plan
 
 
+recommend = importlib.import_module("scaling.recommend")  # the command: `scaling.recommend` is the function
+
+
 def run(command: object, *arguments: str) -> int:
-    GlobalHydra.instance().clear()
-    sys.argv = ["command", *arguments]
     with pytest.raises(SystemExit) as ended:
-        command.main()  # type: ignore[attr-defined]
+        command.main(arguments)  # type: ignore[attr-defined]
     assert isinstance(ended.value.code, int)
     return ended.value.code
 
@@ -117,7 +119,8 @@ def test_a_record_that_cannot_be_one_is_named_and_its_point_counts_as_not_traine
 def test_laws_are_fitted_without_what_is_damaged(
     study: tuple[StudyConfig, Plan], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One's own record and curve, a ledger and a pipe in the studies beside it."""
+    """One's own record and curve, a ledger and a pipe in the studies beside it; a report that is a link is not written,
+    and the answer is told."""
     config, plan = study
     point = plan.points[3]
     spoil(record_path(config.folder / point.run_id, point.tokens), RECORDS["a loss below zero"])
@@ -127,8 +130,13 @@ def test_laws_are_fitted_without_what_is_damaged(
         (tmp_path / "runs" / name).mkdir()
     (tmp_path / "runs" / "cut" / "forecasts.jsonl").write_text('{"run_id": "x", "si')
     os.mkfifo(tmp_path / "runs" / "pipe" / "forecasts.jsonl")
-    assert run(fit, "study=default") in (0, EXIT_NO_ANSWER)
+    (tmp_path / "home").mkdir()
+    (config.folder / "report").symlink_to(tmp_path / "home")
+    assert run(fit, "study=default") == EXIT_BAD_CONFIG
     told = capsys.readouterr()
+    assert told.out.count(". ") > 1, "the verdict"
+    assert "report/report.md leads out of" in told.err
+    assert list((tmp_path / "home").iterdir()) == []
     for words in (
         f"record-{point.tokens}.json",
         "curve-trunk.jsonl, line 1",
@@ -245,6 +253,8 @@ def test_a_study_that_was_received_writes_through_none_of_its_links(tmp_path: Pa
     with pytest.raises(OSError, match="symbolic link"):
         run_folder(folder)
     assert run_one(folder) == EXIT_FAILED
+    with pytest.raises(OSError, match="symbolic link"):
+        kept._log_to(folder)
     with pytest.raises(OSError, match="symbolic link"):
         FreshWorkers().start(folder, Slot("cpu", (), {}))
     assert (home / "thesis.tex").read_text() == "mine"

@@ -1,6 +1,7 @@
 """A disk that fails at any of the writes of a study's life: told in a paragraph, and the same command afterwards ends
 with the undisturbed study."""
 
+import importlib
 import json
 import shlex
 import shutil
@@ -12,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from scaling import recommend
-from scaling.command import EXIT_BAD_CONFIG, told_in_one_paragraph
+from scaling.command import told_in_one_paragraph
 from scaling.config import StudyConfig
 from scaling.data.config import DataConfig, SourceConfig, TokenizerConfig
 from scaling.data.prepare import prepare
+from scaling.exits import EXIT_BAD_CONFIG, EXIT_DONE
 from scaling.recommend import from_study
-from scaling.records import EXIT_DONE, record_path
+from scaling.records import record_path
 from scaling.specs import Plan
 from scaling.stages import finish
 from scaling.stages.finish import finish_study, forecast_held_out
@@ -34,6 +35,8 @@ from tests.test_recommend import options
 from tests.tiny_run import make_run, make_spec
 
 __all__ = ["finished", "text_folder"]
+
+recommend = importlib.import_module("scaling.recommend")  # the command: `scaling.recommend` is the function
 
 Life = Callable[[Path], object]  # everything that a command does below a folder; what it returns is the end
 

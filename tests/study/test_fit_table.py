@@ -4,7 +4,6 @@ import csv
 import gzip
 import json
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,9 @@ from scaling import fit
 from scaling.analysis.config import TableOptions
 from scaling.analysis.holdout import hold_out
 from scaling.analysis.table_report import report_on_table
-from scaling.command import EXIT_NO_ANSWER
 from scaling.config import table_options
 from scaling.config_folder import config_folder
+from scaling.exits import EXIT_NO_ANSWER
 from scaling.tables.account import TableError
 from scaling.tables.read import Table, read_table
 
@@ -61,10 +60,8 @@ def read(out: Path) -> dict[str, Any]:
 
 def command(*arguments: object) -> int:
     """The command as it is typed, in this process; gives its exit code."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["scaling.fit", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            fit.main()
+    with pytest.raises(SystemExit) as stop:
+        fit.main([str(argument) for argument in arguments])
     assert isinstance(stop.value.code, int)
     return stop.value.code
 

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from scaling import claims
+from scaling.exits import EXIT_BUSY, EXIT_DONE, EXIT_FAILED
 from scaling.launching.pool import PoolOptions, run_pool
 from scaling.launching.slots import make_slots
 from scaling.launching.tasks import Task
 from scaling.launching.workers import FreshWorkers
-from scaling.records import EXIT_BUSY, EXIT_DONE, EXIT_FAILED, RunStatus, record_path
+from scaling.records import RunStatus, record_path
 from scaling.training import checkpoint
 from scaling.training.worker import run_folder
 from scaling.values import read_json, write_atomically, write_json
@@ -102,7 +103,10 @@ def test_a_worker_clears_what_a_kill_left_not_what_others_write(tmp_path: Path, 
         (folder / name).write_bytes(b"half")
     assert run_folder(folder) == EXIT_DONE
     assert [path.name for path in folder.glob(".*.tmp")] == [".job.json.78.tmp"]
+    (tmp_path / "received").mkdir()
+    (tmp_path / "received" / ".lock").symlink_to(tmp_path / "thesis.tex")
     claims.tidy(tmp_path)
+    assert not (tmp_path / "thesis.tex").exists()
     assert not list(folder.glob(".*.tmp"))
 
 

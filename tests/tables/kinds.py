@@ -391,6 +391,13 @@ READ: dict[str, Kind] = {
         (),
     ),
     "repeated text": ("a.csv", lambda: csv_text(repeated()), ("fresh text",)),
+    "repeated text by the epochs of a trainer": (
+        "a.csv",
+        lambda: csv_text(
+            made(repeated(), params=N, tokens=D, loss=L, num_train_epochs=lambda r: D(r) / r["unique_tokens"])
+        ),
+        ("fresh text",),
+    ),
     "repeated text by epochs": (
         "a.csv",
         lambda: csv_text(made(repeated(), params=N, tokens=D, loss=L, epochs=lambda r: D(r) / r["unique_tokens"])),
@@ -400,6 +407,55 @@ READ: dict[str, Kind] = {
         "a.csv",
         lambda: csv_text(beside(ROWS, "flops", lambda i, r: compute(r) / (1e15 if i % 5 == 1 else 1))),
         ("6 N D was taken",),
+    ),
+    "speeds beside": (
+        "a.csv",
+        lambda: columns("params,tokens,tokens/s,TFLOPs/s,flops per second,loss", N, D, lambda r: 9e5, N, D, L),
+        (),
+    ),
+    "a machine's TFLOPs": (
+        "a.csv",
+        lambda: columns("params,tokens,TFLOPs,loss", N, D, lambda r: 150 + N(r) % 7, L),
+        ("does not go with N and D",),
+    ),
+    "tokens twice": ("a.csv", lambda: columns("params,tokens,train_tokens_seen,loss", N, D, D, L), ()),
+    "budgets in words": (
+        "a.csv",
+        lambda: csv_text(beside(ROWS, "budget", lambda i, r: "small" if i < 20 else "large")),
+        ("holds no numbers",),
+    ),
+    "units as words of the name": (
+        "a.csv",
+        lambda: columns("params_in_millions,Billions of tokens,loss", millions, billions, L),
+        ("the column's name says 'millions'", "the column's name says 'Billions'"),
+    ),
+    "compute in PF-days": (
+        "a.csv",
+        lambda: columns("Mparams,PF-days,loss", millions, lambda r: compute(r) / 8.64e19, L),
+        ("in units of 8.64e+19", "worked out"),
+    ),
+    "a logarithm of compute": (
+        "a.csv",
+        lambda: columns("params,log C,loss", N, lambda r: math.log10(compute(r)), L),
+        ("a logarithm to base 10",),
+    ),
+    "spreads in brackets": (
+        "a.csv",
+        lambda: columns("params,tokens,loss", N, D, lambda r: f"{L(r):.4f} (0.01)"),
+        ("spread",),
+    ),
+    "JSON by run": (
+        "a.json",
+        lambda: json.dumps({f"r{i}": r for i, r in enumerate(ROWS)}),
+        ("whose keys are in 'key'",),
+    ),
+    "JSON under two keys": ("a.json", lambda: json.dumps({"data": {"runs": ROWS}}), ("under 'data'",)),
+    "steps of the machine": (
+        "a.csv",
+        lambda: csv_text(
+            [{**r, "gpus": 8 if N(r) < 2e8 else 64, "git commit": "ab" if N(r) < 9e7 else "cd"} for r in ROWS]
+        ),
+        (),
     ),
     "three zeros too many": (
         "a.csv",
@@ -561,6 +617,31 @@ REFUSED: dict[str, Kind] = {
         lambda: '"Step","a - val_loss","a - val_loss__MIN"\n"1","3","3"\n',
         ("chart of a W&B panel",),
     ),
+    "a switch by size": (
+        "a.csv",
+        lambda: csv_text(beside(ROWS, "use_muon", lambda i, r: int(N(r) > 2e8))),
+        ("mixed_methods", "'use_muon'"),
+    ),
+    "a schedule cut short by tokens": (
+        "a.csv",
+        lambda: csv_text(beside(ROWS, "sched", lambda i, r: "wsd" if D(r) > 3e9 else "cosine")),
+        ("mixed_methods", "'sched'"),
+    ),
+    "N and D exchanged where they overlap": (
+        "a.csv",
+        lambda: csv_text(made(planted(8, 6), tokens=lambda r: N(r) * 1.7, params=lambda r: D(r) / 2, loss=L)),
+        ("unlikely_ratio", "columns.params=tokens"),
+    ),
+    "compute alone, unit unsaid": (
+        "a.csv",
+        lambda: columns("params,flops,loss", N, lambda r: compute(r) / 1e18, L),
+        ("unlikely_units", "columns.flops_unit=1e+18"),
+    ),
+    "a name that a shell would split": (
+        "a.csv",
+        lambda: csv_text(of_two("val dataset", "c4", "pile", 1.1, lambda i, r: i % 2 == 0)),
+        ("mixed_kinds", 'by="val dataset"'),
+    ),
     "a damaged workbook": ("a.xlsx", lambda: b"PK\x03\x04 nothing", ("damaged workbook",)),
     "truncated gzip": ("a.csv.gz", lambda: gzip.compress(PLAIN.encode())[:-40], ("damaged",)),
     "steps and no tokens": (
@@ -589,6 +670,66 @@ WARNED: dict[str, Kind] = {
         "a.csv",
         lambda: csv_text(of_two("series", "x", "y", 1.06, lambda i, r: i % 2 == 0)),
         ("unexplained_column", "'series'", "by=series"),
+    ),
+    "epochs by another name": (
+        "a.csv",
+        lambda: csv_text([{**r, "epoch": D(r) / r["unique_tokens"], "unique_tokens": ""} for r in repeated()]),
+        ("repeated_text", 'columns.epochs="epoch"'),
+    ),
+    "a corpus smaller than the tokens": (
+        "a.csv",
+        lambda: csv_text(made(repeated(), params=N, tokens=D, loss=L, dataset_tokens=lambda r: r["unique_tokens"])),
+        ("repeated_text", 'columns.unique_tokens="dataset_tokens"'),
+    ),
+    "evaluations of one cosine for each N, ever farther apart": (
+        "a.csv",
+        lambda: columns(
+            "params,tokens,loss",
+            N,
+            D,
+            L,
+            rows=[
+                {"params": n, "tokens": 2e10 * f, "loss": law(n, 2e10 * f) * (1 + 0.12 * (1 - f) ** 0.7)}
+                for n in (3e7, 9e7, 2.7e8, 8e8, 2e9)
+                for f in np.geomspace(0.02, 1, 14).tolist()
+            ],
+        ),
+        ("log_of_evaluations", "columns.run=params"),
+    ),
+    "a tag that tells two things apart": (
+        "a.csv",
+        lambda: csv_text(of_two("tag", "old", "new", 1.06, lambda i, r: i % 2 == 0)),
+        ("unexplained_column", "'tag'", "by=tag"),
+    ),
+    "reductions of the loss": (
+        "a.csv",
+        lambda: csv_text(of_two("loss_fn", "mean", "sum", 1.06, lambda i, r: i % 2 == 0)),
+        ("unexplained_column", "'loss_fn'"),
+    ),
+    "an unknown thing by size": (
+        "a.csv",
+        lambda: csv_text(of_two("who", "me", "you", 1.03, lambda i, r: N(r) > 2e8)),
+        ("confounded_column", "'who'", "Losses break by"),
+    ),
+    "an unknown number by tokens": (
+        "a.csv",
+        lambda: csv_text(of_two("v", 1, 2, 1.03, lambda i, r: D(r) > 3e9)),
+        ("confounded_column", "'v'", "Losses break by"),
+    ),
+    "a few evaluations of runs without names": (
+        "a.csv",
+        lambda: csv_text([{k: r[k] for k in ("params", "tokens", "loss")} for r in log_of(ROWS, 8)][3:]),
+        ("log_of_evaluations", "columns.run="),
+    ),
+    "bits unsaid": (
+        "a.csv",
+        lambda: columns("params,tokens,loss", N, D, lambda r: L(r) / math.log(2)),
+        ("unlikely_loss", "loss_unit=bits"),
+    ),
+    "decimal logarithms": (
+        "a.csv",
+        lambda: columns("params,tokens,loss", N, D, lambda r: L(r) / math.log(10)),
+        ("unlikely_loss", "loss_unit=nats"),
     ),
     "an untuned end": ("a.csv", lambda: csv_text(swept(most=1e-3)), ("best_recipes", "largest or the least tried")),
 }

@@ -1,5 +1,6 @@
 """The keys that say more than a table does: a law for each group, some of the rows, what a column does not mean."""
 
+import errno
 import json
 import math
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from scaling.stages import by_group
 from scaling.tables.account import line_ranges
 from tests.study.test_fit_table import QUICK, command
 from tests.tables.asked import ask, csv_text, planted
@@ -59,6 +61,23 @@ def test_groups_that_carry_no_law_say_so(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "laws/fits.json").read_text())
     assert found["refused"] == ["long words"]
     assert found["groups"][0]["status"] == "converged"
+
+
+def test_laws_are_told_that_a_full_disk_does_not_take_and_groups_have_names_of_their_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "fits.json")
+
+    monkeypatch.setattr(by_group, "write_groups_report", full)  # the last but one file
+    rows = two_tokenizers()
+    for i, row in enumerate(rows):
+        row["tokenizer"] = ("fits.json", "FITS.json")[i % 2]
+    assert command(f"source={written(tmp_path, rows)}", f"out={tmp_path / 'laws'}", "by=tokenizer", *QUICK) == 2
+    told = capsys.readouterr()
+    assert "law for each tokenizer" in " ".join(told.out.split())
+    assert "free some space" in told.err
+    assert {path.parent.name for path in (tmp_path / "laws").glob("*/fits.json")} == {"fits.json-2", "FITS.json-3"}
 
 
 @pytest.mark.parametrize("key", ["by=corpus", "by=params"])

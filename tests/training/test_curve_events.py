@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import pytest
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 
 from scaling.curves import CurveRow, curve_path, read_curve
+from scaling.folders import FolderError
 from scaling.training.curve import CurveWriter
 
 
@@ -19,3 +21,11 @@ def test_events_are_thinned_and_rows_are_not(tmp_path: Path) -> None:
         *range(1_000, 5_001, 1_000), 5_150, *range(6_000, 10_001, 1_000)
     ]  # fmt: skip
     assert [event.step for event in events.Tensors("trunk", "loss/validation")] == [5_150]
+
+
+def test_events_go_through_no_link(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "budget-5").symlink_to(tmp_path / "home")
+    with pytest.raises(FolderError, match="leads out of"):
+        CurveWriter(tmp_path / "run", 5, keep_bytes=0, tokens=0, event_tokens=1_000)

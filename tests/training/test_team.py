@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from scaling.curves import curve_path, read_curve
-from scaling.records import EXIT_DONE, EXIT_INTERRUPTED, RunRecord, RunStatus, read_record, record_path
+from scaling.exits import EXIT_DONE, EXIT_REQUEUE
+from scaling.records import RunRecord, RunStatus, read_record, record_path
 from scaling.specs import RunSpec
 from scaling.training.checkpoint import read_checkpoint
 from scaling.training.config import Runtime
@@ -109,10 +110,10 @@ def test_a_checkpoint_knows_no_number_of_processes(
         try:
             trajectory.run()
         except Interrupted:
-            return EXIT_INTERRUPTED if trajectory.state.step == 18 else 1
+            return EXIT_REQUEUE if trajectory.state.step == 18 else 1
         return 0
 
-    assert run_team(sizes[0], stop) == [EXIT_INTERRUPTED] * sizes[0]
+    assert run_team(sizes[0], stop) == [EXIT_REQUEUE] * sizes[0]
     ours = torch.load(folder / "branch.pt", weights_only=True)
     plain = Engine(job, Team()).state
     assert {name: value.shape for name, value in ours["model"].items()} == {

@@ -10,15 +10,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from scaling.records import (
-    EXIT_BUSY,
-    EXIT_DONE,
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
-    RunStatus,
-    read_record,
-    record_path,
-)
+from scaling.exits import EXIT_BUSY, EXIT_DONE, EXIT_FAILED, EXIT_REQUEUE
+from scaling.records import RunStatus, read_record, record_path
 from scaling.values import read_json
 from tests.tiny_run import make_run, make_spec
 
@@ -54,7 +47,7 @@ def test_terminated_it_saves_and_killed_it_resumes_to_the_same_losses(tmp_path: 
     worker = start(disturbed)
     wait_until((disturbed / "status.json").exists, "a first word")
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(timeout=60) == EXIT_INTERRUPTED
+    assert worker.wait(timeout=60) == EXIT_REQUEUE
     assert read_json(RunStatus, disturbed / "status.json").state == "interrupted"
     assert (disturbed / "trunk.pt").exists()
 

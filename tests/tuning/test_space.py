@@ -27,7 +27,7 @@ def test_a_point_replaces_numbers_and_multiplies_rates() -> None:
 
 def test_a_name_that_is_no_number_of_the_recipe_is_refused() -> None:
     for name in ("schedule", "learning_rate"):
-        with pytest.raises(ValueError, match=f"space has '{name}', which is no number of the recipe; there are"):
+        with pytest.raises(ValueError, match=f"space has '{name}', which is no number of the recipe: there is"):
             space.require_known(RECIPE, [name])
 
 

@@ -13,6 +13,7 @@ from scaling import tune, tune_corners
 from scaling.command import config_folder
 from scaling.config import ConfigError, study_config
 from scaling.corners import read_corners
+from scaling.folders import FolderError, take
 from scaling.planning.config import RecipeConfig
 from scaling.stages.study import plan_study
 from scaling.values import from_plain
@@ -52,6 +53,18 @@ def runner(monkeypatch: pytest.MonkeyPatch) -> InProcessRunner:
     for module in (tune, tune_corners):
         monkeypatch.setattr(module, "slot_runner", lambda config: nullcontext(runner))
     return runner
+
+
+def test_a_folder_of_recipes_that_is_a_link_is_refused_before_anything_is_trained(
+    tmp_path: Path, text_folder: Path, runner: InProcessRunner
+) -> None:
+    (tmp_path / "home").mkdir()
+    composed_here = composed(tmp_path, text_folder)
+    take(tmp_path / "runs" / "tune", "study", key="study")
+    (tmp_path / "runs" / "tune" / "recipe").symlink_to(tmp_path / "home")
+    with pytest.raises(FolderError, match="leads out of"):
+        tune.task(composed_here)
+    assert not (tmp_path / "runs" / "tune" / "trials").exists()
 
 
 def test_a_search_ends_in_a_recipe_that_runs_as_it_is(

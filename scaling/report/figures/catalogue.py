@@ -9,6 +9,7 @@ from scaling.report.figures.plate import FigureGroup, Figures
 from scaling.report.figures.profiles import profile_figures
 from scaling.report.figures.render import render
 from scaling.report.figures.residuals import residual_figures
+from scaling.report.figures.shapes import shape_figure
 from scaling.report.reading import thinned
 from scaling.results import LawReport, StudyReport
 
@@ -16,6 +17,7 @@ from scaling.results import LawReport, StudyReport
 def figure_groups(report: LawReport) -> tuple[FigureGroup, ...]:
     shown = thinned(report)
     groups = (
+        shape_figure(report),
         forecast_figure(report),
         loss_curves(shown) if isinstance(shown, StudyReport) else None,
         line_figures(shown),

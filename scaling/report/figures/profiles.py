@@ -7,7 +7,7 @@ from scaling.report.figures.chart import Area, Chart, Dots, Line, linear_axis
 from scaling.report.figures.marks import column
 from scaling.report.figures.plate import FigureGroup, Panel
 from scaling.report.figures.style import BAND, BLUE, INK, VERMILION
-from scaling.report.numbers import greek, level_text, significant
+from scaling.report.numbers import between, greek, level_text, significant
 from scaling.report.reading import interval_level
 from scaling.results import LawReport
 
@@ -52,7 +52,7 @@ def chart(one: ParameterProfile) -> Chart:
     ends = (low - 0.02 * (high - low), high + 0.02 * (high - low))
     top = 1 + 1.6 * (one.ceiling - 1)
     estimate = column([one.estimate])
-    note = f"{greek(one.name)} {significant(one.estimate)}, allowed {significant(one.low)} to {significant(one.high)}"
+    note = f"{greek(one.name)} {significant(one.estimate)}, allowed {between(one.low, one.high)}"
     return Chart(
         linear_axis(AXIS.get(one.name, greek(one.name)), ends, lambda value: f"{value:.3g}", most=6),
         linear_axis("objective over its least", (1 - 0.06 * (top - 1), top), lambda value: f"{value:.4g}", most=6),
