@@ -2,7 +2,8 @@
 
 Example: python -m scaling.compare a=runs/default b=runs/mine
 
-Two studies, or two tables of losses. Studies share their noise where size, tokens, seed and data order are the same,
+Two studies, or two tables of losses. Where b has at most four runs, they are held against a's law: promote, drop, or
+the further run that would decide. Studies share their noise where size, tokens, seed and data order are the same,
 and the interval is the narrower for it. It is refused where the validation text or the way of counting differs.
 """
 
@@ -20,10 +21,12 @@ from scaling.analysis.compare import (
     study_sides,
     table_sides,
 )
+from scaling.analysis.gate import FEW_RUNS, hold_at_gate
 from scaling.command import run_hydra
 from scaling.config import PLAN_FILE, ConfigError, compare_options, stored_config
+from scaling.laws.gate import GateResult
 from scaling.records import read_records
-from scaling.report.comparison import print_comparison
+from scaling.report.comparison import print_comparison, print_gate
 from scaling.specs import read_plan
 from scaling.stages.tables import open_table, tell
 from scaling.stages.vocabularies import require_one_vocabulary
@@ -38,6 +41,8 @@ def task(composed: DictConfig) -> int:
 def run(options: CompareOptions) -> int:
     try:
         a, b = sides(options)
+        if len(b.rows) <= FEW_RUNS:
+            return show_gate(options, hold_at_gate(a, b, options.gate, options.level))
         found = compare(a, b, flops=options.flops, level=options.level)
     except Incomparable as error:
         raise ConfigError(str(error)) from None
@@ -45,6 +50,14 @@ def run(options: CompareOptions) -> int:
         PlainConsole().print_json(data=finite_or_null(to_plain(found)))
     else:
         print_comparison(found, PlainConsole())
+    return 0
+
+
+def show_gate(options: CompareOptions, found: GateResult) -> int:
+    if options.json:
+        PlainConsole().print_json(data=finite_or_null(to_plain(found)))
+    else:
+        print_gate(found, PlainConsole())
     return 0
 
 

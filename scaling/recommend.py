@@ -112,7 +112,7 @@ def from_study(options: RecommendOptions) -> int:
     folder = Path(options.runs) / str(options.study)
     asked = ask_study(options, config, plan, records)
     rows, speed, answer = asked.rows, asked.speed, asked.answer
-    if not answer.reachable or refusals(answer.findings):
+    if not answer.reachable or answer.line is not None or refusals(answer.findings):
         return show(options, answer, None, "", speed)
     if config.trainer is not None:
         code = show(options, answer, None, "", speed)
@@ -140,7 +140,7 @@ def from_table(options: RecommendOptions) -> int:
     tell(table, findings)
     asked = ask_table(options, table)
     rows, speed, answer = asked.rows, asked.speed, asked.answer
-    if not answer.reachable or refusals(answer.findings):
+    if not answer.reachable or answer.line is not None or refusals(answer.findings):
         return show(options, answer, None, "", speed)
     config = study_config(compose("sweep"))
     name = experiment_name(options)

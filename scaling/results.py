@@ -168,6 +168,14 @@ class LawReport:
         return self.laws[0]
 
     @property
+    def law(self) -> FittedLaw:
+        """The study's law: Chinchilla's, or that along the line which all rows lie on."""
+        along = self.analysis.along
+        if along is None:
+            return self.surface
+        return next(law for law in self.laws if law.fit is along.fit)
+
+    @property
     def lines(self) -> tuple[FittedLaw, ...]:
         """The power laws of one variable, with and without floor."""
         return tuple(law for law in self.laws if law.fit.law.name.startswith("power"))
@@ -280,10 +288,12 @@ class Recommendation:
     the least and the largest N that lose at most `share` of the compute, each with its D. `least_params` and
     `least_tokens` are what a loss takes if the other were unlimited. Where the goal is unreachable, or it cannot be
     told whether it is (None: the loss lies within the interval of the floor), all of these are None and `floor` says
-    why.
+    why. `line` is the one that all rows lie on, in words: N and D are then those on it, nothing is said of the best
+    N, and `band`, `law_loss` and what the other could be at least are None.
     """
 
     source: str
+    line: str | None
     num_points: int
     goal: Goal
     level: float
@@ -327,8 +337,10 @@ class Crossing:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What B is worth in A's compute. `verdict`, `trend` and `clear`, by budgets, are sentences."""
+    """What B is worth in A's compute. `verdict`, `trend` and `clear`, by budgets, are sentences. `line` is the one
+    along which both are read, in words; None where each is at its own optimum."""
 
+    line: str | None
     a: str
     b: str
     unit: str

@@ -41,6 +41,14 @@ OF_THE_TOKENIZER = ("tokenizer", "name", "description", "licence", "unique_token
 
 
 @dataclass(frozen=True)
+class GateOptions:
+    """When a few runs are enough."""
+
+    multiplier: float = 1.1
+    risk: float = 0.05
+
+
+@dataclass(frozen=True)
 class CompareOptions(ReadingOptions):
     """The root of `configs/compare.yaml`.
 
@@ -49,6 +57,7 @@ class CompareOptions(ReadingOptions):
     convention_a, convention_b   how each table counts params and flops, in words; they must be the same
     flops           budgets of the table; null: from the smallest that both measured to ten times the largest
     level           of the intervals
+    gate            where b has at most four runs: the multiplier that would be worth it, and the risk of a wrong answer
     """
 
     a: str
@@ -59,6 +68,7 @@ class CompareOptions(ReadingOptions):
     level: float
     json: bool
     debug: bool
+    gate: GateOptions = GateOptions()
     force: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -95,6 +105,7 @@ def compare(a: Side, b: Side, *, flops: Sequence[float] | None = None, level: fl
     rows = tuple(MultiplierRow(g.flops, math.exp(g.log_multiplier), *found.interval(g, level)) for g in found.gaps)
     at = MultiplierRow(reference, math.exp(found.reference.log_multiplier), *found.interval(found.reference, level))
     return Comparison(
+        line=None if found.line is None else found.line.words,
         a=a.name,
         b=b.name,
         unit=a.unit,

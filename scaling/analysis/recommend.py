@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from scaling.analysis.recommend_line import recommend_along
 from scaling.findings import Finding
 from scaling.laws.agreement import compare_conventions, compare_estimators
 from scaling.laws.analysis import sample_rows
@@ -16,6 +17,7 @@ from scaling.laws.decide import Choice, Goal, band, decide, least_params, tokens
 from scaling.laws.fit import Fit, fit_law
 from scaling.laws.forms import CHINCHILLA
 from scaling.laws.intervals import Interval, Prediction, delta_interval, parameter_intervals
+from scaling.laws.line import line_of, under_six
 from scaling.laws.observations import FloatArray, Observations, points
 from scaling.results import Ranged, Recommendation
 from scaling.tables.options import ReadingOptions
@@ -101,6 +103,13 @@ def recommend(
     goal asks Chinchilla's law. `counts` are the same rows under each convention, the first being that of `rows`. Raises
     NoRecommendation.
     """
+    line = line_of(rows)
+    if line is not None:
+        along, asked = fit_law(line.forms[0], under_six(rows)), forecast.along()
+        if asked is not None:
+            return recommend_along(
+                line, along, rows, goal, asked, source=source, level=level, far=lambda beyond: _too_far(beyond, force)
+            )
     fit = fit_law(CHINCHILLA, rows)
     if not fit.usable:
         raise NoRecommendation(
@@ -110,6 +119,7 @@ def recommend(
     floor = parameter_intervals(fit, rows, level=level)["E"]
     base = Recommendation(
         source=source,
+        line=None,
         num_points=len(rows),
         goal=goal,
         level=level,
@@ -252,6 +262,13 @@ class SelectedForecast:
     @cached_property
     def _selected(self) -> Forecaster:
         return forecaster(self._rows)
+
+    def along(self) -> Forecaster | None:
+        """The forecast, None where the rows carry none."""
+        try:
+            return self._selected
+        except ValueError:
+            return None
 
     def predict(self, params: float, tokens: float, level: float) -> Prediction:
         """The loss of a new run at (N, D)."""

@@ -86,6 +86,7 @@ RUNNING: tuple[Check[MeasuredStudy], ...] = (
 
 FIT: tuple[Check[LawReport], ...] = (
     fit.unusable_law,
+    fit.one_line,
     fit.several_optima,
     fit.unknown_floor,
     fit.narrow_intervals,

@@ -37,7 +37,7 @@ BAND = 0.005
 def unusable_law(report: LawReport) -> Iterator[Finding]:
     """A parameter at its bound, or one that other values replace as well, is no estimate."""
     fit = report.surface.fit
-    if fit.usable:
+    if fit.usable or report.analysis.line is not None:
         return
     if isinstance(report, StudyReport) and report.shapes is not None and report.shapes.answers:
         yield Finding(
@@ -55,6 +55,21 @@ def unusable_law(report: LawReport) -> Iterator[Finding]:
             f"{fit.law.name} over {fit.num_points} points is {fit.status.replace('_', ' ')}: {fit.message}.",
             "Add the points that it names; the numbers of this fit in the tables are no result.",
             "Besiroglu et al. 2024, arXiv 2404.10102; docs/laws.md",
+        )
+
+
+def one_line(report: LawReport) -> Iterator[Finding]:
+    """Rows on one line tell the loss along it, and not what a step off it would do."""
+    line = report.analysis.line
+    if line is not None:
+        yield Finding(
+            "one_line",
+            "info",
+            f"All {len(report.fitted)} points lie at {line.words}: they give the loss along it, and say nothing of N "
+            "against D. The best N of a budget, and the loss off this line, are not answered.",
+            "For the best N add points off the line, such as a quarter of and four times the tokens at three sizes or "
+            "more.",
+            "Hoffmann et al. 2022, arXiv 2203.15556: each approach varies N at a given compute, or N and D apart",
         )
 
 

@@ -21,6 +21,7 @@ from scaling.laws.form_report import (
 )
 from scaling.laws.forms import CHINCHILLA, Law, power_law
 from scaling.laws.intervals import Interval, Prediction
+from scaling.laws.line import Line, line_of, under_six
 from scaling.laws.objective import DELTA
 from scaling.laws.observations import Observations, points
 from scaling.laws.optimum import Allocation, optimum
@@ -68,6 +69,14 @@ class TargetForecast:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """Whether a question is answered, and why not, or how."""
+
+    answered: bool
+    why: str
+
+
+@dataclass(frozen=True)
 class Analysis:
     """The forms, the selected forecast, and what it says of the targets.
 
@@ -79,7 +88,8 @@ class Analysis:
         heldout: score of the selected forecast on the held-out rows, None without any.
         heldout_prediction: what it says of them.
         forecasts: of the targets.
-        points: forecasts of the N and D that were asked for.
+        points: forecasts of the N and D that were asked for; where all rows lie on one line, of the targets on it
+            first, and of none off it.
         seconds: by what took them.
     """
 
@@ -92,6 +102,30 @@ class Analysis:
     forecasts: tuple[TargetForecast, ...]
     points: tuple[PointForecast, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def line(self) -> Line | None:
+        """That all rows lie on, where the forecast is one along it."""
+        return None if self.forecaster is None else self.forecaster.line
+
+    @property
+    def along(self) -> FormReport | None:
+        """The law along the line of all rows."""
+        if self.line is None:
+            return None
+        return next(one for one in self.reports if one.fit.law == self.line.forms[0])
+
+    @property
+    def answers(self) -> dict[str, Answer]:
+        """Which questions the rows answer: the loss of a new run, the floor, the best N of a budget."""
+        joint, along = self.reports[0].fit, self.along
+        law = joint if along is None else along.fit
+        floor, best = (Answer(fit.usable, fit.message) for fit in (law, joint))
+        return {
+            "loss": floor if self.forecaster is None or along is None else Answer(True, self.selection_message),
+            "floor": floor,
+            "best_params": best,
+        }
 
     @property
     def num_sampled(self) -> int:
@@ -126,18 +160,26 @@ def analyse(
     began = time.perf_counter()
     chinchilla = fit_law(CHINCHILLA, observations, delta=delta)
     sample = sample_rows(observations)
-    laws = _laws(sample)
+    line = line_of(sample)
+    laws = _laws(sample, line)
     others = [fit_law(law, rows, delta=delta) for _, law, rows in laws]
     fitted = time.perf_counter()
     boot = resample(chinchilla, observations, resamples=resamples, seed=seed)
     resampled = time.perf_counter()
     asked, message = _forecaster(sample, delta, [chinchilla, *others] if sample is observations else others)
-    prediction = None if asked is None or held is None or not len(held) else asked.predict(held, level)
+    testable = held is not None and len(held) > 0
+    if line is not None:  # a point off it is neither asked of it nor a test
+        at = [line.at(flops) for flops in targets] + [one for one in at if bool(line.holds(points(*one))[0])]
+        testable = testable and held is not None and bool(line.holds(held).all())
+    prediction = asked.predict(held, level) if asked is not None and held is not None and testable else None
     selected = time.perf_counter()
     reports = [form_report(joint_title(CHINCHILLA), chinchilla, observations, boot, held, level)]
     for fit, (title, law, rows) in zip(others, laws, strict=True):
-        line = len(law.inputs) == 1
-        own = held_out_slice(law.inputs[0], rows, sample, held) if line and held is not None else held
+        own = held
+        if line is not None and law in line.forms:
+            own = held if testable else None
+        elif len(law.inputs) == 1 and held is not None:
+            own = held_out_slice(law.inputs[0], rows, sample, held)
         reports.append(form_report(title, fit, rows, None, own, level))
     return Analysis(
         observations=observations,
@@ -174,13 +216,16 @@ def joint_title(law: Law) -> str:
     return law.name.replace("_", " ")
 
 
-def _laws(observations: Observations) -> list[tuple[str, Law, Observations]]:
+def _laws(observations: Observations, line: Line | None) -> list[tuple[str, Law, Observations]]:
     """Give the forms besides Chinchilla, each with the rows that it speaks of and what they are in words."""
     joint = [law for law in laws_with("report") if law is not CHINCHILLA]
     if DATA_CONSTRAINED in default_forms(observations):
         joint.append(DATA_CONSTRAINED)
     laws: list[tuple[str, Law, Observations]] = [(joint_title(law), law, observations) for law in joint]
     for variable in VARIABLES:
+        if line is not None and variable == line.variable:
+            laws += [(line.title, law, under_six(observations)) for law in line.forms]
+            continue
         rows, title = slice_rows(observations, variable)
         laws += [(title, power_law(variable, floor), observations.take(rows)) for floor in (True, False)]
     envelope, title = slice_rows(observations, "flops")
@@ -197,9 +242,10 @@ def sample_rows(observations: Observations) -> Observations:
 
 
 def _forecaster(observations: Observations, delta: float, known: Sequence[Fit]) -> tuple[Forecaster | None, str]:
-    joint = [fit for fit in known if fit.law.inputs == ("params", "tokens")]
+    line = line_of(observations)
+    asked_for = [fit for fit in known if fit.law.inputs == ("params", "tokens") or (line and fit.law in line.forms)]
     try:
-        asked = forecaster(observations, delta=delta, known=joint)
+        asked = forecaster(observations, delta=delta, known=asked_for)
     except ValueError as problem:
         return None, str(problem)
     return asked, asked.why

@@ -171,6 +171,14 @@ class Average:
             return found
         return replace(found, noise=found.noise + self.new_run.at(6 * at.params * at.tokens) ** 2)
 
+    def covariance(self, at: Points | Observations) -> FloatArray:
+        """Give the covariance of the mean log losses at m points, [m, m]; what the forms differ by is taken as shared
+        by all."""
+        slopes = [weight * member.slopes(at) for weight, member in zip(self.weights, self.members, strict=True)]
+        together = np.concatenate(slopes, axis=1)
+        forms = np.sqrt(self.log_loss(at).forms)
+        return np.asarray(together @ (self.own + self.shared) @ together.T + np.outer(forms, forms))
+
     def _moments(self, values: FloatArray, slopes: list[FloatArray]) -> Moments:
         """Combine values, [K, m], whose derivatives by their own member's parameters are slopes, K of [m, P]."""
         w = self.weights

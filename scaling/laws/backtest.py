@@ -9,6 +9,7 @@ from scaling.laws.average import Average, Moments
 from scaling.laws.fit import Fit
 from scaling.laws.forecast import Widening, decades_beyond
 from scaling.laws.intervals import Interval, Prediction, check_level
+from scaling.laws.line import Line, under_six
 from scaling.laws.objective import DELTA
 from scaling.laws.observations import FloatArray, Observations, Points
 from scaling.laws.selection import Selection, select
@@ -111,17 +112,19 @@ class Forecaster:
         average: over the candidates.
         backtest: its errors on rungs of the same rows.
         why: these candidates and weights, in one sentence.
+        line: that all rows lie on: it forecasts along it alone, and has no best N.
     """
 
     average: Average
     backtest: Backtest
     why: str
+    line: Line | None = None
 
     def predict(self, at: Points | Observations, level: float = 0.95) -> Prediction:
         """Predict the loss of a new run at m points, with the interval of what will be measured there.
 
         Raises:
-            ValueError: level is no probability.
+            ValueError: level is no probability, or a point lies off the line of the rows.
         """
         return self._prediction(at, level, new_run=True)
 
@@ -129,12 +132,13 @@ class Forecaster:
         """Predict the mean loss of many runs at m points: without the noise of a single one.
 
         Raises:
-            ValueError: level is no probability.
+            ValueError: level is no probability, or a point lies off the line of the rows.
         """
         return self._prediction(at, level, new_run=False)
 
     def _prediction(self, at: Points | Observations, level: float, new_run: bool) -> Prediction:
         check_level(level)
+        at = at if self.line is None else self.line.on(at)
         average, widening = self.average, self.backtest.widening
         moments = average.log_loss(at, new_run)
         half = average.half_width(moments, level) * widening.stretch(decades_beyond(average.reach.flops, at))
@@ -146,12 +150,15 @@ class Forecaster:
         return Prediction(np.exp(moments.mean), *ends, level, method)
 
     def best(self, flops: float, level: float = 0.95) -> Best | None:
-        """Give the N and D of least loss for a budget; None where the loss has no minimum along it.
+        """Give the N and D of least loss for a budget; None where the loss has no minimum along it, or all rows lie
+        on one line.
 
         Raises:
             ValueError: level is no probability.
         """
         check_level(level)
+        if self.line is not None:
+            return None
         average = self.average
         log_n, exponent = average.best_params(flops), average.exponent(flops)
         if log_n is None or exponent is None:
@@ -184,11 +191,13 @@ def forecaster(observations: Observations, *, delta: float = DELTA, known: Seque
         ValueError: not even one form can be fitted.
     """
     selection = select(observations, delta=delta, known=known)
-    return Forecaster(selection.average, backtest(selection, observations), selection.why)
+    return Forecaster(selection.average, backtest(selection, observations), selection.why, selection.line)
 
 
 def backtest(selection: Selection, observations: Observations) -> Backtest:
     """Compare what the rows below each cut announced of the later rows with what those were."""
+    if selection.line is not None:
+        observations = under_six(observations)
     rungs = []
     for cut, average in selection.below:
         later = observations.take(~cut.kept & ~selection.odd)

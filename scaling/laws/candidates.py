@@ -1,8 +1,9 @@
 """Forms under weightings, each fitted to the rows below every cut of a ladder, as one batch of lanes a form.
 
-Two ways to fit. Where Chinchilla's form is right, every row counts by its noise and Huber's loss is nearly a square: no
-other way uses the rows better. Where it errs, rows near the target tell most and large residuals tell least: rows are
-weighted by C^w, and the loss is nearly an absolute value, under this form and others.
+Two ways to fit. Where the trusted form is right (Chinchilla's, or a power law along a line), every row counts by its
+noise and Huber's loss is nearly a square: no other way uses the rows better. Where it errs, rows near the target tell
+most and large residuals tell least: rows are weighted by C^w, and the loss is nearly an absolute value, under this form
+and others.
 
 Legend: K candidates, J cuts, n rows, m points, P parameters of a candidate.
 """
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaling.laws.fit import NEAR_POOL, Fit
-from scaling.laws.forms import CHINCHILLA, Law
+from scaling.laws.forms import Law
 from scaling.laws.ladder import Cut
 from scaling.laws.newton import polish
 from scaling.laws.noise import huber_moments
@@ -82,7 +83,7 @@ def fit_lanes(fit: Fit, surface: Surface, weights: FloatArray, delta: float) -> 
 
 
 def fit_candidates(
-    fits: Sequence[Fit], rows: Observations, cuts: Sequence[Cut], noise: FloatArray, odd: BoolArray
+    fits: Sequence[Fit], rows: Observations, cuts: Sequence[Cut], noise: FloatArray, odd: BoolArray, trusted: Law
 ) -> dict[int, list[Candidate]]:
     """Fit each form every way below every cut; give the candidates of each cut by its number.
 
@@ -92,6 +93,7 @@ def fit_candidates(
         cuts: the ladder.
         noise: standard deviation of each row, [n], as far as it is known.
         odd: rows that are left out, [n].
+        trusted: the form that is also fitted with every row counting by its noise.
     """
     found: dict[int, list[Candidate]] = {j: [] for j in range(len(cuts))}
     kept = np.stack([cut.kept & ~odd for cut in cuts]).astype(np.float64) * rows.weights
@@ -105,7 +107,7 @@ def fit_candidates(
         ]
         by_noise = [(Way(fit.law, 0.0, efficient, True), np.asarray((level / noise) ** 2))]
         for delta, chosen in (
-            (efficient, by_noise if fit.law is CHINCHILLA else []),
+            (efficient, by_noise if fit.law == trusted else []),
             (fit.objective.delta, by_compute),
         ):
             if not chosen:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scaling.laws.forms import CHINCHILLA
+from scaling.laws.forms import CHINCHILLA, Law
 from scaling.laws.identify import before_fit
 from scaling.laws.observations import BoolArray, FloatArray, Observations, value_groups
 
@@ -28,8 +28,8 @@ class Cut:
     flops: float
 
 
-def ladder(observations: Observations) -> tuple[Cut, ...]:
-    """Give all rows, then the rows below lower and lower cuts, down to where they carry no form.
+def ladder(observations: Observations, law: Law = CHINCHILLA) -> tuple[Cut, ...]:
+    """Give all rows, then the rows below lower and lower cuts, down to where they carry no such law.
 
     A budget is not divided: neither the rows of a nominal one, nor rows of compute within `SAME_BUDGET`.
     """
@@ -44,7 +44,7 @@ def ladder(observations: Observations) -> tuple[Cut, ...]:
     for limit, name in sorted(wanted, reverse=True):
         kept = np.asarray(tops <= limit)
         fewer = 0 < int(kept.sum()) < int(cuts[-1].kept.sum())
-        if fewer and before_fit(CHINCHILLA, observations.take(kept)) is None:
+        if fewer and before_fit(law, observations.take(kept)) is None:
             cuts.append(Cut(name, kept, float(flops[kept].max())))
     return tuple(cuts)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaling.laws.distributions import f_tail
+from scaling.laws.forms import SYMBOL, Variable
 from scaling.laws.noise import EXACT, RowNoise, shared_noise, without_shared
 from scaling.laws.observations import FloatArray, Observations, Points
 
@@ -23,19 +24,28 @@ RANK = 1e-6  # relative: a column that the law's own derivatives leave less of s
 
 @dataclass(frozen=True)
 class Tangent:
-    """Chinchilla's law to first order: its own derivatives, and the columns of `DIRECTIONS`.
+    """A law to first order: its own derivatives, and the columns of `directions`.
 
     Attributes:
-        theta: E, A, B, alpha, beta.
+        theta: E, coefficients, exponents: Chinchilla's, or those of E + k/x^alpha.
         log_params, log_tokens: about which the exponents bend.
+        variable: x, None for Chinchilla's law.
     """
 
     theta: FloatArray
     log_params: float
     log_tokens: float
+    variable: Variable | None = None
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """What the exponents bend with."""
+        return DIRECTIONS if self.variable is None else (SYMBOL[self.variable],)
 
     def columns(self, at: Points | Observations) -> tuple[FloatArray, FloatArray]:
-        """Give the derivatives of the log loss at m points, [m, 5], and the directions, [m, 3]."""
+        """Give the derivatives of the log loss at m points, [m, P], and the directions, [m, k]."""
+        if self.variable is not None:
+            return self._along_a_line(at, self.variable)
         E, A, B, alpha, beta = self.theta
         x, y = np.log(at.params), np.log(at.tokens)
         with np.errstate(divide="ignore"):
@@ -46,10 +56,21 @@ class Tangent:
         bent = np.stack([in_n * x * x, in_d * y * y, (alpha * in_n + beta * in_d) * x * y], axis=1)
         return own / loss[:, None], bent / loss[:, None]
 
+    def _along_a_line(self, at: Points | Observations, variable: Variable) -> tuple[FloatArray, FloatArray]:
+        E, k, alpha = self.theta
+        middle = {"params": self.log_params, "tokens": self.log_tokens}
+        middle["flops"] = float(np.log(6)) + self.log_params + self.log_tokens
+        x = np.log(getattr(at, variable))
+        with np.errstate(divide="ignore"):
+            falling = np.exp(np.log(k) - alpha * x)
+        loss, x = E + falling, x - middle[variable]
+        own = np.stack([np.full_like(loss, E), falling, falling * x], axis=1)
+        return own / loss[:, None], (falling * x * x / loss)[:, None]
 
-def tangent(theta: FloatArray, rows: Observations) -> Tangent:
-    """Expand Chinchilla's law about the middle of rows."""
-    return Tangent(theta, float(np.log(rows.params).mean()), float(np.log(rows.tokens).mean()))
+
+def tangent(theta: FloatArray, rows: Observations, variable: Variable | None = None) -> Tangent:
+    """Expand a law about the middle of rows."""
+    return Tangent(theta, float(np.log(rows.params).mean()), float(np.log(rows.tokens).mean()), variable)
 
 
 @dataclass(frozen=True)
@@ -61,7 +82,7 @@ class Misfit:
         each: the same for each of `DIRECTIONS` alone.
         num_points: rows that were asked.
         tangent: what the residuals were regressed on, None where nothing was.
-        change: of its columns, [8], that fits the residuals best, less what its own five alone do.
+        change: of its columns, [P + k], that fits the residuals best, less what its own P alone do.
     """
 
     probability: float
@@ -95,7 +116,7 @@ def known_misfit(num_points: int) -> Misfit:
 
 
 def misfit(around: Tangent, residuals: FloatArray, rows: Observations, noise: RowNoise) -> Misfit:
-    """Test Chinchilla's law by the residuals, [n], of its fit to rows; what rows of one run share counts as noise."""
+    """Test a law by the residuals, [n], of its fit to rows; what rows of one run share counts as noise."""
     own, bent = around.columns(rows)
     even = residuals / noise.sd
     weights = np.where(noise.odd, 0.0, np.minimum(1.0, PULLED_IN / np.maximum(np.abs(even), 1e-300)))
@@ -114,7 +135,7 @@ def misfit(around: Tangent, residuals: FloatArray, rows: Observations, noise: Ro
     k = int(np.sum(singular > RANK * max(float(singular[0]), RANK)))
     freedom = n - P - k
     if freedom < 2 or not k or noise.scale <= EXACT:
-        return Misfit(1.0, (1.0,) * len(DIRECTIONS), n)
+        return Misfit(1.0, (1.0,) * len(around.directions), n)
     total = float(rest @ rest)
     explained = float(np.sum((directions[:, :k].T @ rest) ** 2))
     each = []

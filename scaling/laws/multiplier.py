@@ -1,11 +1,12 @@
 """How much compute one recipe is worth in another: L_A*(m C) = L_B*(C), with what the two share in noise.
 
-Each recipe has its own Chinchilla law; m is the effective-compute multiplier of B over A at a budget C. Points of the
+Each recipe has its own Chinchilla law; m is the effective-compute multiplier of B over A at a budget C. Where the
+rows of one lie on one line through N and D, such as 20 tokens per parameter, both are read along it. Points of the
 two that share seed and data order share noise, which cancels in the ratio: the covariance of the two fits has a block
 for it, and an interval without that block would be too wide. The law of both is fitted by the same M-estimator, and a
 function of two estimates has the variance of its gradient (delta method).
 
-Legend: n, m rows of A and B; P coordinates of each law; K budgets.
+Legend: n, m rows of A and B; P coordinates of a law, Q of both; K budgets.
 """
 
 import math
@@ -18,7 +19,8 @@ from scaling.laws.decide import TRAINING, cheapest, loss_at
 from scaling.laws.design import Noise, psi_moments
 from scaling.laws.distributions import t_two_sided
 from scaling.laws.fit import Fit, fit_law
-from scaling.laws.forms import CHINCHILLA
+from scaling.laws.forms import CHINCHILLA, Law
+from scaling.laws.line import Line, line_of, under_six
 from scaling.laws.noise import Linearised, huber_moments, linearise, shared_correlation
 from scaling.laws.observations import FloatArray, IntArray, Observations
 from scaling.laws.surface import Surface
@@ -27,6 +29,7 @@ STEP = 1e-4
 MIN_PAIRS = 8  # below, a correlation of residuals is a guess and pairing is not used
 VERDICT_LEVEL = 0.95
 NEAR = 0.05  # in ln C, for the slope at the reference
+NARROWER, FARTHEST = 60, 80.0  # bisections of ln C, within so many e-folds of the budget
 Function = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
 
 
@@ -65,6 +68,7 @@ class Multiplier:
         trend: d ln m / d ln C at the reference, and its standard deviation.
         reference: the gap at which the verdict is read.
         loss_gap: ln L_A* - ln L_B* there, and its standard deviation: finite where m is not.
+        line: along which both are read, None where each is at its own optimum.
     """
 
     fit_a: Fit
@@ -76,6 +80,7 @@ class Multiplier:
     trend: tuple[float, float]
     reference: Gap
     loss_gap: tuple[float, float]
+    line: Line | None
 
     def interval(self, gap: Gap, level: float) -> tuple[float, float]:
         """Give the ends of the interval of m at a budget."""
@@ -103,19 +108,19 @@ def multiplier(
     Raises:
         ValueError: one of the two carries no law that may be used.
     """
+    line = common_line(a, b)
     sides = []
     for name, rows in (("a", a), ("b", b)):
-        fit = fit_law(CHINCHILLA, rows)
-        if not fit.usable:
-            raise ValueError(f"the law of {name} is {fit.status}: {fit.message}")
+        fit = _law_of(name, rows)
         surface = fit.law.surface(rows)
         coords = surface.from_raw(fit.theta)
         linear = linearise(surface, coords, rows.weights, fit.objective.delta, rows.trajectory_index())
         linear = replace(linear, covariance=linear.covariance * _few_trajectories(fit, rows))
         sides.append((fit, surface, coords, linear, rows))
     (fit_a, surface_a, at_a, linear_a, _), (fit_b, surface_b, at_b, linear_b, _) = sides
-    P = len(at_a)
-    covariance = np.zeros((2 * P, 2 * P))
+    laws = Budgeted(fit_a.law, line), Budgeted(fit_b.law, line)
+    P, Q = len(at_a), len(at_a) + len(at_b)
+    covariance = np.zeros((Q, Q))
     covariance[:P, :P], covariance[P:, P:] = linear_a.covariance, linear_b.covariance
     correlation = None
     if pairs is not None and len(pairs.rows) >= MIN_PAIRS:
@@ -124,8 +129,11 @@ def multiplier(
         covariance[:P, P:], covariance[P:, :P] = cross, cross.T
     budgets = np.append(np.asarray(flops, dtype=np.float64), reference)
 
-    def gradients(function: Function, at: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return _gradients(function, surface_a, at_a, surface_b, at_b, at)
+    def gradients(function: Compared, at: FloatArray) -> tuple[FloatArray, FloatArray]:
+        def both(of_a: FloatArray, of_b: FloatArray, at: FloatArray) -> FloatArray:
+            return function(of_a, of_b, at, laws)
+
+        return _gradients(both, surface_a, at_a, surface_b, at_b, at)
 
     values, slopes = gradients(log_multiplier, budgets)
     gaps = [Gap(float(c), float(v), _sd(g, covariance)) for c, v, g in zip(budgets, values, slopes, strict=True)]
@@ -145,6 +153,7 @@ def multiplier(
         trend=trend,
         reference=gaps[-1],
         loss_gap=(float(gap), _sd(slope, covariance)),
+        line=line,
     )
 
 
@@ -180,35 +189,107 @@ def _few_trajectories(fit: Fit, rows: Observations) -> float:
     return 1 + shared_correlation(fit.residuals, clusters) / max(int(clusters.max()), 1)
 
 
-def log_multiplier(theta_a: FloatArray, theta_b: FloatArray, flops: FloatArray) -> FloatArray:
+@dataclass(frozen=True)
+class Budgeted:
+    """A law as a function of compute: at the best N of each budget, or along a line.
+
+    Attributes:
+        law: Chinchilla's, or a power law along the line.
+        line: None for the best N.
+    """
+
+    law: Law
+    line: Line | None = None
+
+    def loss(self, theta: FloatArray, flops: FloatArray) -> FloatArray:
+        """Give the loss of vector i, [R, P], at budget i, [R]."""
+        if self.line is None:
+            params = np.asarray(self.law.optimal_params(theta, flops))
+            return loss_at(theta, params, flops / TRAINING / params)
+        at = self.line.along(flops)
+        if self.law == CHINCHILLA:
+            return loss_at(theta, at.params, at.tokens)
+        floor, k, alpha = self._along(theta)
+        return np.asarray(floor + np.exp(np.log(k) - alpha * np.log(getattr(at, self.line.variable))))
+
+    def needed(self, theta: FloatArray, loss: FloatArray, near: FloatArray) -> FloatArray:
+        """Give the compute at which vector i, [R, P], reaches loss i, [R]; infinite where it never does."""
+        if self.line is None:
+            return cheapest(theta, loss, 0.0)[1]
+        low, high = np.log(near) - FARTHEST, np.log(near) + FARTHEST
+        for _ in range(NARROWER):
+            middle = (low + high) / 2
+            above = self.loss(theta, np.exp(middle)) > loss
+            low, high = np.where(above, middle, low), np.where(above, high, middle)
+        return np.where(high < np.log(near) + FARTHEST / 2, np.exp(high), np.inf)
+
+    def _along(self, theta: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Give E, k and alpha, [R] each."""
+        *floor, k, alpha = np.moveaxis(theta, -1, 0)
+        return (floor[0] if floor else np.zeros_like(k)), k, alpha
+
+
+AT_THEIR_BEST = Budgeted(CHINCHILLA), Budgeted(CHINCHILLA)
+Compared = Callable[[FloatArray, FloatArray, FloatArray, tuple[Budgeted, Budgeted]], FloatArray]
+
+
+def common_line(a: Observations, b: Observations) -> Line | None:
+    """Give the line along which two are compared: that of the one whose rows lie on one; None where neither's do.
+
+    Raises:
+        ValueError: they lie on two.
+    """
+    first, second = line_of(a), line_of(b)
+    if first is not None and second is not None and not first.same(second):
+        raise ValueError(
+            f"the rows of a lie at {first.words} and those of b at {second.words}: neither says what the other's line "
+            "would cost it; train one of the two on the other's line"
+        )
+    return first or second
+
+
+def _law_of(name: str, rows: Observations) -> Fit:
+    """Chinchilla's law, or that along the line of the rows: without its floor where that is at a bound."""
+    line = line_of(rows)
+    if line is None:
+        fit = fit_law(CHINCHILLA, rows)
+        if fit.usable:
+            return fit
+        raise ValueError(f"the law of {name} is {fit.status}: {fit.message}")
+    fits = [fit_law(law, under_six(rows)) for law in line.forms]
+    for fit, enough in zip(fits, (("converged", "unidentified"), ("converged",)), strict=True):
+        if fit.parameters and fit.status in enough:
+            return fit
+    raise ValueError(f"the law of {name}, {line.title}, is {fits[0].status}: {fits[0].message}")
+
+
+def log_multiplier(
+    theta_a: FloatArray, theta_b: FloatArray, flops: FloatArray, laws: tuple[Budgeted, Budgeted] = AT_THEIR_BEST
+) -> FloatArray:
     """Give ln m for vectors of parameters, [R, P] each, at budgets, [R]; infinite where A never reaches B's loss."""
     with np.errstate(all="ignore"):
-        _, needed = cheapest(theta_a, _least_loss(theta_b, flops), 0.0)
+        needed = laws[0].needed(theta_a, laws[1].loss(theta_b, flops), flops)
         return np.where(np.isfinite(needed), np.log(needed) - np.log(flops), np.inf)
 
 
-def log_loss_gap(theta_a: FloatArray, theta_b: FloatArray, flops: FloatArray) -> FloatArray:
-    """Give ln L_A* - ln L_B* for vectors of parameters, [R, P] each, at budgets, [R]."""
-    return np.asarray(np.log(_least_loss(theta_a, flops)) - np.log(_least_loss(theta_b, flops)))
-
-
-def _least_loss(theta: FloatArray, flops: FloatArray) -> FloatArray:
-    """Give the loss of vector i at the best N of budget i, [R]."""
-    params = np.asarray(CHINCHILLA.optimal_params(theta, flops))
-    return loss_at(theta, params, flops / TRAINING / params)
+def log_loss_gap(
+    theta_a: FloatArray, theta_b: FloatArray, flops: FloatArray, laws: tuple[Budgeted, Budgeted] = AT_THEIR_BEST
+) -> FloatArray:
+    """Give ln L_A - ln L_B for vectors of parameters, [R, P] each, at budgets, [R]."""
+    return np.asarray(np.log(laws[0].loss(theta_a, flops)) - np.log(laws[1].loss(theta_b, flops)))
 
 
 def _gradients(
     function: Function, surface_a: Surface, at_a: FloatArray, surface_b: Surface, at_b: FloatArray, flops: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Give a function of both laws at budgets, [K], and its derivative by the coordinates of both, [K, 2 P]."""
+    """Give a function of both laws at budgets, [K], and its derivative by the coordinates of both, [K, Q]."""
     P, both = len(at_a), np.concatenate([at_a, at_b])
     steps = np.diag(STEP * np.maximum(np.abs(both), 1e-2))
-    lanes = np.concatenate([both[None], both + steps, both - steps])  # [1 + 4 P, 2 P]
+    lanes = np.concatenate([both[None], both + steps, both - steps])  # [1 + 2 Q, Q]
     theta_a = np.repeat(surface_a.to_raw(lanes[:, :P]), len(flops), axis=0)
     theta_b = np.repeat(surface_b.to_raw(lanes[:, P:]), len(flops), axis=0)
     values = function(theta_a, theta_b, np.tile(flops, len(lanes))).reshape(len(lanes), len(flops))
-    ahead, behind = values[1 : 1 + 2 * P], values[1 + 2 * P :]
+    ahead, behind = values[1 : 1 + len(both)], values[1 + len(both) :]
     with np.errstate(invalid="ignore"):
         slopes = (ahead - behind) / (2 * np.diag(steps))[:, None]
     return values[0], np.where(np.isfinite(slopes), slopes, np.inf).T

@@ -49,6 +49,7 @@ def fits_payload(
         },
         "fits": [fit_payload(report) for report in analysis.reports],
         "selected": _selected(analysis),
+        "answers": {name: answer.__dict__ for name, answer in analysis.answers.items()},
         "forecasts": [_forecast(target) for target in analysis.forecasts],
         "points": [point_payload(point) for point in analysis.points],
         "seconds": {**analysis.seconds, **(seconds or {})},
@@ -138,7 +139,8 @@ def _selected(analysis: Analysis) -> Json:
     asked = analysis.forecaster
     if asked is None:
         return {
-            "law": None, "weights": None, "why": analysis.selection_message, "num_rows": None, "heldout": None,
+            "law": None, "line": None, "weights": None,
+            "why": analysis.selection_message, "num_rows": None, "heldout": None,
             "candidates": [], "covariance": None, "misfit": None, "noise": None, "reach": None, "widen": None,
             "tested_decades": None, "tested": False, "backtest": [],
         }  # fmt: skip

@@ -18,6 +18,7 @@ from scaling.laws.candidates import Candidate, fit_candidates
 from scaling.laws.fit import Fit, fit_law
 from scaling.laws.forms import CHINCHILLA, Law
 from scaling.laws.ladder import Cut, ladder
+from scaling.laws.line import Line, line_of, under_six
 from scaling.laws.misfit import Misfit, known_misfit, misfit, tangent
 from scaling.laws.noise import NOTHING_SHARED, RowNoise, SharedNoise, row_noise, shared_noise
 from scaling.laws.objective import DELTA
@@ -25,7 +26,6 @@ from scaling.laws.observations import BoolArray, FloatArray, IntArray, Observati
 from scaling.laws.registry import laws_with
 from scaling.laws.repeated import DATA_CONSTRAINED, unique_of
 
-NUM_PARAMS = 5  # that the rows are taken to have spent, of whichever form
 LEAST_WEIGHT = 0.01  # of a candidate that stays in the average
 BENT = 0.9  # belief in a misfit from which residuals that sizes share are taken for it
 POWER = 2.0  # of a candidate's error, for its weight
@@ -41,6 +41,7 @@ class Selection:
     Attributes:
         law: "average", or the name of the only candidate.
         average: the candidates with their weights.
+        line: that all rows lie on, None where they spread.
         below: the average that the rows below each cut would have given, by the cut.
         odd: rows that no candidate was fitted to, [n].
         why: in one sentence.
@@ -48,6 +49,7 @@ class Selection:
 
     law: str
     average: Average
+    line: Line | None
     below: tuple[tuple[Cut, Average], ...]
     odd: BoolArray
     why: str
@@ -90,30 +92,40 @@ def select(
     Raises:
         ValueError: not even one form can be fitted.
     """
+    line = line_of(observations) if forms is None else None
+    if line is not None:
+        observations, forms = under_six(observations), line.forms
     forms = default_forms(observations) if forms is None else tuple(forms)
+    trusted = CHINCHILLA if line is None else forms[0]
     there = {fit.law.name: fit for fit in known if fit.objective.delta == delta}
     plain = [there.get(law.name) or fit_law(law, observations, delta=delta) for law in forms]
     carried = [fit for fit in plain if fit.parameters]
-    if not carried:
+    if not carried or (line is not None and not plain[0].parameters):
         raise ValueError("no form can be fitted: " + "; ".join(dict.fromkeys(fit.message for fit in plain)))
-    cuts = ladder(observations)
+    cuts = ladder(observations, trusted)
     noise = row_noise(carried[0].residuals, observations.flops, len(carried[0].parameters))
-    found = fit_candidates(carried, observations, cuts, noise.sd, noise.odd)
-    averages = [_average(found, cuts, j, observations, noise) for j in range(len(cuts))]
+    found = fit_candidates(carried, observations, cuts, noise.sd, noise.odd, trusted)
+    averages = [_average(found, cuts, j, observations, noise, line) for j in range(len(cuts))]
     whole = averages[0]
     if whole is None:
         raise ValueError("no form can be fitted: its parameters leave the range of floating point; check the units")
     return Selection(
         law="average" if len(whole.members) > 1 else whole.members[0].way.law.name,
         average=whole,
+        line=line,
         below=tuple((cut, a) for cut, a in zip(cuts[1:], averages[1:], strict=True) if a is not None),
         odd=noise.odd,
-        why=_why(whole),
+        why=_why(whole, line),
     )
 
 
 def _average(
-    found: dict[int, list[Candidate]], cuts: Sequence[Cut], j: int, rows: Observations, noise: RowNoise
+    found: dict[int, list[Candidate]],
+    cuts: Sequence[Cut],
+    j: int,
+    rows: Observations,
+    noise: RowNoise,
+    line: Line | None,
 ) -> Average | None:
     """The average that the rows below cut j give, weighted by what the cuts farther down foresee of them."""
     candidates = found[j]
@@ -134,7 +146,7 @@ def _average(
         if len(inner)
         else np.ones(len(candidates))
     )
-    bent = known_misfit(int(kept.sum())) if _repeats(rows) else _misfit(candidates, rows, kept)
+    bent = known_misfit(int(kept.sum())) if line is None and _repeats(rows) else _misfit(candidates, rows, kept, line)
     trusts = np.array([c.way.trusts_form for c in candidates])
     weights = np.zeros(len(candidates))
     for side, share in ((trusts, 1 - bent.belief), (~trusts, bent.belief)):
@@ -146,7 +158,7 @@ def _average(
     members = [
         Member(candidates[i].way, candidates[i].theta, float(weights[i]), tuple(inner[:, i].tolist())) for i in shown
     ]
-    return _build([candidates[i] for i in shown], members, names, bent, rows, cuts[j].kept)
+    return _build([candidates[i] for i in shown], members, names, bent, rows, cuts[j].kept, line)
 
 
 def _build(
@@ -156,12 +168,14 @@ def _build(
     bent: Misfit,
     rows: Observations,
     below: BoolArray,
+    line: Line | None,
 ) -> Average:
     """The average with what the noise of the rows below its cut does to it."""
     part = rows.take(below)
     weights = np.array([member.weight for member in members])
     residuals = weights @ np.array([candidate.residuals[below] for candidate in candidates])
-    noise = row_noise(residuals, part.flops, NUM_PARAMS)
+    spent = len((CHINCHILLA if line is None else line.forms[0]).parameter_names)  # whatever the forms
+    noise = row_noise(residuals, part.flops, spent)
     clusters, shared = _what_is_shared(residuals, noise, bent, part)
     pulled = np.concatenate([candidate.pull[:, below] for candidate in candidates]) * noise.sd
     alone = 1 / (1 + shared.share)
@@ -175,7 +189,7 @@ def _build(
         own=alone * pulled @ pulled.T,
         shared=(1 - alone) * together @ together.T,
         share=shared.share,
-        freedom=float(max(int(np.sum(~noise.odd)) - NUM_PARAMS, 1)),
+        freedom=float(max(int(np.sum(~noise.odd)) - spent, 1)),
         shared_freedom=shared.freedom,
         new_run=NewRun(noise.scale, noise.trend, noise.centre, noise.largest),
         reach=Reach(float(part.params.min()), float(part.params.max()), float(reach.max())),
@@ -203,19 +217,21 @@ def _finite(value: float | None, otherwise: float) -> float:
     return value if value is not None and np.isfinite(value) else otherwise
 
 
-def _misfit(candidates: Sequence[Candidate], rows: Observations, kept: BoolArray) -> Misfit:
+def _misfit(candidates: Sequence[Candidate], rows: Observations, kept: BoolArray, line: Line | None) -> Misfit:
     for candidate in candidates:
         if candidate.way.trusts_form:
             residuals, part = candidate.residuals[kept], rows.take(kept)
-            noise = row_noise(residuals, part.flops, len(CHINCHILLA.parameter_names))
-            return misfit(tangent(candidate.theta, part), residuals, part, noise)
+            noise = row_noise(residuals, part.flops, len(candidate.theta))
+            around = tangent(candidate.theta, part, None if line is None else line.variable)
+            return misfit(around, residuals, part, noise)
     return known_misfit(int(kept.sum()))
 
 
-def _why(average: Average) -> str:
+def _why(average: Average, line: Line | None) -> str:
     if len(average.members) == 1:
         return f"{average.members[0].way.name} is the only candidate that could be fitted"
     bent, cuts = average.misfit, len(average.cuts)
+    name = "Chinchilla's law" if line is None else f"The power law with a floor, {line.title},"
     trusted = sum(member.weight for member in average.members if member.way.trusts_form)
     how = (
         f"by the inverse square of their errors on the rows above {cuts} cut{'s' if cuts > 1 else ''} in compute"
@@ -223,7 +239,7 @@ def _why(average: Average) -> str:
         else "alike, as too few rows lie below any cut in compute: the forecast is untested"
     )
     return (
-        f"Chinchilla's law has {trusted:.0%} of the weight, other forms and rows weighted by compute have the rest, as "
+        f"{name} has {trusted:.0%} of the weight, other forms and rows weighted by compute have the rest, as "
         f"a bend of its residuals like theirs comes by chance with probability {bent.probability:.2g}; the "
         f"{len(average.members)} candidates are weighted {how}"
     )

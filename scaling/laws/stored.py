@@ -9,6 +9,8 @@ from scaling.laws.average import Average, Member, NewRun, Reach
 from scaling.laws.backtest import Backtest, Forecaster
 from scaling.laws.candidates import Way
 from scaling.laws.forecast import Widening
+from scaling.laws.forms import SYMBOL
+from scaling.laws.line import Line
 from scaling.laws.misfit import DIRECTIONS, Misfit, Tangent
 from scaling.laws.registry import forms, law_named
 
@@ -18,7 +20,10 @@ Json = dict[str, Any]
 def forecaster_payload(asked: Forecaster) -> Json:
     """Give what `stored_forecaster` needs, as plain numbers and lists."""
     average, bent, widening = asked.average, asked.average.misfit, asked.backtest.widening
+    line = asked.line
+    directions = DIRECTIONS if line is None else (SYMBOL[line.variable],)
     return {
+        "line": None if line is None else {**line_payload(line), "words": line.words},
         "candidates": [
             {
                 "law": member.way.law.name,
@@ -34,7 +39,7 @@ def forecaster_payload(asked: Forecaster) -> Json:
         "covariance": {"own": average.own.tolist(), "shared": average.shared.tolist() if average.share else None},
         "misfit": {
             "probability": bent.probability,
-            "each": dict(zip(DIRECTIONS, bent.each, strict=True)),
+            "each": dict(zip(directions, bent.each, strict=False)),
             "belief": bent.belief,
             "num_points": bent.num_points,
             "around": None if bent.tangent is None else bent.tangent.theta.tolist(),
@@ -77,9 +82,11 @@ def stored_forecaster(selected: Mapping[str, Any]) -> Forecaster:
         raise ValueError(f"it has the form {min(unknown)!r}, which is none of {', '.join(forms())}: fit the rows again")
     members = tuple(_member(one) for one in selected["candidates"])
     bent, noise, reach = selected["misfit"], selected["noise"], selected["reach"]
-    around = None
+    line, around = _line(selected.get("line")), None
     if bent["around"] is not None:
-        around = Tangent(np.array(bent["around"]), bent["log_params"], bent["log_tokens"])
+        around = Tangent(
+            np.array(bent["around"]), bent["log_params"], bent["log_tokens"], None if line is None else line.variable
+        )
     own = np.array(selected["covariance"]["own"], dtype=np.float64)
     shared = selected["covariance"]["shared"]
     return Forecaster(
@@ -103,6 +110,7 @@ def stored_forecaster(selected: Mapping[str, Any]) -> Forecaster:
         ),
         Backtest((), Widening(selected["widen"], selected["tested_decades"]) if selected["tested"] else None),
         selected["why"],
+        line,
     )
 
 
@@ -111,3 +119,18 @@ def _member(one: Mapping[str, Any]) -> Member:
     theta = np.array([one["parameters"][name] for name in law.parameter_names], dtype=np.float64)
     way = Way(law, one["compute_power"], one["delta"], one["by_noise"])
     return Member(way, theta, one["weight"], tuple(one["inner_errors"].values()))
+
+
+def line_payload(line: Line) -> Json:
+    """Give a line as plain numbers; one N has no slope that JSON holds."""
+    return {
+        "slope": None if np.isinf(line.slope) else line.slope,
+        "params": line.params,
+        "tokens": line.tokens,
+    }
+
+
+def _line(stored: Mapping[str, Any] | None) -> Line | None:
+    if stored is None:
+        return None
+    return Line(np.inf if stored["slope"] is None else stored["slope"], stored["params"], stored["tokens"])

@@ -20,17 +20,21 @@ from scaling.shapes import Shapes
 
 def answer(report: LawReport, more: Sequence[Block] = ()) -> Section:
     """`more` follows where there is a law."""
-    fit = report.surface.fit
+    fit = report.law.fit
+    answered = fit.usable or report.analysis.line is not None
     blocks: list[Block] = [verdict(report)]
     shapes = asked_shapes(report)
     if shapes is not None and shapes.answers and not refusals(report.findings):
         blocks.append(Facts(tuple(shapes_facts(shapes))))
-    if fit.usable and refusals(report.findings):
+    if answered and refusals(report.findings):
         blocks.append(Paragraph(_withheld(report)))
-    elif fit.usable:
-        blocks += [Formula(fitted_formula(report)), Facts(tuple(_facts(report)))]
+    elif answered:
+        if fit.usable:
+            blocks.append(Formula(fitted_formula(report)))
+        blocks += [Facts(tuple(_facts(report)))]
         blocks += [table for table in (optima_table(report), points_asked_table(report)) if table is not None]
-        blocks += [parameter_table(report)]
+        if fit.usable:
+            blocks.append(parameter_table(report))
         blocks += [Paragraph(text) for text in (_worth(report),) if text]
         blocks += more
     return Section("answer", "Answer", tuple(blocks))
@@ -43,7 +47,7 @@ def asked_shapes(report: LawReport) -> Shapes | None:
 
 
 def verdict(report: LawReport) -> Verdict:
-    fit = report.surface.fit
+    fit, line = report.surface.fit, report.analysis.line
     result = held_out_score(report)
     warnings = [f for f in report.findings if f.level == "warn"]
     shapes = asked_shapes(report)
@@ -51,7 +55,7 @@ def verdict(report: LawReport) -> Verdict:
         return shapes_verdict(shapes, len(warnings), law=fit.usable)
     if shapes is not None and not shapes.answers and not fit.usable:
         return Verdict("stop", "No answer on shapes", f"Of shapes nothing can be said: {sentence(str(shapes.reason))}")
-    if shapes is None and not fit.usable:
+    if shapes is None and not fit.usable and line is None:
         return Verdict("stop", "No law", sentence(f"The fit is {fit.status.replace('_', ' ')}: {fit.message}"))
     tested = _tested(report, result)
     refused = refusals(report.findings)
@@ -71,7 +75,20 @@ def verdict(report: LawReport) -> Verdict:
         tone, words = "careful", f"Forced past {plural(len(overruled), 'refusal')}: {_names(overruled)}"
     if warnings:
         tested += f" {plural(len(warnings), 'check')} warned: see below."
+    if line is not None:
+        words += f", {line.title}"
+        tested = f"{_along_words(report)} {tested}"
     return Verdict(tone, words, tested)
+
+
+def _along_words(report: LawReport) -> str:
+    line, law = report.analysis.line, report.law
+    assert line is not None
+    floor = "" if law.fit.usable else f" Its floor is not known: the fit is {law.fit.status}: {law.fit.message}."
+    return (
+        f"All rows lie at {line.words}, and the law is one along it. Nothing here says what N is best for a budget: "
+        f"that needs rows off the line.{floor}"
+    )
 
 
 def _names(findings: Sequence[Finding]) -> str:
@@ -131,7 +148,7 @@ def one_sided(result: Score) -> str:
 
 def fitted_formula(report: LawReport) -> str:
     """The law with its numbers in it; no number of a fit that did not converge."""
-    fit = report.surface.fit
+    fit = report.law.fit
     assert fit.usable
     if not isinstance(fit.law, SumOfPowers):
         return fit.law.formula
@@ -146,7 +163,7 @@ def fitted_formula(report: LawReport) -> str:
 
 
 def _facts(report: LawReport) -> list[Fact]:
-    fit, rows = report.surface.fit, report.fitted
+    fit, rows = report.law.fit, report.fitted
     result = held_out_score(report)
     rms = residual_rms(fit)
     facts = []
@@ -209,7 +226,7 @@ def _exponent_fact(report: LawReport) -> list[Fact]:
 def _worth(report: LawReport) -> str | None:
     """What each term of the law is worth at the largest measured point, in nats: where more would help."""
     fit = report.surface.fit
-    if not isinstance(fit.law, SumOfPowers):
+    if not isinstance(fit.law, SumOfPowers) or not fit.usable:
         return None
     rows = report.fitted if report.held_out is None else report.held_out
     at = int(rows.flops.argmax())

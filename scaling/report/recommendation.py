@@ -16,14 +16,18 @@ Form = Callable[[float], str]
 
 def print_recommendation(answer: Recommendation, console: PlainConsole, *, refused: bool) -> None:
     """What was asked, the answer with its intervals, how it moves, and what to doubt."""
-    say(console, f"{asked(answer.goal)}, by the law of {answer.source} ({level_text(answer.level)} intervals).")
+    goal = asked(answer.goal)
+    if answer.line is not None:
+        goal = f"Along {answer.line}: {goal.replace('Best for', 'for')}"
+    say(console, f"{goal}, by the law of {answer.source} ({level_text(answer.level)} intervals).")
     for finding in answer.findings:
         say(console, f"{finding.level_words} {finding.name}: {finding.numbers} {finding.remedy}")
     if refused:
         return
+    along = "" if answer.line is None else f" along {answer.line}"
     if not answer.reachable:
         floor = f"the floor of the law is {nats(answer.floor.value)} ({ends(answer.floor, nats)})"
-        words = f"Unreachable: {floor}, and no model on any number of tokens falls below it."
+        words = f"Unreachable{along}: {floor}, and no model on any number of tokens falls below it."
         if answer.reachable is None:
             words = f"Not told: {floor}, whose interval holds the loss that is asked for."
         say(console, words)
@@ -32,9 +36,8 @@ def print_recommendation(answer: Recommendation, console: PlainConsole, *, refus
     assert answer.tokens is not None
     assert answer.flops is not None
     assert answer.expected_loss is not None
-    assert answer.band is not None
     table = Table()
-    for heading in ("", "best", "interval"):
+    for heading in ("", "best" if answer.line is None else f"at {answer.line}", "interval"):
         table.add_column(heading, justify="left" if not heading else "right")
     rows: list[tuple[str, Ranged, Form]] = [
         ("N parameters", answer.params, amount), ("D tokens", answer.tokens, amount),
@@ -46,6 +49,13 @@ def print_recommendation(answer: Recommendation, console: PlainConsole, *, refus
     if answer.inference_flops is not None:
         table.add_row("serving FLOPs", scientific(answer.inference_flops), "")
     console.print(table)
+    if answer.band is None:
+        say(
+            console,
+            f"All rows lie at {answer.line}, and so does this answer: whether another N is better for the same compute "
+            f"no row says. {distance(answer.decades_beyond)}",
+        )
+        return
     (low, low_tokens), (high, high_tokens) = answer.band
     say(
         console,

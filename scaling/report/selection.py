@@ -15,10 +15,8 @@ def selected(report: LawReport) -> str:
     if asked is None:
         return f"No forecast was selected: {sentence(report.analysis.selection_message)}"
     what = "an average over forms" if len(asked.average.members) > 1 else "one form"
-    return (
-        f"The best N and D of a budget and the losses there are forecast by {what}: {sentence(asked.why)} "
-        f"{_tested(asked.backtest)}{_sampled(report)}"
-    )
+    of = "The best N and D of a budget and the losses there are" if asked.line is None else "Losses along the line are"
+    return f"{of} forecast by {what}: {sentence(asked.why)} {_tested(asked.backtest)}{_sampled(report)}"
 
 
 def _sampled(report: LawReport) -> str:

@@ -23,7 +23,7 @@ def four_digits(value: float) -> str:
 
 
 def print_summary(report: TableReport, console: PlainConsole) -> None:
-    fit, analysis = report.surface.fit, report.analysis
+    fit, analysis = report.law.fit, report.analysis
     held = 0 if report.held_out is None else len(report.held_out)
     left_out = len(report.fitted.excluded)
     console.print(
@@ -42,21 +42,28 @@ def print_summary(report: TableReport, console: PlainConsole) -> None:
     for finding in report.findings:
         if finding.level != "info":
             console.print(f"{finding.level_words} {finding.name}: {finding.numbers}")
-    if not fit.usable or refusals(report.findings):
+    if not (fit.usable or analysis.line) or refusals(report.findings):
         return
+    if fit.usable:
+        _print_parameters(report, console)
+    console.print(selected(report))
+    plain = analysis.reports[0].heldout
+    if analysis.heldout is not None:
+        console.print(
+            f"Held-out error: {held_out_words(analysis.heldout)}"
+            + ("" if plain is None else f"; Chinchilla alone: {held_out_words(plain)}"),
+        )
+    print_forecasts(report.optima, report.analysis.points, largest_flops(report), console)
+
+
+def _print_parameters(report: TableReport, console: PlainConsole) -> None:
+    fit, intervals = report.law.fit, report.law.intervals
     parameters = Table(title=fit.law.formula, title_justify="left")
     for heading in ("parameter", "value", f"{level_text(interval_level(report))} interval"):
         parameters.add_column(heading, justify="left" if heading == "parameter" else "right")
     for name, value in fit.parameters.items():
-        parameters.add_row(greek(name), four_digits(value), range_text(report.surface.intervals.get(name), four_digits))
+        parameters.add_row(greek(name), four_digits(value), range_text(intervals.get(name), four_digits))
     console.print(parameters)
-    console.print(selected(report))
-    plain = analysis.reports[0].heldout
-    if analysis.heldout is not None and plain is not None:
-        console.print(
-            f"Held-out error: {held_out_words(analysis.heldout)}; Chinchilla alone: {held_out_words(plain)}",
-        )
-    print_forecasts(report.optima, report.analysis.points, largest_flops(report), console)
 
 
 def print_forecasts(

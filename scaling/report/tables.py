@@ -33,8 +33,9 @@ MEANING = {
     "E": "loss that no size and no data would remove (nats/token)",
     "A": "scale of the term in N; moves with alpha, so read the two together",
     "B": "scale of the term in D; moves with beta, so read the two together",
-    "alpha": "how fast the loss falls with parameters",
+    "alpha": "how fast the loss falls with parameters, or along the line",
     "beta": "how fast the loss falls with tokens",
+    "k": "scale of the falling term; moves with alpha, so read the two together",
     "gamma": "how the term in D changes with N",
 }
 FARTHEST = 1e3  # times the largest fitted compute: beyond, a power law of two or three decades says nothing
@@ -50,8 +51,8 @@ def number_columns(*headings: str) -> tuple[Column, ...]:
 
 
 def parameter_table(report: LawReport) -> Table:
-    """The surface's parameters; only for a usable fit."""
-    law = report.surface
+    """The law's parameters; only for a usable fit."""
+    law = report.law
     assert law.fit.usable
     rows = [
         (greek(name), significant(value), range_text(law.intervals.get(name)), MEANING.get(name, ""))
@@ -117,7 +118,7 @@ def optimum_row(best: OptimalAllocation, largest: float) -> tuple[str, ...]:
 
 def points_asked_table(report: LawReport) -> Table | None:
     """The loss at each N and D that was asked for."""
-    if not report.analysis.points or not report.surface.fit.usable:
+    if not report.analysis.points or not (report.surface.fit.usable or report.analysis.line):
         return None
     level = level_text(report.analysis.points[0].loss_interval.level)
     return Table(

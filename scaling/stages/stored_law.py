@@ -64,14 +64,20 @@ def ask(content: Mapping[str, Any], options: AskOptions) -> StoredAnswer:
         )
     asked = stored(source, content)
     budgets: list[tuple[Best, PointForecast]] = []
-    for flops in targets.flops or ():
+    line, asked_points = asked.line, targets.points
+    if line is not None:
+        asked_points = (*map(line.at, targets.flops or ()), *asked_points)
+    for flops in (targets.flops or ()) if line is None else ():
         best = asked.best(flops, options.level)
         if best is None:
             raise ConfigError(
                 f"{source} has no N of least loss at {scientific(flops)} FLOPs: ask at N and D, by targets.points"
             )
         budgets.append((best, forecast_points(asked, [(best.params, best.tokens)], options.level)[0]))
-    points = forecast_points(asked, targets.points, options.level)
+    try:
+        points = forecast_points(asked, asked_points, options.level)
+    except ValueError as error:  # off the line of the rows
+        raise ConfigError(str(error)) from None
     return StoredAnswer(asked.average.reach.flops, tuple(budgets), points)
 
 

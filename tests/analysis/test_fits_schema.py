@@ -74,6 +74,12 @@ def a_table(folder: Path) -> dict[str, Any]:
     return fits_json(replace(report, findings=check_table(report)))
 
 
+def a_ladder() -> dict[str, Any]:
+    with initialize_config_dir(str(config_folder().resolve()), version_base="1.3"):
+        composed = compose("fit", [f"source={PAGE.parent / 'tables/ladder.csv'}", "out=x", "bootstrap=0"])
+        return fits_json(report_on_table(table_options(composed), "command"))
+
+
 def the_text(folder: Path) -> dict[str, Any]:
     """`text` of a study that has all of it: validation sets, vocabularies, repeated text and a known entropy."""
     planned, records = repeated_study()
@@ -106,5 +112,5 @@ def test_the_page_names_every_key_and_no_other(tmp_path: Path) -> None:
     assert set(of_study) - {"text", "shapes"} == set(of_table) - {"reading", "influence"}
     text = {"text": the_text(tmp_path)}
     of_shapes = {"shapes": the_shapes(tmp_path)}
-    assert keys(of_study) | keys(of_table) | keys(text) | keys(of_shapes) == documented
+    assert keys(of_study) | keys(of_table) | keys(a_ladder()) | keys(text) | keys(of_shapes) == documented
     assert {entry["law"] for entry in of_study["ledger"]} == {"selected", "chinchilla"}
