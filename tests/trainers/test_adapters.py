@@ -120,3 +120,21 @@ def test_a_mistake_is_told_before_anything_runs(overrides: list[str], words: str
         planned(study("nanogpt", tmp_path, several, *overrides))
     assert words in str(told.value)
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["plain_gpt", "shell"])
+def test_the_examples_train(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plain loop, by its command line and by SCALING_* alone."""
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts/a.txt").write_text("the quick brown fox jumps over the lazy dog. " * 400)
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setitem(SIZES, name, ("{name: w16, width: 16, layers: 2}", "256"))
+    plan, folder = planned(study(name, tmp_path, f"+recipe.text={tmp_path / 'texts'}"))
+    assert driver.run_folder(folder) == 0
+    (point,) = plan.points
+    record = read_record(record_path(folder, point.tokens))
+    assert record.status == "done"
+    assert record.final_loss_nats is not None
+    assert 1.0 < record.final_loss_nats < 5.6
+    assert len((folder / "curve-trunk.jsonl").read_text().splitlines()) == 2
