@@ -58,7 +58,7 @@ def test_the_notebook_goes_from_a_table_to_a_decision(monkeypatch: pytest.Monkey
     names: dict[str, Any] = {}
     for cell in cells:
         if cell["cell_type"] == "code":
-            exec(cell["source"], names)
+            exec("".join(cell["source"]), names)
     assert names["fit"].usable
     assert names["loss"] == pytest.approx(2.2, rel=0.02)
     assert sum(cell["cell_type"] == "code" for cell in cells) == 10
