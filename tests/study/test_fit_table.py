@@ -279,11 +279,20 @@ def test_columns_are_mapped_and_conventions_compared(tmp_path: Path) -> None:
 def test_a_law_that_rows_cannot_tell_gives_no_number(tmp_path: Path) -> None:
     rows = [row for row in planted(noise=0.002) if row["tokens"] == 20 * row["params"]]
     out = tmp_path / "laws"
-    assert command(f"source={write_csv(tmp_path / 'a.csv', rows)}", f"out={out}", *QUICK) == EXIT_NO_ANSWER
-    first = read(out)["fits"][0]
-    assert first["status"] in ("refused", "unidentified")
-    assert first["parameters"] is None
-    assert "No law" in (out / "report.md").read_text()
+    assert command(f"source={write_csv(tmp_path / 'a.csv', rows)}", f"out={out}", *QUICK) == 0
+    found = read(out)
+    assert found["fits"][0]["status"] in ("refused", "unidentified")
+    assert found["fits"][0]["parameters"] is None
+    assert found["forecasts"] == []
+    assert {name: one["answered"] for name, one in found["answers"].items()} == {
+        "loss": True,
+        "floor": True,
+        "best_params": False,
+    }
+    assert "L(C) at D/N = 20" in (out / "report.md").read_text()
+    few = f"source={write_csv(tmp_path / 'few.csv', rows[:4])}"
+    assert command(few, f"out={tmp_path / 'few'}", *QUICK) == EXIT_NO_ANSWER
+    assert "No law" in (tmp_path / "few/report.md").read_text()
 
 
 def test_a_point_is_asked_for_when_fitting_and_of_the_saved_laws(
