@@ -25,9 +25,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.check_studies import RELATIVE_SD, config, curves, draw_truth, records
-from scaling.config import CONFIG_FILE, PLAN_FILE, StudyConfig, write_experiment
+from scaling.config import CONFIG_FILE, PLAN_FILE, StudyConfig
 from scaling.curves import CurveRow, curve_path
 from scaling.data.prepare import prepare
+from scaling.experiments import write_experiment
 from scaling.planning.config import SizeConfig
 from scaling.records import JOB_FILE, STATUS_FILE, RunStatus, record_path
 from scaling.stages.study import plan_study

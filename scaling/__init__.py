@@ -8,7 +8,7 @@ entry    `prepare` `plan` `sweep` `train` `fit` `status` `recommend` `compare` `
          `reference`, `meanings`, `config_folder`: shared by them
 stages   `stages`: what several commands do: plan, check, calibrate, launch, look, finish, go on in rounds; `gpu_check`
          inside it: whether a GPU computes what a CPU does
-edge     `config`: YAML to frozen dataclasses, validated before anything runs
+edge     `config`: YAML to frozen dataclasses, validated before anything runs; `experiments`: and back to YAML
 verbs    `planning`: rules for learning rate, batch and shapes; grids; what a plan costs
          `tuning`: a recipe found at a proxy size and held against noise; the rates of a grid's corners
          `launching`: run folders on the slots of a machine

@@ -60,6 +60,7 @@ TEXTS = {
     *("data.split_salt", "data.source.path", "data.source.name", "data.source.revision", "data.source.text_column"),
     *("data.source.train_split", "data.source.validation_path", "data.source.validation_split", "data.source.version"),
     *("data.source.google_version", "data.tokenizer.path", "data.tokenizer.revision", "data.tokenizer.separator"),
+    *("trainer.call", "trainer.cwd", "trainer.signal", "trainer.resume.newest"),
 }
 # Keys below one that is null until somebody sets it.
 ADDED = {"targets.flops", "targets.points", "fit.targets.flops", "fit.targets.points"}

@@ -1,9 +1,7 @@
 """The edge: what Hydra composed becomes frozen dataclasses, validated before anything runs or is written."""
 
-import re
-import shlex
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import reduce
 from pathlib import Path
@@ -16,7 +14,6 @@ from scaling.analysis.config import AskOptions, FitOptions, TableOptions
 from scaling.bounds import require_within
 from scaling.config_folder import config_folder
 from scaling.data.config import DataConfig
-from scaling.folders import below, study_lock
 from scaling.keys import ANYWHERE, ONLY, reads, typed_keys
 from scaling.launching.config import LaunchConfig
 from scaling.names import nearest, nearest_path
@@ -33,11 +30,9 @@ from scaling.values import (
     from_file,
     from_plain,
     read_plain,
-    remove_left_overs,
     require_name,
     shown,
     to_plain,
-    write_atomically,
 )
 
 if TYPE_CHECKING:
@@ -292,53 +287,6 @@ def refit_config(composed: DictConfig, typed: Sequence[str]) -> StudyConfig:
         into[key] = value[key]
     with _as_config_error():
         return from_plain(StudyConfig, merged, "config")
-
-
-WRITTEN_HERE = "# Written by scaling-sweep, which may write it again: keep changes under another name."
-
-
-def write_experiment(folder: Path, name: str, config: StudyConfig, about: str, *, in_study: bool) -> str:
-    """Write a config as a Hydra experiment, `experiment/<name>.yaml` with its corpus in `data/<name>.yaml`.
-
-    The corpus is a file of its own since its keys depend on its kind, and Hydra would merge them with the default's.
-    Every string of the config is text in it: none becomes an interpolation. Returns the command that runs it. Raises
-    ConfigError where a file of that name is there which this did not write, in a folder that is not a study's own
-    (`in_study`), and OSError.
-    """
-    plain = literal(to_plain(config))
-    data = plain.pop("data")
-    for key in OF_ONE_COMMAND:
-        plain.pop(key, None)
-    command = shlex.join(["python", "-m", "scaling.sweep", f"--config-dir={folder}", f"experiment={name}"])
-    head = ["# @package _global_", WRITTEN_HERE, *(f"# {line}" for line in (*about.splitlines(), command))]
-    head += ["defaults:", f"  - override /data: {name}", ""]
-    texts = {
-        folder / "data" / f"{name}.yaml": f"{WRITTEN_HERE}\n" + OmegaConf.to_yaml(OmegaConf.create(data)),
-        folder / "experiment" / f"{name}.yaml": "\n".join(head) + OmegaConf.to_yaml(OmegaConf.create(plain)),
-    }
-    for path in texts:
-        if in_study:
-            below(folder.parent, str(path.relative_to(folder.parent)))
-        if not in_study and path.exists() and not (path.is_file() and WRITTEN_HERE.encode() in path.read_bytes()):
-            raise ConfigError(f"{path} is there and was not written by this command: name another folder with out=")
-    with study_lock(folder.parent) if in_study else nullcontext():
-        for path, text in texts.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if in_study:
-                remove_left_overs(path.parent)
-            write_atomically(path, text.encode())
-    return command
-
-
-def literal(plain: Any) -> Any:
-    """Plain values whose strings OmegaConf reads back as they are: what begins an interpolation is escaped."""
-    if isinstance(plain, dict):
-        return {key: literal(item) for key, item in plain.items()}
-    if isinstance(plain, list):
-        return [literal(item) for item in plain]
-    if isinstance(plain, str):
-        return re.sub(r"(\\*)\$\{", lambda found: 2 * found[1] + r"\${", plain)
-    return plain
 
 
 def _root(kind: type[T], composed: DictConfig) -> T:

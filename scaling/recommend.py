@@ -30,9 +30,9 @@ from scaling.config import (
     config_here,
     recommend_options,
     study_config,
-    write_experiment,
 )
 from scaling.exits import EXIT_NO_ANSWER
+from scaling.experiments import write_experiment
 from scaling.findings import refusals
 from scaling.laws.fit import fit_law
 from scaling.laws.forms import CHINCHILLA

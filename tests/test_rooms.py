@@ -47,7 +47,7 @@ ENTRIES = {
         "cluster",
     ),
 }
-HYDRA_ROOMS = ENTRIES | {"config", "command", "reference", "library"}
+HYDRA_ROOMS = ENTRIES | {"config", "experiments", "command", "reference", "library"}
 
 
 def imports(path: Path) -> set[str]:

@@ -14,8 +14,9 @@ from omegaconf import OmegaConf
 from rich.table import Table
 
 from scaling import status
-from scaling.config import ConfigError, literal, study_config, write_experiment
+from scaling.config import ConfigError, study_config
 from scaling.config_folder import config_folder
+from scaling.experiments import literal, write_experiment
 from scaling.findings import Finding
 from scaling.launching.slurm import Submission
 from scaling.planning.table import print_findings

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from scaling.config import ConfigError, StudyConfig, write_experiment
+from scaling.config import ConfigError, StudyConfig
+from scaling.experiments import write_experiment
 from scaling.launching.gpus import visible_gpus
 from scaling.numbers import plural, scientific
 from scaling.planning.corpus_facts import corpus_facts

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scaling.analysis.prior import NoBelief, measured_belief, measured_sd
-from scaling.config import ConfigError, StudyConfig, write_experiment
+from scaling.config import ConfigError, StudyConfig
 from scaling.exits import EXIT_NO_ANSWER
+from scaling.experiments import write_experiment
 from scaling.folders import below, study_lock
 from scaling.laws.design import Belief
 from scaling.laws.quantities import NAMES
