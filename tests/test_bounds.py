@@ -25,6 +25,8 @@ ROOTS = (StudyConfig, TableOptions, CompareOptions, RecommendOptions, TuneOption
 def numeric_keys(kind: Any, where: str = "") -> Iterator[str]:
     """The path of every number that a schema has, places in lists left out."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType) and {str, bool} <= set(arguments):
+        return  # a word of another program, which may be a number
     if origin in (typing.Union, types.UnionType):
         for one in arguments:
             yield from numeric_keys(one, where)

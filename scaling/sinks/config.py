@@ -12,7 +12,7 @@ def require_known(names: Iterable[str]) -> None:
     """Raises ValueError for a name that no sink has."""
     for name in names:
         if name not in SINKS:
-            raise ValueError(f"sinks names {name}; there are {' and '.join(SINKS)}: {nearest(name, SINKS)}")
+            raise ValueError(f"sinks names {name}, and no such sink exists: {nearest(name, SINKS)}")
 
 
 def require_installed(names: Iterable[str]) -> None:

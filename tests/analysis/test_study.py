@@ -75,7 +75,7 @@ def test_no_forecast_from_a_fit_that_may_not_be_used() -> None:
     assert made == []
     assert reason is not None
     assert "no form can be fitted" in reason
-    assert "3 distinct points for the 5 parameters of chinchilla" in reason
+    assert "3 distinct points for the 3 parameters of power_tokens_floor" in reason  # three budgets of one size
 
 
 def test_what_is_left_out_has_a_reason() -> None:

@@ -129,6 +129,8 @@ def test_every_check_has_a_sin_in_a_test() -> None:
     assert NAMES - by_table - by_plan - set(SINS) - own == {
         "unanswerable",  # tests/test_outlook.py
         "learning_rate_corners",  # test_corner_check.py
+        "one_line",  # tests/laws/test_line.py
+        *("mixed_code", "nats_of_bytes", "unchecked_program"),  # tests/trainers/test_checks.py
     }
 
 

@@ -1,12 +1,14 @@
 """Rows on one line through N and D: a law along it, nothing off it, and what it is worth beside another's."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from benchmarks.laws_ladder import CASES, draw
 from benchmarks.laws_scenarios import base
+from scaling.checks.fit import one_line
 from scaling.laws.analysis import Analysis, analyse
 from scaling.laws.backtest import forecaster
 from scaling.laws.line import Line, line_of
@@ -95,3 +97,12 @@ def test_a_line_is_told_from_another() -> None:
     line = Line(1.0, 1e9, 2e10)
     assert line.same(Line(1.0, 1e8, 2e9))
     assert not line.same(Line(1.0, 1e9, 4e10))
+
+
+@pytest.mark.parametrize(
+    ("params", "told"), [(ONE_RATIO, ["info"]), (ONE_RATIO * np.exp(0.3 * np.arange(8) % 0.9), [])]
+)
+def test_a_line_is_told(params: FloatArray, told: list[str]) -> None:
+    rows = ladder(params, noise=0.002)
+    report = SimpleNamespace(analysis=analyse(rows, resamples=0), fitted=rows)
+    assert [finding.level for finding in one_line(report)] == told  # type: ignore[arg-type]

@@ -177,7 +177,7 @@ def study(
     refused: bool = False,
     forecast: bool = True,
 ) -> StudyReport:
-    """`refused` keeps one size alone, so that no surface can be fitted."""
+    """`refused` keeps two sizes alone, so that no surface can be fitted."""
     planned = plan({"14k": 3, "98k": 3} if replicated else {}, budgets)
     rng = np.random.default_rng(3)
     records, fitted, held_out = [], [], []
@@ -191,7 +191,7 @@ def study(
         diverged = point.size == "38k" and point.tokens == BUDGETS[0]
         row = record(run, point, loss, diverged)
         records.append(row)
-        if diverged or (refused and point.size != "98k"):
+        if diverged or (refused and point.size not in ("98k", "14k")):
             continue
         (held_out if point.held_out else fitted).append(row)
     rows = observe(fitted)
