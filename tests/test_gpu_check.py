@@ -58,6 +58,7 @@ def test_the_whole_is_rehearsed(tmp_path: Path) -> None:
     assert {f.stage for f in findings} == {*STAGES} - {"tests"}
 
 
+@pytest.mark.slow
 def test_a_stage_that_raises_hangs_or_dies_ends_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a process whose stages are planted."""
     planted = tmp_path / "planted.py"

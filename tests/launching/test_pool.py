@@ -122,6 +122,7 @@ def test_one_run_killed_takes_no_other_along(tmp_path: Path, corpus_folder: Path
     assert set(result.failed) == {victim.name}
 
 
+@pytest.mark.slow
 def test_the_warm_process_may_die_too(tmp_path: Path, corpus_folder: Path) -> None:
     """Its run goes on as an orphan, which the next try finds at work and waits for."""
     _, folder = make_run(tmp_path, make_spec(steps=WHILE), corpus_folder)
@@ -184,6 +185,7 @@ def test_fail_fast_starts_nothing_more(tmp_path: Path, corpus_folder: Path, warm
     assert not (next_one / "status.json").exists()
 
 
+@pytest.mark.slow
 def test_an_orphan_of_a_killed_sweep_is_waited_for(tmp_path: Path, corpus_folder: Path, warm: Workers) -> None:
     """Somebody else's process is at work in the folder; it keeps its core, and is found done when it is."""
     spec = make_spec(steps=WHILE)

@@ -121,6 +121,7 @@ def test_paper_and_readers_without_scripts_get_still_pictures(browser: "Browser"
         assert page.locator(".still svg").first.is_visible()
 
 
+@pytest.mark.slow
 def test_five_hundred_runs_are_small_and_quick(browser: "Browser", report: StudyReport, tmp_path: Path) -> None:
     large = many(report, 50)
     assert len(large.curves) >= 500
