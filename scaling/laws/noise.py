@@ -181,8 +181,11 @@ def shared_noise(even: FloatArray, own: FloatArray, clusters: IntArray, sure: bo
         return NOTHING_SHARED
     basis = np.linalg.qr(own / np.maximum(np.linalg.norm(own, axis=0), 1e-300))[0]
     sums = np.stack([np.bincount(clusters, weights=column) for column in basis.T], axis=1)
-    between = np.diag(sizes.astype(np.float64)) - sums @ sums.T
-    rows, once, twice = float(len(even) - basis.shape[1]), float(np.trace(between)), float(np.sum(between**2))
+    # Of diag(sizes) - sums sums', [clusters, clusters], which is never made: its trace, and that of its square.
+    lengths, counts = np.sum(sums**2, axis=1), sizes.astype(np.float64)
+    once = float(np.sum(counts - lengths))
+    twice = float(np.sum(counts**2 - 2 * counts * lengths) + np.sum((sums.T @ sums) ** 2))
+    rows = float(len(even) - basis.shape[1])
     by_row, by_cluster = float(even @ even), float(np.sum(np.bincount(clusters, weights=even) ** 2))
     denominator = rows * twice - once**2
     if rows <= 0 or denominator <= 0:

@@ -11,6 +11,7 @@ from scaling.laws.fit import fit_law
 from scaling.laws.form_report import optimum_intervals
 from scaling.laws.forms import CHINCHILLA
 from scaling.laws.ladder import ladder
+from scaling.laws.noise import shared_noise
 from scaling.laws.observations import FloatArray, Observations, points
 from scaling.laws.selection import select
 from scaling.laws.stored import forecaster_payload, stored_forecaster
@@ -98,6 +99,13 @@ def test_rows_of_a_run_that_share_their_noise_count_for_less() -> None:
     assert together.share > 1
     assert together.shared_freedom < 8
     assert together.shared.any()
+
+
+def test_what_very_many_runs_share_is_found_without_a_table_of_their_pairs() -> None:
+    rng, runs = np.random.default_rng(0), np.repeat(np.arange(50_000), 2)
+    residuals = rng.standard_normal(50_000)[runs] + rng.standard_normal(100_000)
+    found = shared_noise(residuals, rng.standard_normal((100_000, 5)), runs, sure=True)
+    assert found.share == pytest.approx(1.0, abs=0.05)
 
 
 def test_a_new_run_is_less_certain_than_the_mean_of_many() -> None:
