@@ -19,8 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from scaling.records import read_records, recorded
+from scaling.records import read_records, record_path, recorded
 from scaling.specs import read_plan
+from scaling.stages.finish import forecast_held_out
 from scaling.store import LEDGER_FILE, Forecast, read_forecasts
 from tests.planted_study import planted_study
 from tests.study.test_commands import ROOT, command
@@ -103,7 +104,13 @@ class Home:
             path = self.root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"mine: {name}")
-        planted_study(self.root, f"study={PLANTED}", "fit.bootstrap=0", "fit.figures=false")
+        config, plan = planted_study(self.root, f"study={PLANTED}", "fit.bootstrap=0", "fit.figures=false")
+        # Its ledger, which the fits beside each other complete: forecasts from before the held-out points were there.
+        held = [record_path(config.folder / p.run_id, p.tokens) for p in plan.points if p.held_out]
+        away = [path.rename(path.with_suffix(".away")) for path in held]
+        forecast_held_out(config, plan)
+        for path in away:
+            path.rename(path.with_suffix(".json"))
 
     def folder(self, study: str) -> Path:
         return self.root / "runs" / study
@@ -114,7 +121,13 @@ class Home:
     def beside(self, kind: str, generator: random.Random) -> list[str]:
         """A fit of any study, or a recommendation for a budget that was not asked for yet."""
         study = generator.choice([PLANTED, *STUDIES]) if kind == "fit" else PLANTED
-        own = f"cache={self.root / 'cache'}" if kind == "fit" else f"flops={generator.uniform(1e13, 1e14):.3e}"
+        return self.on(
+            kind,
+            study,
+            f"cache={self.root / 'cache'}" if kind == "fit" else f"flops={generator.uniform(1e13, 1e14):.3e}",
+        )
+
+    def on(self, kind: str, study: str, own: str) -> list[str]:
         return [sys.executable, "-m", f"scaling.{kind}", f"study={study}", f"runs={self.root / 'runs'}", own]
 
     def losses(self) -> dict[tuple[str, str, int], float | None]:
@@ -177,6 +190,7 @@ def test_a_hundred_kills_change_nothing(tmp_path: Path, text_folder: Path) -> No
         complete(home)
         assert home.losses() == expected
         home.look_at_ledgers()
+        assert any(forecast.measured is not None for forecast in home.ledgers.values())
         assert home.surroundings() == before
         assert home.tracebacks() == []
         assert [path for path in home.root.rglob("*") if path.name.endswith((".partial", ".damaged", ".corrupt"))] == []
@@ -238,7 +252,8 @@ def wake(until: float, pid: int) -> bool:
 
 
 def complete(home: Home) -> None:
-    for words in [*(home.sweep(study) for study in STUDIES), home.beside("recommend", random.Random(0))]:
+    beside = home.beside("recommend", random.Random(0)), home.on("fit", PLANTED, f"cache={home.root / 'cache'}")
+    for words in [*(home.sweep(study) for study in STUDIES), *beside]:
         done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT)
         assert done.returncode in (0, 3), done.stderr
         assert "Traceback" not in done.stderr, done.stderr

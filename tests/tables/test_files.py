@@ -23,6 +23,7 @@ def zipped() -> bytes:
 @pytest.mark.parametrize(
     ("name", "content"),
     [("a.csv", TEXT), ("a.csv.gz", gzip.compress(TEXT)), ("a.xlsx", zipped()), ("b.csv", b"\n" * 200)],
+    ids=["text", "gzip", "workbook", "blank lines"],  # packed bytes hold the time, and are no name
 )
 def test_no_more_is_unpacked_than_may_be_read(
     name: str, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
