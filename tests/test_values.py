@@ -37,7 +37,7 @@ class Outer:
 @given(
     st.builds(
         Outer,
-        count=st.integers(),
+        count=st.integers(-(10**35), 10**35),  # as large as a count may be
         inner=st.builds(Inner, name=st.text(), rate=st.floats(allow_nan=False, allow_infinity=False)),
         many=st.lists(st.builds(Inner, name=st.text(), rate=st.floats(-1e9, 1e9))).map(tuple),
         perhaps=st.none() | st.floats(allow_nan=False, allow_infinity=False),
