@@ -23,8 +23,8 @@ nouns    `specs`: what shall be trained; `records`, `curves`: what happened; `fi
          `trainers`: a trainer of somebody else, what it is told and where its numbers stand
          `tables`: anyone's table of losses, read with an account of every line
          `shapes`: which sizes of a plan differ in their shape and not in N
-         `results`: what a study found; `store`: its ledger and database; `values`, `json_text`: dataclasses from and to
-         JSON
+         `results`: what a study found; `decisions`: what `recommend` and `compare` answer; `store`: its ledger and
+         database; `values`, `json_text`: dataclasses from and to JSON
          `folders`: whose a folder is, who writes it now; `terminal`: what commands say
          `names`, `numbers`, which everyone may use: what a mistyped name may have meant, numbers as they are read
          `exits`: exit codes; `lazy`: public names that are imported when they are used

@@ -31,6 +31,7 @@ from scaling.config import (
     recommend_options,
     study_config,
 )
+from scaling.decisions import Recommendation
 from scaling.exits import EXIT_NO_ANSWER
 from scaling.experiments import write_experiment
 from scaling.findings import refusals
@@ -43,7 +44,6 @@ from scaling.planning.choose import Chosen, choose_shape
 from scaling.planning.extension import Addition, extended_grid
 from scaling.records import RunRecord, read_records
 from scaling.report.recommendation import print_recommendation
-from scaling.results import Recommendation
 from scaling.specs import Plan, read_plan
 from scaling.stages.checkup import prepared_manifest
 from scaling.stages.declared import command_of_the_best

@@ -17,6 +17,7 @@ NOUNS = {
     *(
         "results",
         "results_json",
+        "decisions",
         "exits",
         "corners",
         "store",

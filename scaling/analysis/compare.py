@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from scaling.analysis.observations import CONVENTIONS, observations, usable
+from scaling.decisions import Comparison, Crossing, MultiplierRow
 from scaling.laws.multiplier import Multiplier, Pairs, multiplier
 from scaling.laws.observations import IntArray, Observations
 from scaling.records import RunRecord
-from scaling.results import Comparison, Crossing, MultiplierRow
 from scaling.specs import Plan
 from scaling.tables.headers import words_of
 from scaling.tables.options import ReadingOptions

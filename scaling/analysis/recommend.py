@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from scaling.analysis.recommend_line import recommend_along
+from scaling.decisions import Ranged, Recommendation
 from scaling.findings import Finding
 from scaling.laws.agreement import compare_conventions, compare_estimators
 from scaling.laws.analysis import sample_rows
@@ -19,7 +20,6 @@ from scaling.laws.forms import CHINCHILLA
 from scaling.laws.intervals import Interval, Prediction, delta_interval, parameter_intervals
 from scaling.laws.line import line_of, under_six
 from scaling.laws.observations import FloatArray, Observations, points
-from scaling.results import Ranged, Recommendation
 from scaling.tables.options import ReadingOptions
 from scaling.values import require_name
 

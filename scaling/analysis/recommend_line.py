@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from scaling.decisions import Ranged, Recommendation
 from scaling.findings import Finding
 from scaling.laws.backtest import Forecaster
 from scaling.laws.decide import TRAINING, Goal
@@ -11,7 +12,6 @@ from scaling.laws.fit import Fit
 from scaling.laws.intervals import parameter_intervals
 from scaling.laws.line import Line, under_six
 from scaling.laws.observations import FloatArray, Observations
-from scaling.results import Ranged, Recommendation
 
 SERVING = 2.0  # FLOPs of a parameter and a token that is served
 FARTHEST = 1e6  # times the compute of the rows, within which a goal is looked for

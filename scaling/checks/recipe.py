@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import accumulate
 
 from scaling.checks.evidence import PlannedStudy
@@ -92,12 +93,13 @@ def batch_rounding(study: PlannedStudy) -> Iterator[Finding]:
         )
 
 
+def _warmup_share(study: PlannedStudy, point: PlannedPoint) -> float:
+    return study.plan.by_id[point.run_id].schedule.warmup_steps / point.steps
+
+
 def warmup_share(study: PlannedStudy) -> Iterator[Finding]:
     """A warmup that is a large part of a short run is one of the three causes of Kaplan's exponent."""
-
-    def share(point: PlannedPoint) -> float:
-        return study.plan.by_id[point.run_id].schedule.warmup_steps / point.steps
-
+    share = partial(_warmup_share, study)
     point = max(study.plan.points, key=share)
     if share(point) > WARMUP_SHARE_WARN:
         yield Finding(
@@ -112,10 +114,7 @@ def warmup_share(study: PlannedStudy) -> Iterator[Finding]:
 
 def short_warmup(study: PlannedStudy) -> Iterator[Finding]:
     """A warmup that was right for short runs is none in a run a thousand times as long."""
-
-    def share(point: PlannedPoint) -> float:
-        return study.plan.by_id[point.run_id].schedule.warmup_steps / point.steps
-
+    share = partial(_warmup_share, study)
     point = min(study.plan.points, key=share)
     if share(point) < WARMUP_SHARE_LEAST:
         warmup = study.plan.by_id[point.run_id].schedule.warmup_steps

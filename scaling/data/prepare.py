@@ -69,7 +69,7 @@ def prepare(config: DataConfig, root: Path, progress: Progress | None = None) ->
                     partial.mkdir(exist_ok=True)
                     _write_corpus(config, identity, partial, report)
                     _install(partial, folder)
-                except Exception:
+                except Exception:  # whatever it was, it goes on to the caller; an interrupt keeps what was finished
                     shutil.rmtree(partial, ignore_errors=True)
                     raise
     except OSError as error:

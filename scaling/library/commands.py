@@ -22,13 +22,13 @@ from scaling.command import TOLD, as_text, explain
 from scaling.compare import sides
 from scaling.config import compare_options, recommend_options, study_config
 from scaling.config_folder import config_folder
+from scaling.decisions import Comparison, Recommendation
 from scaling.exits import EXIT_BAD_CONFIG, EXIT_INTERRUPTED, EXIT_NO_ANSWER
 from scaling.findings import Finding, refusals
 from scaling.laws.power import Power, power_words
 from scaling.library.frames import Rows, preformatted
 from scaling.library.study import Study
 from scaling.recommend import recommended
-from scaling.results import Comparison, Recommendation
 from scaling.specs import Plan
 from scaling.stages.checkup import check_plan
 from scaling.stages.outlook import question

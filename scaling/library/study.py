@@ -9,6 +9,7 @@ from scaling.analysis.curves import read_segments
 from scaling.analysis.study import NothingToFit, fitted_rows, split_records
 from scaling.analysis.text import on_validation_set
 from scaling.config import CONFIG_FILE, PLAN_FILE, ConfigError, StudyConfig, config_here
+from scaling.decisions import Comparison
 from scaling.findings import Finding
 from scaling.folders import FolderError
 from scaling.laws.analysis import sample_rows
@@ -21,7 +22,7 @@ from scaling.library.fitted import FitResult, result
 from scaling.library.forecasts import Forecast
 from scaling.library.frames import Library, Rows, preformatted
 from scaling.records import RunRecord, read_records
-from scaling.results import Comparison, StudyReport
+from scaling.results import StudyReport
 from scaling.specs import Plan, read_plan
 from scaling.stages.checkup import check_plan
 from scaling.stages.finish import study_report

@@ -4,8 +4,8 @@ import math
 
 from rich.table import Table
 
+from scaling.decisions import Comparison
 from scaling.laws.gate import GateResult, Worth
-from scaling.results import Comparison
 from scaling.terminal import PlainConsole
 
 

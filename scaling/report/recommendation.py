@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from rich.table import Table
 
+from scaling.decisions import Ranged, Recommendation
 from scaling.laws.agreement import Answer
 from scaling.laws.decide import Goal
 from scaling.report.numbers import amount, between, level_text, nats, percent, scientific, significant
-from scaling.results import Ranged, Recommendation
 from scaling.terminal import PlainConsole
 
 Form = Callable[[float], str]

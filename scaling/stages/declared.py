@@ -5,7 +5,7 @@ import shlex
 from dataclasses import replace
 
 from scaling.config import StudyConfig
-from scaling.results import Recommendation
+from scaling.decisions import Recommendation
 from scaling.specs import Plan
 from scaling.stages.study import plan_study
 from scaling.trainers.expressions import fill, home

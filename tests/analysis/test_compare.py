@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from scaling.analysis.compare import Incomparable, Side, compare, study_sides
+from scaling.decisions import Comparison
 from scaling.laws.forms import CHINCHILLA
 from scaling.laws.multiplier import log_multiplier
 from scaling.laws.observations import FloatArray, Observations, points
-from scaling.results import Comparison
 from tests.analysis.conftest import make_records
 from tests.planning.conftest import plan
 
