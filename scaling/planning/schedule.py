@@ -3,6 +3,7 @@ the longest chain hangs goes first, on whichever worker is free; held-out branch
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 from rich.table import Table
 
@@ -27,41 +28,75 @@ class Turn:
 
 def schedule(parts: Sequence[Part], workers: int, between_seconds: float = 0.0) -> list[Turn]:
     """Turns in the order in which they start. Held-back branches wait for `between_seconds` after all others."""
-    free = [0.0] * workers
-    waiting = sorted(parts, key=lambda part: -part.chain_seconds)
-    trunk_starts: dict[str, float] = {}
+    free = [(0.0, worker) for worker in range(workers)]
+    queue = _Queue(sorted(parts, key=lambda part: -part.chain_seconds))
     open_branches = sum(part.budget is not None and not part.held_back for part in parts)
-    gate = 0.0 if open_branches == 0 else float("inf")
+    if open_branches == 0:
+        queue.open_gate(0.0)
     last_end = 0.0
     turns: list[Turn] = []
-    while waiting:
-        worker = min(range(workers), key=free.__getitem__)
-        now = free[worker]
-        ready = [(_ready_at(part, trunk_starts, gate), order) for order, part in enumerate(waiting)]
-        chosen = next((order for at, order in ready if at <= now), None)
-        if chosen is None:
+    while len(turns) < len(parts):
+        now, worker = heappop(free)
+        part = queue.take(now)
+        if part is None:
             # Nothing may begin yet: this worker idles until the first that may, or until another worker is done.
-            later = [at for at, _ in ready if at < float("inf")] + [end for end in free if end > now]
-            free[worker] = min(at for at in later if at > now)
+            later = [queue.next_at, *(end for end, _ in free if end > now)]
+            heappush(free, (min(later), worker))
             continue
-        part = waiting.pop(chosen)
         end = now + part.seconds
-        free[worker] = end
+        heappush(free, (end, worker))
         turns.append(Turn(part.name, worker, now, end, part.held_back))
         if part.budget is None:
-            trunk_starts[part.run_id] = now
+            queue.begin_trunk(part.run_id, now)
         elif not part.held_back:
             open_branches, last_end = open_branches - 1, max(last_end, end)
             if open_branches == 0:
-                gate = last_end + between_seconds
+                queue.open_gate(last_end + between_seconds)
     return turns
 
 
-def _ready_at(part: Part, trunk_starts: dict[str, float], gate: float) -> float:
-    at = gate if part.held_back else 0.0
-    if part.after_seconds is None:
-        return at
-    return max(at, trunk_starts.get(part.run_id, float("inf")) + part.after_seconds)
+class _Queue:
+    """Parts by when they may begin, as far as that is known; of those that may, the first in the order given goes."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._parts = parts
+        self._may: list[int] = []
+        self._will: list[tuple[float, int]] = []
+        self._behind_trunk: dict[str, list[int]] = {}
+        self._behind_gate: list[tuple[float, int]] = []
+        self._gate: float | None = None
+        for order, part in enumerate(parts):
+            if part.after_seconds is None:
+                self._know(0.0, order)
+            else:
+                self._behind_trunk.setdefault(part.run_id, []).append(order)
+
+    @property
+    def next_at(self) -> float:
+        return self._will[0][0] if self._will else float("inf")
+
+    def take(self, now: float) -> Part | None:
+        while self._will and self._will[0][0] <= now:
+            heappush(self._may, heappop(self._will)[1])
+        return self._parts[heappop(self._may)] if self._may else None
+
+    def begin_trunk(self, run_id: str, start: float) -> None:
+        for order in self._behind_trunk.pop(run_id, ()):
+            self._know(start + (self._parts[order].after_seconds or 0.0), order)
+
+    def open_gate(self, at: float) -> None:
+        self._gate = at
+        for known, order in self._behind_gate:
+            self._know(known, order)
+        self._behind_gate = []
+
+    def _know(self, at: float, order: int) -> None:
+        if not self._parts[order].held_back:
+            heappush(self._will, (at, order))
+        elif self._gate is None:
+            self._behind_gate.append((at, order))
+        else:
+            heappush(self._will, (max(at, self._gate), order))
 
 
 def finish(turns: Sequence[Turn]) -> float:
