@@ -148,9 +148,9 @@ def _cost(
     seconds_left: float | None = 0.0
     for run in plan.runs:
         status = statuses[folder / run.id]
-        mine = [word for job, word in statuses.items() if word is not None and run.id in (job.name, job.parent.name)]
+        jobs = folder / run.id, *(branch_folder(folder / run.id, budget) for budget in run.budgets)
         ended = all(records[run.id, budget] is not None for budget in run.budgets)
-        steps = min(sum(word.step for word in mine), run.total_steps)
+        steps = min(sum(word.step for job in jobs if (word := statuses.get(job)) is not None), run.total_steps)
         left = 0 if ended else run.total_steps - steps
         per_step = run.optimizer.batch_tokens * count_training_flops(run.model).total
         flops += steps * per_step
