@@ -70,15 +70,18 @@ def look_at(folder: Path, plan: Plan) -> Overview:
         flying, queue = {}, f"the queue was not asked: {error}"
     # The last words by the folder of a job: of runs, and of branches that are tasks of their own.
     jobs = {folder / run.id: run.id for run in plan.runs}
-    jobs |= {branch_folder(folder / p.run_id, p.tokens): p.run_id for p in plan.points}
+    jobs |= {
+        branch_folder(folder / p.run_id, p.tokens): p.run_id for p in plan.points if plan.by_id[p.run_id].branching
+    }
     statuses = {job: status for job in jobs if (status := last_status(job)) is not None or job.name in plan.by_id}
     alive = {job: _alive(job, status, flying.get(jobs[job])) for job, status in statuses.items()}
     damaged: dict[int, str] = {}
     records = {(p.run_id, p.tokens): _record(folder, p, damaged) for p in plan.points}
 
     def job_of(point: PlannedPoint) -> Path:
-        own = branch_folder(folder / point.run_id, point.tokens)
-        return own if own in statuses else folder / point.run_id
+        run = folder / point.run_id
+        own = branch_folder(run, point.tokens) if plan.by_id[point.run_id].branching else run
+        return own if own in statuses else run
 
     points = tuple(
         PointState(p.index, p.run_id, p.tokens, "unreadable", damaged[p.index])
@@ -166,7 +169,8 @@ def _cost(
             # Of a GPU that several share each has used its part.
             gpu_hours += hours * len(status.gpu.split(",")) * status.gpu_share
         else:
-            core_hours += hours * _threads(folder / run.id)
+            record = next((found for b in run.budgets if (found := records[run.id, b]) is not None), None)
+            core_hours += hours * (_threads(folder / run.id) if record is None else record.provenance.threads)
     return Cost(flops, core_hours, gpu_hours, flops_left, seconds_left)
 
 
